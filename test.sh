@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# Sets up, builds and runs the tests.
+#   ./test.sh              unit tests, contracts, the arrows, the dashboard's tests
+#   ./test.sh --services   also the programs as processes: server, device, a browser, the whole loop
+#   ./test.sh --long       also the hours-long: three seeds of the loop, sanitizers, training again
+# Closes with a line "N passed, N failed". Logs: build/test-logs/.
+set -uo pipefail
+cd "$(dirname "$0")"
+
+services=0 long=0
+for argument in "$@"; do
+  case "$argument" in
+    --services) services=1 ;;
+    --long) services=1 long=1 ;;
+    -h | --help) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) echo "test.sh: unknown option $argument (try --help)" >&2; exit 2 ;;
+  esac
+done
+
+tools/setup/install.sh || exit 3
+node_bin=$(tools/setup/node.sh) || exit 3
+export PATH="$node_bin:$PATH"
+tools/setup/build.sh || exit 3
+
+logs=$PWD/build/test-logs
+rm -rf "$logs" && mkdir -p "$logs"
+passed=0 failed=0
+
+# step NAME COMMAND...: runs it, counts its tests (one, unless it wrote a count to $COUNT_FILE).
+step() {
+  local name=$1 started=$SECONDS ok=0
+  shift
+  export COUNT_FILE=$logs/$name.count
+  "$@" >"$logs/$name.log" 2>&1 && ok=1
+  local p=0 f=0
+  if [ -s "$COUNT_FILE" ]; then
+    read -r p f <"$COUNT_FILE"
+    [ $ok = 0 ] && [ "$f" = 0 ] && f=1
+  elif [ $ok = 1 ]; then p=1; else f=1; fi
+  passed=$((passed + p)) failed=$((failed + f))
+  printf '%-28s %4d passed %3d failed %5d s\n' "$name" "$p" "$f" $((SECONDS - started))
+  [ $ok = 1 ] && [ "$f" = 0 ] || { tail -n 40 "$logs/$name.log" | sed 's/^/    /'; echo "    (whole log: build/test-logs/$name.log)"; }
+}
+
+step arrows python3 tools/checks/check_arrows.py
+step arrows-of-the-check python3 tools/checks/check_arrows_test.py
+step unit python3 tools/checks/run_unit_tests.py build/release
+step web tools/checks/web_tests.sh
+if [ $services = 1 ]; then
+  step server-process python3 tools/checks/run_unit_tests.py build/release --label process
+  step bundle-reproduces tools/checks/bundle_reproduces.sh
+  step loop-in-the-browser ./demo.sh --check --browser --seed 1
+fi
+if [ $long = 1 ]; then
+  for seed in 2 3; do step "loop-seed-$seed" ./demo.sh --check --seed $seed; done
+  step asan tools/checks/sanitized_tests.sh asan
+  step tsan tools/checks/sanitized_tests.sh tsan
+  step training training/run.sh
+fi
+
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]
