@@ -1,0 +1,107 @@
+// KnnClassifier: asks the k nearest known vectors for their label.
+//
+// Two stores: the bundle's anchors, never edited, and the adaptive memory, which can be replaced
+// whole and so taken back. Both vote; only the anchors make the distance that drift is watched by,
+// or what was learned under drift would hide the next one.
+//
+// Exact search. Same input, same bits on every machine; equal distances go to the lower index,
+// equal votes to the lower label.
+
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "tinylcm/classify/anchors.h"
+#include "tinylcm/classify/calibration.h"
+#include "tinylcm/classify/distance.h"
+
+namespace tinylcm::classify {
+
+inline constexpr std::size_t kNeighboursMax = 16;
+inline constexpr std::uint16_t kUnknownLabel = 0xffff;  // The classifier will not say.
+
+struct Neighbour {
+  std::uint32_t anchor = 0;  // Index among the anchors; memory goes on after the last of them.
+  std::uint16_t label = 0;
+  float distance = 0.0f;
+};
+
+struct Prediction {
+  std::uint16_t label = 0;       // kUnknownLabel where confidence is below `unknown_below`.
+  std::uint16_t nearest = 0;     // The winner of the vote, said or not. Always a class.
+  float share = 0.0f;            // The winner's share of the votes.
+  float confidence = 0.0f;       // Calibrated.
+  float mean_distance = 0.0f;    // To the k neighbours that voted.
+  float anchor_distance = 0.0f;  // To the k nearest anchors, memory left out: what drift watches.
+  std::array<Neighbour, kNeighboursMax> neighbours{};  // Nearest first.
+  std::uint32_t neighbour_count = 0;
+};
+
+// Not thread-safe. Classify does not allocate.
+class KnnClassifier {
+ public:
+  struct Options {
+    std::uint32_t classes = 2;
+    std::uint32_t k = 5;  // At most kNeighboursMax; fewer vote where there are fewer.
+    Metric metric = Metric::kCosine;
+    bool distance_weighted = true;    // A vote counts weight / distance; otherwise weight.
+    float unknown_below = 0.0f;       // Confidence below which the answer is "unknown"; 0: never.
+    std::uint32_t memory_max = 4096;  // Vectors the adaptive memory may hold.
+  };
+
+  static base::Result<KnnClassifier> Create(const Options& options, const Anchors& anchors,
+                                            const Calibration& calibration = {});
+
+  // REQUIRES: feature.size() == dims(), all finite. `votes`: empty, or one a class, which receives
+  // the share of each.
+  Prediction Classify(std::span<const float> feature, std::span<float> votes = {});
+
+  // The same as if the anchor were not there.
+  Prediction ClassifyWithout(std::uint32_t anchor, std::span<const float> feature,
+                             std::span<float> votes = {});
+
+  // Replaces the adaptive memory; an empty one removes it. On an error nothing changed.
+  base::Status SetMemory(const Anchors& memory);
+
+  std::size_t dims() const { return dims_; }
+  const Options& options() const { return options_; }
+  const Anchors& anchors() const { return anchors_; }
+  const Anchors& memory() const { return memory_; }
+  const Calibration& calibration() const { return calibration_; }
+  void SetCalibration(const Calibration& calibration) { calibration_ = calibration; }
+
+ private:
+  KnnClassifier(const Options& options, const Anchors& anchors, const Calibration& calibration);
+  void Measure(const std::vector<float>& rows, std::size_t count, float* out);
+
+  Options options_;
+  Anchors anchors_;
+  Anchors memory_;
+  Calibration calibration_;
+  std::size_t dims_ = 0;
+  std::size_t stride_ = 0;
+  std::vector<float> anchor_rows_;  // Padded; for cosine, of unit length.
+  std::vector<float> memory_rows_;
+  std::vector<float> query_;
+  std::vector<float> distances_;
+  std::vector<double> tally_;
+};
+
+// One anchor as the others see it.
+struct LeftOut {
+  std::uint16_t label = 0;
+  Prediction prediction;
+};
+
+// Every anchor classified by all others, in order. kInvalidArgument as Create.
+base::Result<std::vector<LeftOut>> LeaveOneOut(const KnnClassifier::Options& options,
+                                               const Anchors& anchors);
+
+// The share of `left_out` that was right; 0 for none.
+double Accuracy(std::span<const LeftOut> left_out);
+
+}  // namespace tinylcm::classify

@@ -1,0 +1,84 @@
+// ChannelShift: which channels moved, by how much, beyond what chance and the mix of classes
+// explain.
+//
+// Each channel has a reference (mean and spread from quiet times) and a short account of what came
+// since things were last quiet. A channel is named when its account lies further from the reference
+// than the luckiest of all channels would by chance (Bonferroni), and far enough to matter. Single
+// wild values count for at most three sigma, or a channel that is dark but for a flash now and then
+// would be named for two flashes.
+//
+// Not conditioned on the predicted class on purpose: under drift it is the first thing to be wrong.
+
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace tinylcm::drift {
+
+struct MovedChannel {
+  std::uint32_t index = 0;
+  double shift_sigma = 0.0;  // (mean now - mean before) / sd before.
+};
+
+// Not thread-safe. No allocation per row; cost: a few operations a channel.
+class ChannelShift {
+ public:
+  struct Options {
+    std::uint32_t channels = 0;            // 0: nothing is watched.
+    double error_rate = 0.01;              // Chance to name any channel although none moved.
+    double shift_sigma_min = 0.5;          // A smaller shift is the class mix, not the channel.
+    std::uint32_t samples_min = 5;         // Nothing is named from fewer rows.
+    std::uint64_t reference_max = 10'000;  // The reference stops growing here.
+  };
+
+  struct State {
+    std::uint64_t reference_count = 0;
+    std::vector<double> reference_mean;
+    std::vector<double> reference_m2;  // Summed squared deviations.
+    std::uint64_t recent_count = 0;
+    std::vector<double> recent_sum;      // Of (value - reference mean).
+    std::vector<double> recent_squares;  // Of the same, squared.
+    std::vector<double> recent_clipped;  // Sum of the same in sigma, each cut at +-3.
+    friend bool operator==(const State&, const State&) = default;
+  };
+
+  static base::Result<ChannelShift> Create(const Options& options);
+
+  // A row of quiet times straight into the reference (commissioning).
+  // REQUIRES: as many values as channels, all finite.
+  void Learn(std::span<const float> row);
+  // A row of which nobody knows yet: into the recent account.
+  void Observe(std::span<const float> row);
+  // The recent rows were quiet: moves the account into the reference.
+  void Accept();
+  // Empties the recent account.
+  void Discard();
+  void Reset();
+
+  // The channels that moved, largest shift first. Allocates: not for the frame path.
+  std::vector<MovedChannel> Moved() const;
+
+  std::uint64_t recent_count() const { return state_.recent_count; }
+  const State& state() const { return state_; }
+  base::Status Restore(const State& state);  // Refuses other sizes; then nothing changed.
+
+ private:
+  explicit ChannelShift(const Options& options);
+  void SettleScale();  // After the reference changed: the spreads and their floor.
+
+  Options options_;
+  State state_;
+  std::vector<double> scale_;         // sd a channel, not below the floor.
+  std::vector<double> scale_sorted_;  // Scratch for the median.
+  bool scale_is_stale_ = true;
+};
+
+// "channels 16 to 31", "channels 3, 7 and 9 to 12"; empty for none.
+std::string DescribeChannels(std::vector<std::uint32_t> indices);
+
+}  // namespace tinylcm::drift

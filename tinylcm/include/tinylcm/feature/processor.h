@@ -1,0 +1,71 @@
+// Processor: from raw numbers (a model's output, a sensor's channels) to the feature that is
+// classified: (raw - mean) / scale, then, if there is one, a projection onto fewer axes.
+//
+// Apply gives the same bits on every machine (see feature/project.h), so that what was fitted is
+// what is run.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+
+namespace tinylcm::feature {
+
+// As stored in a bundle's processor.safetensors. A plain value.
+struct ProcessorTensors {
+  std::vector<float> mean;   // [n]
+  std::vector<float> scale;  // [n], all > 0: the standard deviation, or 1 for a constant channel.
+  std::vector<float> projection_mean;  // [n] or empty: taken off after scaling, before projecting.
+  std::vector<float> projection;       // [dims, n], an axis a row; empty: no projection.
+
+  friend bool operator==(const ProcessorTensors&, const ProcessorTensors&) = default;
+};
+
+// Not thread-safe. Apply does not allocate.
+class Processor {
+ public:
+  // kInvalidArgument where sizes do not fit together or a number is out of range.
+  static base::Result<Processor> Create(const ProcessorTensors& tensors);
+
+  // Leaves `count` numbers as they are.
+  static Processor Identity(std::size_t count);
+
+  std::size_t raw_count() const { return tensors_.mean.size(); }
+  std::size_t feature_count() const { return feature_count_; }
+  const ProcessorTensors& tensors() const { return tensors_; }
+
+  // REQUIRES: raw.size() == raw_count(), feature.size() == feature_count(); they do not overlap.
+  void Apply(std::span<const float> raw, std::span<float> feature);
+
+  // The first half of Apply: the standardised raw numbers, as many as raw. They are the channels a
+  // drift is explained by. REQUIRES: both of size raw_count(); they may be the same.
+  void Standardise(std::span<const float> raw, std::span<float> standardised) const;
+
+ private:
+  Processor(const ProcessorTensors& tensors, std::size_t feature_count);
+
+  ProcessorTensors tensors_;
+  std::size_t feature_count_ = 0;
+  std::size_t stride_ = 0;
+  std::vector<float> axes_;      // The projection, rows padded.
+  std::vector<float> centered_;  // Scratch, padded.
+};
+
+// Row i of `rows` is rows[i * count .. (i + 1) * count). All fitting is plain double arithmetic in
+// a fixed order: same rows, same bits, on every machine.
+
+// Mean and deviation a channel. A channel whose deviation is below 1e-6 of the largest (or zero) is
+// only centred: dividing by its rounding noise would make it the loudest of all.
+base::Result<ProcessorTensors> FitStandardise(std::span<const float> rows, std::size_t count);
+
+// The `dims` main axes (PCA) of the rows as standardised by `tensors`, added to it: cyclic Jacobi
+// on the covariance; each axis has its largest component positive. kInvalidArgument unless 1 <=
+// dims <= min(count, rows - 1).
+base::Result<ProcessorTensors> FitPca(const ProcessorTensors& tensors, std::span<const float> rows,
+                                      std::size_t dims);
+
+}  // namespace tinylcm::feature
