@@ -45,7 +45,7 @@ class Ed25519Key {
   static Result<Ed25519Key> FromSeed(ByteView seed);  // kInvalidArgument unless 32 bytes.
   ~Ed25519Key();
   Ed25519Key(Ed25519Key&&) noexcept = default;
-  Ed25519Key& operator=(Ed25519Key&&) noexcept = default;
+  Ed25519Key& operator=(Ed25519Key&&) noexcept;
 
   const Ed25519PublicKey& public_key() const { return public_key_; }
   const Bytes& seed() const { return seed_; }

@@ -54,7 +54,8 @@ class FileSystem {
   virtual Result<std::unique_ptr<ReadableFile>> Open(const std::string& path) = 0;
   virtual Status Rename(const std::string& from, const std::string& to) = 0;  // Atomic; replaces.
   virtual Status Remove(const std::string& path) = 0;  // A file or an empty directory.
-  virtual Status CreateDirectories(const std::string& path) = 0;  // Fine if it exists.
+  // Fine if it exists. The directories themselves are durable when this returns.
+  virtual Status CreateDirectories(const std::string& path) = 0;
   virtual Status SyncDirectory(const std::string& path) = 0;
   virtual Result<std::vector<FileInfo>> List(const std::string& path) = 0;  // Sorted by name.
   virtual Result<FileInfo> Stat(const std::string& path) = 0;
