@@ -1,0 +1,107 @@
+// Router: which handler answers, who may ask, and how large the body may be.
+//
+//   router.Add({.method = Method::kGet, .path = "/api/v1/devices/{device_id}",
+//               .access = Access::kViewer, .handler = ...});
+//
+// A request goes through three steps, so that nobody spools a large body before it is known who
+// sends it: Find (route), Authorise (needs the header only), Handle (with the body).
+
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+#include "tinysphere/http/message.h"
+
+namespace tinysphere::http {
+
+// Who may use a route. A person's roles include the lower ones.
+enum class Access { kOpen, kDevice, kViewer, kOperator, kAdmin, kDeviceOrViewer };
+
+struct BodyRule {
+  enum class Kind { kNone, kMemory, kSpool };
+  Kind kind = Kind::kNone;
+  std::uint64_t bytes_max = 0;
+
+  static BodyRule None() { return {}; }
+  static BodyRule Memory(std::uint64_t bytes_max) { return {Kind::kMemory, bytes_max}; }
+  static BodyRule Spool(std::uint64_t bytes_max) { return {Kind::kSpool, bytes_max}; }
+};
+
+using Handler = std::function<base::Result<Response>(Request&)>;
+
+struct Route {
+  Method method = Method::kGet;  // kGet also answers HEAD.
+  std::string path;              // "/a/{name}"; a last part "{name...}" takes the rest.
+  Access access = Access::kAdmin;
+  BodyRule body = BodyRule::None();
+  Handler handler;
+  // Answers a request that was authorised but whose Content-Length is over the limit (a signed 413
+  // for packages); without one, a plain 413.
+  Handler too_large;
+};
+
+// Finds out who asks. Implemented by access/.
+class Authenticator {
+ public:
+  virtual ~Authenticator() = default;
+  // Who sent this, judged by header only, for a route with this demand. kPermissionDenied: nobody
+  // we know (401); the role is judged by the router (403).
+  virtual base::Result<Identity> Authenticate(const Request& request, Access access) = 0;
+};
+
+// Built at start, then only read: Find, Authorise and Handle may be used from several threads.
+class Router {
+ public:
+  explicit Router(Authenticator& authenticator) : authenticator_(authenticator) {}
+
+  // Two routes for one method and path are a bug.
+  void Add(Route route);
+  // Everything that no route takes and that is a GET (the dashboard's files).
+  void AddFallback(Handler handler) { fallback_ = std::move(handler); }
+  // Called on every answer, errors too: nonce and hints in header fields.
+  void OnAnswer(std::function<void(const Request&, Response&)> hook) {
+    hooks_.push_back(std::move(hook));
+  }
+
+  // The route, with request.params set; or the 404 or 405.
+  std::variant<const Route*, Response> Find(Request& request) const;
+  // Nothing, with request.identity set; or the 401 or 403.
+  std::optional<Response> Authorise(Request& request, const Route& route) const;
+  // Compares the body with its Content-Digest (where there is one), runs the handler, turns errors
+  // into answers. REQUIRES: Find and Authorise said yes.
+  Response Handle(Request& request, const Route& route) const;
+  // The answer to a body over the limit.
+  Response TooLarge(Request& request, const Route& route) const;
+  // Runs the OnAnswer hooks and the header fields every answer has.
+  void Finish(const Request& request, Response& response) const;
+
+  // All of it at once, for tests and for callers that have the body already.
+  Response Serve(Request& request) const;
+
+ private:
+  struct Entry {
+    std::vector<std::string> parts;
+    Route route;
+  };
+  Response Run(Request& request, const Handler& handler) const;
+
+  Authenticator& authenticator_;
+  std::vector<Entry> entries_;
+  Handler fallback_;
+  Route fallback_route_;
+  std::vector<std::function<void(const Request&, Response&)>> hooks_;
+};
+
+// The SHA-256 that a Content-Digest field (RFC 9530) states; nullopt without one or without
+// sha-256.
+std::optional<base::Sha256Digest> StatedSha256(const Headers& headers);
+
+}  // namespace tinysphere::http

@@ -1,0 +1,153 @@
+// Database: prepared SQL with bound parameters, and transactions. Nothing more.
+//
+// SQL is written by hand, in the part of the language that SQLite and PostgreSQL share: parameters
+// are $1, $2, ...; times are INTEGER milliseconds; documents are TEXT holding JSON; INSERT ... ON
+// CONFLICT is available. There is one writer: writes that wait at the same time are committed
+// together, so that one flush of the disk pays for all of them.
+
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/result.h"
+
+namespace tinysphere::store {
+
+// One bound parameter or one field of a row: null, integer, real, text or bytes.
+class Value {
+ public:
+  Value() = default;                                            // NULL
+  Value(std::nullopt_t) {}                                      // NOLINT: implicit
+  Value(bool value) : data_(std::int64_t{value ? 1 : 0}) {}     // NOLINT: implicit
+  Value(double value) : data_(value) {}                         // NOLINT: implicit
+  Value(const char* value) : data_(std::string(value)) {}       // NOLINT: implicit
+  Value(std::string value) : data_(std::move(value)) {}         // NOLINT: implicit
+  Value(std::string_view value) : data_(std::string(value)) {}  // NOLINT: implicit
+  Value(base::Bytes value) : data_(std::move(value)) {}         // NOLINT: implicit
+  Value(base::Time time) : data_(std::int64_t{time.time_since_epoch().count()}) {}  // NOLINT
+  template <typename T>
+    requires(std::is_integral_v<T> && !std::is_same_v<T, bool> && !std::is_same_v<T, char>)
+  Value(T value) : data_(static_cast<std::int64_t>(value)) {}  // NOLINT: implicit
+  template <typename T>
+  Value(const std::optional<T>& value) {  // NOLINT: implicit; nullopt is NULL
+    if (value) *this = Value(*value);
+  }
+
+  using Data = std::variant<std::monostate, std::int64_t, double, std::string, base::Bytes>;
+  const Data& data() const { return data_; }
+  bool is_null() const { return std::holds_alternative<std::monostate>(data_); }
+
+ private:
+  Data data_;
+};
+
+using Params = std::vector<Value>;
+
+// One row of an answer, read by column name. Asking for a column that the query does not name, or
+// for another type than the one that lies there, is a bug in the query and stops the program.
+// NULL reads as 0 or "" through the plain getters; the Optional ones tell it apart.
+class Row {
+ public:
+  using Columns = std::shared_ptr<const std::vector<std::string>>;
+  Row(Columns columns, std::vector<Value> values)
+      : columns_(std::move(columns)), values_(std::move(values)) {}
+
+  bool IsNull(std::string_view column) const { return Get(column).is_null(); }
+  std::int64_t Int(std::string_view column) const;
+  double Double(std::string_view column) const;  // Also for an integer.
+  bool Bool(std::string_view column) const { return Int(column) != 0; }
+  std::string Text(std::string_view column) const;
+  base::Bytes Blob(std::string_view column) const;
+  base::Time Time(std::string_view column) const;
+  // The JSON document in a TEXT column; null where the column is NULL or does not parse.
+  base::Json Document(std::string_view column) const;
+
+  std::optional<std::int64_t> OptionalInt(std::string_view column) const;
+  std::optional<double> OptionalDouble(std::string_view column) const;
+  std::optional<std::string> OptionalText(std::string_view column) const;
+  std::optional<base::Time> OptionalTime(std::string_view column) const;
+
+ private:
+  const Value& Get(std::string_view column) const;
+
+  Columns columns_;
+  std::vector<Value> values_;
+};
+
+using Rows = std::vector<Row>;
+
+// What statements run on. Belongs to one thread and ends with the work it was given to.
+class Transaction {
+ public:
+  virtual ~Transaction() = default;
+  virtual base::Result<Rows> Query(std::string_view sql, const Params& params) = 0;
+  // The number of rows changed. kConflict where a UNIQUE or PRIMARY KEY stands against it.
+  virtual base::Result<std::int64_t> Execute(std::string_view sql, const Params& params) = 0;
+
+  base::Result<Rows> Query(std::string_view sql) { return Query(sql, Params{}); }
+  base::Result<std::int64_t> Execute(std::string_view sql) { return Execute(sql, Params{}); }
+  // The first row, or nullopt.
+  base::Result<std::optional<Row>> QueryOne(std::string_view sql, const Params& params = {});
+};
+
+// May be used from several threads. A work function must not call Read or Write again: it has its
+// transaction.
+class Database {
+ public:
+  using Work = std::function<base::Status(Transaction&)>;
+
+  virtual ~Database() = default;
+
+  // Runs `work`, which returns a Status or a Result<T>, in a write transaction. Its changes are
+  // durable when Write returns ok; when it returns an error, nothing of it has happened.
+  template <typename F>
+  auto Write(F&& work) -> std::invoke_result_t<F, Transaction&> {
+    return Run(std::forward<F>(work), [this](const Work& w) { return RunWrite(w); });
+  }
+  // The same for reading only, on one consistent snapshot.
+  template <typename F>
+  auto Read(F&& work) -> std::invoke_result_t<F, Transaction&> {
+    return Run(std::forward<F>(work), [this](const Work& w) { return RunRead(w); });
+  }
+
+  // One statement in its own transaction.
+  base::Result<Rows> Query(std::string_view sql, const Params& params = {});
+  base::Result<std::optional<Row>> QueryOne(std::string_view sql, const Params& params = {});
+  base::Result<std::int64_t> Execute(std::string_view sql, const Params& params = {});
+
+ protected:
+  virtual base::Status RunWrite(const Work& work) = 0;
+  virtual base::Status RunRead(const Work& work) = 0;
+
+ private:
+  template <typename F, typename Runner>
+  auto Run(F&& work, Runner run) -> std::invoke_result_t<F, Transaction&> {
+    using Answer = std::invoke_result_t<F, Transaction&>;
+    if constexpr (std::is_same_v<Answer, base::Status>) {
+      return run(Work(std::forward<F>(work)));
+    } else {
+      std::optional<Answer> answer;
+      const base::Status status = run([&](Transaction& transaction) -> base::Status {
+        answer.emplace(work(transaction));
+        if (!answer->ok()) return answer->error();
+        return {};
+      });
+      if (!status.ok()) return status.error();
+      return std::move(*answer);
+    }
+  }
+};
+
+}  // namespace tinysphere::store

@@ -1,0 +1,31 @@
+// DatabaseQueue: the queue as a table ("jobs") of any Database with one writer.
+
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tinysphere/store/queue.h"
+
+namespace tinysphere::store {
+
+class DatabaseQueue final : public Queue {
+ public:
+  explicit DatabaseQueue(Database& database) : database_(database) {}  // Must outlive the queue.
+
+  base::Status Enqueue(Transaction& transaction, const NewJob& job) override;
+  base::Result<std::optional<Job>> Claim(const std::string& kind, base::Time now,
+                                         base::Duration lease) override;
+  base::Status Complete(Transaction& transaction, const Job& job) override;
+  base::Status Fail(const Job& job, const std::string& reason, bool is_hopeless,
+                    base::Time now) override;
+  base::Result<std::vector<Job>> SetAside(std::size_t limit) override;
+  base::Status Redrive(std::int64_t job_id, base::Time now) override;
+  base::Result<JobCounts> Count() override;
+
+ private:
+  Database& database_;
+};
+
+}  // namespace tinysphere::store

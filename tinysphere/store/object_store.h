@@ -1,0 +1,62 @@
+// ObjectStore: whole contents under a key, durable once put. A folder today, S3 later.
+//
+// A key is "<bucket>/<name>[/<name>...]" of [A-Za-z0-9._=-] parts, at most 512 bytes, no part "."
+// or
+// ".."; no key may be the folder of another. What lies in which bucket: schema.h.
+
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/file_system.h"
+#include "base/result.h"
+
+namespace tinysphere::store {
+
+// A content being written. Dropped without Commit, nothing of it remains. Not thread-safe.
+class ObjectWriter {
+ public:
+  virtual ~ObjectWriter() = default;
+  virtual base::Status Append(base::ByteView bytes) = 0;
+  // Durable, and what Get gives from now on, when it returns ok; replaces what lay there.
+  virtual base::Status Commit() = 0;
+};
+
+struct ObjectInfo {
+  std::string key;
+  std::uint64_t bytes = 0;
+};
+
+// May be used from several threads. Errors: kInvalidArgument (key), kNotFound, kExhausted (full),
+// kUnavailable.
+class ObjectStore {
+ public:
+  virtual ~ObjectStore() = default;
+  virtual base::Result<std::unique_ptr<ObjectWriter>> Put(const std::string& key) = 0;
+  // Takes a finished local file (a spooled upload) as the content; on success the file is gone.
+  virtual base::Status Adopt(const std::string& key, const std::string& path) = 0;
+  // Ranges are read through ReadAt; several threads may.
+  virtual base::Result<std::unique_ptr<base::ReadableFile>> Get(const std::string& key) = 0;
+  virtual base::Status Delete(const std::string& key) = 0;  // Fine if it is not there.
+  virtual base::Result<bool> Exists(const std::string& key) = 0;
+  // Keys that begin with `prefix`, in order, those after `after` only, at most `limit`.
+  virtual base::Result<std::vector<ObjectInfo>> List(const std::string& prefix,
+                                                     const std::string& after,
+                                                     std::size_t limit) = 0;
+  // Whether a content could be written now; for GET /health.
+  virtual base::Status Check() = 0;
+
+  // A small content in one go.
+  base::Status PutBytes(const std::string& key, base::ByteView bytes);
+  // kExhausted if it is larger than `bytes_max`.
+  base::Result<base::Bytes> GetBytes(const std::string& key, std::uint64_t bytes_max);
+};
+
+base::Status CheckObjectKey(std::string_view key);
+
+}  // namespace tinysphere::store

@@ -1,0 +1,69 @@
+// Queue: work that must be done once a fact is stored, however often the process dies in between.
+//
+// A job is put down in the transaction that stores the fact, claimed under a lease, and completed.
+// A lease that runs out (the worker died) makes the job claimable again, so work must be
+// idempotent. What fails is tried again with growing pauses; what fails too often is set aside with
+// its reason, seen by people, and can be driven again. Unbounded in number (it is on disk), bounded
+// in tries.
+
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "tinysphere/store/database.h"
+
+namespace tinysphere::store {
+
+struct NewJob {
+  std::string kind;     // "unpack"
+  std::string key;      // Within the kind; a second job with the same key is the same job.
+  std::string payload;  // JSON or nothing; what the worker needs.
+  base::Time due{};     // Not before; the epoch means at once.
+};
+
+struct Job {
+  std::int64_t job_id = 0;
+  std::string kind;
+  std::string key;
+  std::string payload;
+  int attempts = 0;   // Counting this one.
+  std::string state;  // "waiting", "claimed", "done", "set_aside"
+  std::string error;  // Why the last attempt failed.
+  std::string lease;  // Of this claim; Complete and Fail of an older claim change nothing.
+};
+
+struct JobCounts {
+  std::int64_t waiting = 0;  // Also those claimed.
+  std::int64_t set_aside = 0;
+};
+
+// May be used from several threads and, on a shared database, from several processes.
+class Queue {
+ public:
+  virtual ~Queue() = default;
+  // Idempotent by (kind, key): an existing job, done or not, is left as it is.
+  virtual base::Status Enqueue(Transaction& transaction, const NewJob& job) = 0;
+  // The oldest job of `kind` that is due, now leased for `lease`; nullopt if there is none.
+  virtual base::Result<std::optional<Job>> Claim(const std::string& kind, base::Time now,
+                                                 base::Duration lease) = 0;
+  // In the transaction that stores the work's result. kConflict if the lease was lost meanwhile;
+  // return it, so that nothing of the work is stored.
+  virtual base::Status Complete(Transaction& transaction, const Job& job) = 0;
+  // Back into the queue with a pause (5 s doubling to 1 h), or set aside after the last attempt or
+  // if `is_hopeless`.
+  virtual base::Status Fail(const Job& job, const std::string& reason, bool is_hopeless,
+                            base::Time now) = 0;
+  virtual base::Result<std::vector<Job>> SetAside(std::size_t limit) = 0;
+  // A job set aside starts anew with all its attempts. kNotFound if it is not set aside.
+  virtual base::Status Redrive(std::int64_t job_id, base::Time now) = 0;
+  virtual base::Result<JobCounts> Count() = 0;
+};
+
+inline constexpr int kJobAttemptsMax = 8;
+
+}  // namespace tinysphere::store
