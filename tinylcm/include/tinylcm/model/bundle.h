@@ -1,0 +1,141 @@
+// Bundle: all that a device runs, as a folder: the model, the processor, the anchors, the figures
+// drift is judged by, and what each file's digest must be.
+//
+// The SHA-256 of manifest.json is the bundle's identity ("bundle"). A bundle is loaded whole or not
+// at all: every named file is read and its digest compared before anything in it is believed.
+
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/file_system.h"
+#include "base/json.h"
+#include "base/result.h"
+#include "protocol/bundle_manifest.h"
+#include "tinylcm/classify/anchors.h"
+#include "tinylcm/classify/calibration.h"
+#include "tinylcm/classify/distance.h"
+#include "tinylcm/classify/knn_classifier.h"
+#include "tinylcm/feature/feature_model.h"
+#include "tinylcm/feature/processor.h"
+#include "tinylcm/source/image_rule.h"
+
+namespace tinylcm::model {
+
+// What the device is, against which a manifest's model_family, device_class and min_agent are
+// held. An empty field is not compared.
+struct DeviceTraits {
+  std::string model_family;
+  std::string device_class;
+  std::string agent_version;  // "0.1.0"
+};
+
+// kUnsupported with one sentence that names both sides.
+base::Status CheckSuits(const protocol::BundleManifest& manifest, const DeviceTraits& device);
+
+// config.json of a bundle. Unknown keys are ignored, so that a newer fit can add some.
+struct BundleConfig {
+  std::uint32_t k = 5;
+  classify::Metric metric = classify::Metric::kCosine;
+  bool distance_weighted = true;
+  float unknown_below = 0.0f;
+  std::uint32_t threads = 1;
+  std::optional<std::uint32_t> output_index;  // Which of the model's outputs; else by size ...
+  std::uint32_t output_size = 0;              // ... or, 0, the largest.
+  std::vector<std::string> channels;          // Names of a row's channels.
+  double golden_tolerance = 1e-3;             // Of a golden output, on the raw scale.
+  std::uint64_t seed = 1;
+
+  static base::Result<BundleConfig> Parse(const base::Json& json);
+  base::Json Write() const;
+  friend bool operator==(const BundleConfig&, const BundleConfig&) = default;
+};
+
+// Held-out figures: what is usual for this model.
+struct Reference {
+  std::vector<std::vector<float>> rank;  // A class: ascending distances of held-out samples.
+  std::vector<float> channel_mean;       // [raw]: of the raw row, or of the model's raw output.
+  std::vector<float> channel_sd;
+  std::vector<float> feature_mean;  // [dims]: of the processed feature.
+  std::vector<float> feature_sd;
+  std::vector<float> mean_image;  // [height * width * 3], images only, 0..255.
+  std::vector<float> sd_image;
+
+  friend bool operator==(const Reference&, const Reference&) = default;
+};
+
+// Inputs with what the model answered when the bundle was made: pictures (images) or rows.
+struct Golden {
+  std::size_t count = 0;
+  std::vector<std::uint8_t> pictures;  // [count, height, width, 3]
+  std::vector<float> rows;             // [count, raw]
+  std::vector<float> raw;              // [count, raw]: expected of the feature model.
+  std::vector<float> features;         // [count, dims]: expected of the processor.
+  std::vector<std::uint16_t> labels;   // [count]: expected of the classifier.
+
+  friend bool operator==(const Golden&, const Golden&) = default;
+};
+
+struct ModelBundle {
+  std::string folder;
+  std::string bundle;  // Hex SHA-256 of manifest.json.
+  protocol::BundleManifest manifest;
+  BundleConfig config;
+  source::ImageRule image_rule;  // Images only.
+  bool is_image = false;
+  std::optional<std::string> feature_model_path;  // The verified file; none for rows.
+  base::Bytes feature_model;                      // Its bytes, as verified; load from these.
+  feature::ProcessorTensors processor;
+  classify::Anchors anchors;
+  classify::Calibration calibration;
+  Reference reference;
+  classify::Anchors canary;
+  Golden golden;
+
+  std::size_t raw_count() const { return processor.mean.size(); }
+  std::size_t feature_count() const { return anchors.dims; }
+  classify::KnnClassifier::Options ClassifierOptions() const;
+};
+
+// Reads and verifies `folder`. Errors: kNotFound (no manifest, a file is missing), kCorrupt (a
+// size, a digest or a content is wrong: the message names the file), kUnsupported (not for this
+// device or agent).
+base::Result<ModelBundle> LoadBundle(base::FileSystem& fs, const std::string& folder,
+                                     const DeviceTraits& device);
+
+// Only the manifest and every file's size and digest.
+struct VerifiedFolder {
+  std::string bundle;
+  protocol::BundleManifest manifest;
+};
+base::Result<VerifiedFolder> VerifyFolder(base::FileSystem& fs, const std::string& folder);
+
+// Checks that what the bundle holds fits together: classes, sizes, image size.
+base::Status Validate(const ModelBundle& bundle);
+
+// Writes the folder of a bundle (every file and manifest.json last); sizes, digests and files of
+// `bundle.manifest` are filled in. Returns the bundle's identity.
+base::Result<std::string> WriteBundle(base::FileSystem& fs, const ModelBundle& bundle,
+                                      const std::string& folder);
+
+// Makes an inference engine of a model file's bytes. The pipeline is given the LiteRT one
+// (model/litert.h); tests give another.
+struct EngineOptions {
+  std::uint32_t threads = 1;
+  std::optional<std::uint32_t> output_index;
+  std::uint32_t output_size = 0;
+};
+using EngineOpener = std::function<base::Result<std::unique_ptr<feature::FeatureModel>>(
+    base::ByteView model, const EngineOptions& options)>;
+
+// Runs the golden inputs through engine and processor: kCorrupt, naming the first input that is
+// off, if an output is beyond the tolerance. `engine` is null for rows.
+base::Status CheckGolden(const ModelBundle& bundle, feature::FeatureModel* engine);
+
+}  // namespace tinylcm::model

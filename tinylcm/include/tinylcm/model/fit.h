@@ -1,0 +1,97 @@
+// Fit: labelled data -> a bundle, with the same model, the same picture path and the same
+// arithmetic the device will use. Same inputs and seed, same bytes.
+//
+// Samples are shuffled by the seed and dealt, class by class, into three parts: the canary (a share
+// that is kept out of everything and judges later changes), the held-out part (half of the rest, at
+// most 200 a class: rank distances and calibration) and the fitting part (scaler, projection,
+// anchors).
+
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/file_system.h"
+#include "base/json.h"
+#include "base/logger.h"
+#include "base/result.h"
+#include "tinylcm/model/bundle.h"
+
+namespace tinylcm::model {
+
+struct FitOptions {
+  bool standardise = false;
+  std::uint32_t project = 0;  // Axes kept (PCA); 0: no projection.
+  classify::Metric metric = classify::Metric::kCosine;
+  std::uint32_t k = 5;
+  std::uint32_t anchors_per_class = 30;
+  double canary_fraction = 0.1;
+  double held_out_fraction = 0.25;   // Of what the canary leaves.
+  std::uint32_t held_out_max = 200;  // A class.
+  std::uint32_t golden = 4;          // Inputs.
+  std::uint64_t seed = 1;
+};
+
+// Samples before the split. All in memory: a fit happens on a workstation or once.
+struct FitData {
+  std::size_t raw_count = 0;
+  std::vector<float> raw;  // [n, raw_count]: rows, or the model's raw output.
+  std::vector<std::uint16_t> labels;
+  std::vector<std::string> label_names;
+  // Images only: the pictures [n, height, width, 3].
+  std::vector<std::uint8_t> pictures;
+  std::size_t picture_bytes = 0;
+
+  std::size_t size() const { return labels.size(); }
+};
+
+struct FitReport {
+  std::string bundle;
+  std::size_t samples = 0;
+  std::size_t skipped = 0;
+  std::size_t anchors = 0;
+  std::size_t held_out = 0;
+  std::size_t canary = 0;
+  std::size_t dims = 0;
+  double leave_one_out_accuracy = 0.0;  // Of the anchors.
+  double held_out_accuracy = 0.0;
+  double canary_accuracy = 0.0;
+  double ece = 0.0;  // Expected calibration error of the confidence on the canary, 10 bins.
+  std::vector<std::pair<std::string, std::uint64_t>> files;  // Name and bytes.
+
+  base::Json Write() const;
+  std::string Text() const;  // For a person.
+};
+
+// The pure part: fills processor, anchors, calibration, reference, canary and golden of a bundle.
+struct Fitted {
+  ModelBundle bundle;
+  FitReport report;
+};
+base::Result<Fitted> Fit(const FitData& data, const FitOptions& options);
+
+// `tinylcm fit`: reads the data, fits, writes the bundle folder.
+struct RunFitOptions {
+  std::string rows;          // FILE.csv, or ...
+  std::string label_column;  // ... of the rows.
+  std::string images;        // DIR, a folder per class, with ...
+  std::string model;         // ... FILE.tflite.
+  std::string out;           // DIR, must not exist or be an earlier bundle's.
+  std::string name = "model";
+  std::string version = "1.0.0";
+  std::string model_family;  // Empty: the name.
+  std::vector<std::string> device_class = {"any"};
+  std::string min_agent = "0.1.0";
+  std::string licence;
+  std::string resize = "center_crop";
+  std::optional<std::uint32_t> output_index;
+  FitOptions fit;
+};
+base::Result<FitReport> RunFit(const RunFitOptions& options, base::FileSystem& fs,
+                               base::Clock& clock, base::Logger& logger,
+                               const EngineOpener& open_engine);
+
+}  // namespace tinylcm::model
