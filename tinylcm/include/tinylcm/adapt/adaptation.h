@@ -1,0 +1,88 @@
+// Adaptation: all that a device changed about its bundle, as one value.
+//
+// It belongs to the bundle it was made for. Its bytes are versioned and checksummed, and writing
+// what was read gives the same bytes, so a rollback is exact. Format: docs/formats/adaptation.md.
+
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "tinylcm/adapt/challenger.h"
+#include "tinylcm/adapt/input_hypothesis.h"
+#include "tinylcm/adapt/judge.h"
+#include "tinylcm/adapt/quarantine.h"
+
+namespace tinylcm::adapt {
+
+enum class LabelOrigin : std::uint8_t { kPerson = 0, kPropagated = 1 };
+
+struct MemoryEntry {
+  std::string sample_id;
+  std::string taught_by;    // The labelled sample; sample_id itself if a person labelled it.
+  std::string feedback_id;  // That brought the label.
+  LabelOrigin origin = LabelOrigin::kPerson;
+  std::uint32_t cluster = 0;
+  friend bool operator==(const MemoryEntry&, const MemoryEntry&) = default;
+};
+
+struct Adaptation {
+  std::string bundle;    // SHA-256 (hex) of the base bundle's manifest.
+  std::string event_id;  // The drift event it answers; empty for none.
+  InputHypothesis hypothesis;
+  ChallengerKind challenger;
+  FeatureTransform transform;
+  classify::Anchors memory;
+  std::vector<MemoryEntry> entries;  // One a vector of the memory.
+  std::vector<Label> labels;         // What it was judged on.
+
+  bool is_none() const { return hypothesis.is_identity() && challenger.is_none(); }
+  std::string name() const;  // "flat_field + moved_channels".
+  friend bool operator==(const Adaptation&, const Adaptation&) = default;
+};
+
+base::Bytes Serialise(const Adaptation& adaptation);
+base::Result<Adaptation> ParseAdaptation(base::ByteView bytes);
+
+// The adaptation without what the samples taught. Memory vectors go; an alignment stays until it
+// was judged again (true: it must be, for its class shares came from the labels).
+struct Retraction {
+  Adaptation adaptation;
+  std::uint32_t vectors_removed = 0;
+  std::uint32_t labels_removed = 0;
+  bool must_be_judged_again = false;
+};
+Retraction Retract(const Adaptation& adaptation, std::span<const std::string> sample_ids);
+
+// Puts a judgement's challenger on top of an accepted input. `rows[i]` is the sample of feature row
+// i.
+Adaptation Compose(const std::string& bundle, const std::string& event_id,
+                   const InputHypothesis& hypothesis, const Judgement& judgement,
+                   std::span<const std::string> rows, std::span<const Label> labels);
+
+// Takes an adaptation over to another bundle.
+struct CarryRequest {
+  std::string bundle;  // The new one's identity.
+  const Adaptation* adaptation = nullptr;
+  classify::KnnClassifier* knn = nullptr;  // Of the new bundle.
+  // Images: an InputSearch of {identity, the old hypothesis} under the new model, over the same
+  // samples as `rows`. Rows of sensors: nullptr, and `features` holds them.
+  const InputSearch* search = nullptr;
+  std::span<const float> features;    // Without search: rows x dims under the new bundle.
+  std::span<const std::string> rows;  // Sample ids.
+  std::span<const Label> labels;      // Still standing, of samples among `rows`.
+  SearchRule search_rule;
+  JudgeRule judge_rule;
+};
+struct Carried {
+  Adaptation adaptation;
+  bool hypothesis_kept = false;
+  bool challenger_kept = false;      // The same kind won again.
+  std::vector<std::string> dropped;  // What was not kept, one line each, for the report.
+};
+base::Result<Carried> Carry(const CarryRequest& request);
+
+}  // namespace tinylcm::adapt

@@ -1,0 +1,36 @@
+// Clustering a quarantine, so that few labels cover the most samples.
+//
+// k-means on features of unit length (k-means++, several starts, the tightest wins); of each
+// cluster the sample nearest its centre is the one to ask a person about. Same seed, same answer.
+
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace tinylcm::adapt {
+
+struct Clustering {
+  std::vector<std::uint32_t> cluster_of;  // One a row.
+  std::vector<std::uint32_t> medoids;     // The row nearest each cluster's centre.
+  std::vector<float> masses;              // Each cluster's share of the rows; they sum to 1.
+};
+
+struct ClusterOptions {
+  std::uint32_t clusters = 24;  // Fewer where there are fewer different rows.
+  std::uint32_t starts = 3;
+  std::uint32_t rounds_max = 50;
+  std::uint64_t seed = 1;
+};
+
+// REQUIRES: features.size() is a multiple of dims. No rows: nothing in the answer.
+Clustering Cluster(std::span<const float> features, std::size_t dims,
+                   const ClusterOptions& options);
+
+// Clusters re-formed around given rows: each row joins the nearest of `centres` (cosine distance of
+// rows as given; ties to the earlier). Used once the labelled samples are known.
+Clustering ClusterAround(std::span<const float> features, std::size_t dims,
+                         std::span<const std::uint32_t> centres);
+
+}  // namespace tinylcm::adapt
