@@ -1,0 +1,61 @@
+// adaptation.json: what a device did about a drift event or with a person's labels.
+// docs/formats/adaptation.md.
+
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/result.h"
+
+namespace protocol {
+
+inline constexpr std::string_view kAdaptationFormat = "tinylcm-adaptation/1";
+inline constexpr std::string_view kAdaptationPath = "adaptation.json";
+
+struct AdaptationReport {
+  // A hypothesis or challenger that was tried.
+  struct Candidate {
+    std::string stage;  // "hypothesis" or "challenger"
+    std::string name;
+    std::optional<double> score;           // Share of labels it gets right.
+    std::optional<double> distance_ratio;  // Hypotheses: to the anchors, under it / as it was.
+    std::string verdict;                   // "served", "kept", "rejected"
+    std::string reason;
+    friend bool operator==(const Candidate&, const Candidate&) = default;
+  };
+  struct LabelOutcome {
+    std::string sample_id;
+    std::string outcome;  // "applied", "retracted", "unknown_sample", "unknown_label", "unused"
+    friend bool operator==(const LabelOutcome&, const LabelOutcome&) = default;
+  };
+
+  std::string adaptation_id;
+  base::Time at{};
+  std::uint64_t sample_index = 0;
+  std::string state;  // The state machine's, after it: stable probation rolled_back escalated ...
+  std::optional<std::string> event_id;
+  std::optional<std::string> feedback_id;  // Acknowledges that feedback: it has been applied.
+  std::optional<std::string> hypothesis;   // What is served now.
+  std::optional<std::string> challenger;
+  std::vector<Candidate> candidates;
+  std::vector<LabelOutcome> labels;
+  std::optional<double> label_accuracy_before;
+  std::optional<double> label_accuracy_after;
+  std::optional<double> canary_before;
+  std::optional<double> canary_after;
+  std::optional<std::string> snapshot;  // Where it can be rolled back to.
+  std::string text;
+
+  friend bool operator==(const AdaptationReport&, const AdaptationReport&) = default;
+};
+
+base::Json ToJson(const AdaptationReport& report);
+base::Result<AdaptationReport> ParseAdaptationReport(std::string_view json);
+
+}  // namespace protocol

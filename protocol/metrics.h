@@ -1,0 +1,78 @@
+// metrics.json: how a device does. docs/formats/metrics.md.
+
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/result.h"
+
+namespace protocol {
+
+inline constexpr std::string_view kMetricsFormat = "tinylcm-metrics/1";
+inline constexpr std::string_view kMetricsPath = "metrics.json";
+
+struct DeviceMetrics {
+  base::Time at{};
+  std::int64_t window_ms = 0;  // What figures marked (w) cover; the others count since the start.
+  std::uint64_t frames = 0;    // Classified.
+  std::uint64_t frames_window = 0;        // (w)
+  std::uint64_t skipped = 0;              // Bad input.
+  std::uint64_t dropped = 0;              // Overflow of the camera's ring.
+  std::uint64_t log_dropped = 0;          // Not logged because a bounded queue was full.
+  std::optional<double> fps;              // (w)
+  std::optional<double> confidence_mean;  // (w)
+  std::optional<double> distance_mean;    // (w)
+  std::optional<double> accuracy_estimated;
+  std::optional<double> latency_ms_p50;  // (w) The whole frame.
+  std::optional<double> latency_ms_p95;
+  std::optional<double> latency_ms_p99;
+  struct Stage {
+    std::string name;
+    double p50_ms = 0.0;
+    double p95_ms = 0.0;
+    double p99_ms = 0.0;
+    friend bool operator==(const Stage&, const Stage&) = default;
+  };
+  std::vector<Stage> stages;  // (w)
+  struct ClassCount {
+    std::string label;
+    std::uint64_t count = 0;
+    friend bool operator==(const ClassCount&, const ClassCount&) = default;
+  };
+  std::vector<ClassCount> class_mix;  // (w) By predicted class.
+
+  std::optional<std::uint64_t> rss_bytes;
+  std::optional<double> cpu_percent;  // (w) Of one core.
+  std::optional<double> temperature_c;
+  std::optional<std::uint64_t> disk_free_bytes;
+
+  std::uint64_t queue_packages = 0;
+  std::uint64_t queue_bytes = 0;
+  std::uint64_t packages_made = 0;  // Since the queue directory was made.
+  std::uint64_t packages_evicted = 0;
+  std::uint64_t packages_dead = 0;
+
+  std::string drift_state;                // stable suspect adapting probation escalated learning
+  std::string mode;                       // autonomous server_assisted monitoring_only
+  std::optional<std::string> hypothesis;  // What is applied now.
+  std::optional<std::string> challenger;
+
+  std::string model_name;
+  std::string model_version;
+  std::string model_family;
+  std::string bundle;
+
+  friend bool operator==(const DeviceMetrics&, const DeviceMetrics&) = default;
+};
+
+base::Json ToJson(const DeviceMetrics& metrics);
+base::Result<DeviceMetrics> ParseDeviceMetrics(std::string_view json);
+
+}  // namespace protocol
