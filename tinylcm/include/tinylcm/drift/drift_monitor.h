@@ -63,8 +63,9 @@ class DriftMonitor {
     std::uint32_t hold_back = 64;    // Samples that wait before they join it.
     std::uint64_t seed = 1;
     std::vector<std::vector<float>> factory_distances;  // Held-out, a class; may be empty.
-    std::vector<std::string> labels;  // For the text; class numbers where there are none.
-    double channel_shift_min = 0.5;   // In sigma; a smaller shift is not named.
+    std::vector<std::string> labels;       // For the text; class numbers where there are none.
+    double channel_shift_min = 0.5;        // In sigma; a smaller shift is not named.
+    std::string samples_noun = "samples";  // For the text: "frames", "rows".
   };
 
   enum class Phase { kLearning, kWatching, kOpen };
@@ -72,7 +73,7 @@ class DriftMonitor {
   static base::Result<DriftMonitor> Create(const Options& options);
 
   // Takes in one sample: which class it was taken for, how far it lies from the anchors, and its
-  // channels (as many as the options say, or none). kLearning while commissioning, kDrift once at
+  // channels (as many as the options say). kLearning while commissioning, kDrift once at
   // the alarm, kWarning while that drift is open, otherwise kSteady.
   //
   // REQUIRES: index grows, predicted < classes, distance and channels are finite.
@@ -117,7 +118,6 @@ class DriftMonitor {
     std::vector<double> class_evidence;
     // The alarm, while open.
     std::uint64_t alarm_index = 0;
-    std::uint64_t alarm_count = 0;  // Samples since the change when it was raised.
     std::uint64_t since_alarm = 0;
   };
   // The last scores, to place the change point within an interval.

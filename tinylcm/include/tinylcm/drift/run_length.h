@@ -32,7 +32,7 @@ struct CusumTarget {
 };
 
 // The limit h at which a chart on standard normal values has this run length.
-// kInvalidArgument unless 0 < k <= 5 and 2 <= run_length <= 1e12, or where no limit gives it.
+// kInvalidArgument unless 0 < k <= 5 and 2 <= run_length <= 1e10, or where no limit gives it.
 base::Result<double> CusumLimit(const CusumTarget& target);
 
 }  // namespace tinylcm::drift

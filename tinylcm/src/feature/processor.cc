@@ -1,0 +1,238 @@
+#include "tinylcm/feature/processor.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <string_view>
+
+#include "base/check.h"
+#include "base/text.h"
+#include "tinylcm/feature/project.h"
+
+namespace tinylcm::feature {
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+
+// A deviation below this share of the largest is rounding noise, not a signal.
+constexpr double kConstantBelow = 1e-6;
+
+Error Refuse(std::string_view what) {
+  return Error{ErrorCode::kInvalidArgument, base::StrCat("processor: ", what)};
+}
+
+bool AllFinite(std::span<const float> values) {
+  return std::ranges::all_of(values, [](float value) { return std::isfinite(value); });
+}
+
+// Eigenvectors of a symmetric n x n matrix by cyclic Jacobi: turns one pair of axes after the other
+// until none leans on another. `vectors` receives one eigenvector a column. Slow and dependable: a
+// fixed order of plain operations, about ten sweeps.
+void Jacobi(std::vector<double>& a, std::size_t n, std::vector<double>& vectors) {
+  vectors.assign(n * n, 0.0);
+  for (std::size_t i = 0; i < n; ++i) vectors[i * n + i] = 1.0;
+  double whole = 0.0;
+  for (const double value : a) whole += value * value;
+  for (int sweep = 0; sweep < 60; ++sweep) {
+    double off = 0.0;
+    for (std::size_t p = 0; p < n; ++p) {
+      for (std::size_t q = p + 1; q < n; ++q) off += a[p * n + q] * a[p * n + q];
+    }
+    if (off <= 1e-28 * whole) return;
+    for (std::size_t p = 0; p < n; ++p) {
+      for (std::size_t q = p + 1; q < n; ++q) {
+        const double apq = a[p * n + q];
+        if (apq == 0.0) continue;
+        // The smaller of the two angles that make the pair's off-diagonal zero.
+        const double theta = (a[q * n + q] - a[p * n + p]) / (2.0 * apq);
+        const double t =
+            (theta >= 0.0 ? 1.0 : -1.0) / (std::abs(theta) + std::sqrt(theta * theta + 1.0));
+        const double c = 1.0 / std::sqrt(t * t + 1.0);
+        const double s = t * c;
+        for (std::size_t i = 0; i < n; ++i) {
+          const double aip = a[i * n + p];
+          const double aiq = a[i * n + q];
+          a[i * n + p] = c * aip - s * aiq;
+          a[i * n + q] = s * aip + c * aiq;
+        }
+        for (std::size_t i = 0; i < n; ++i) {
+          const double api = a[p * n + i];
+          const double aqi = a[q * n + i];
+          a[p * n + i] = c * api - s * aqi;
+          a[q * n + i] = s * api + c * aqi;
+        }
+        for (std::size_t i = 0; i < n; ++i) {
+          const double vip = vectors[i * n + p];
+          const double viq = vectors[i * n + q];
+          vectors[i * n + p] = c * vip - s * viq;
+          vectors[i * n + q] = s * vip + c * viq;
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+
+base::Result<Processor> Processor::Create(const ProcessorTensors& tensors) {
+  const std::size_t count = tensors.mean.size();
+  if (count == 0) return Refuse("there are no channels");
+  if (tensors.scale.size() != count) return Refuse("as many scales as means");
+  if (!tensors.projection_mean.empty() && tensors.projection_mean.size() != count) {
+    return Refuse("as many projection means as means, or none");
+  }
+  if (tensors.projection.size() % count != 0) {
+    return Refuse("the projection's axes must be as long as the mean");
+  }
+  if (tensors.projection.empty() && !tensors.projection_mean.empty()) {
+    return Refuse("a projection mean without a projection");
+  }
+  if (!AllFinite(tensors.mean) || !AllFinite(tensors.scale) || !AllFinite(tensors.projection) ||
+      !AllFinite(tensors.projection_mean)) {
+    return Refuse("a number is not finite");
+  }
+  if (!std::ranges::all_of(tensors.scale, [](float scale) { return scale > 0.0f; })) {
+    return Refuse("every scale must be > 0");
+  }
+  return Processor(tensors, tensors.projection.empty() ? count : tensors.projection.size() / count);
+}
+
+Processor Processor::Identity(std::size_t count) {
+  CHECK(count > 0);
+  return Processor({.mean = std::vector<float>(count, 0.0f),
+                    .scale = std::vector<float>(count, 1.0f),
+                    .projection_mean = {},
+                    .projection = {}},
+                   count);
+}
+
+Processor::Processor(const ProcessorTensors& tensors, std::size_t feature_count)
+    : tensors_(tensors), feature_count_(feature_count), stride_(PaddedSize(tensors.mean.size())) {
+  if (tensors_.projection.empty()) return;
+  const std::size_t count = raw_count();
+  centered_.assign(stride_, 0.0f);
+  axes_.assign(feature_count_ * stride_, 0.0f);
+  for (std::size_t axis = 0; axis < feature_count_; ++axis) {
+    std::copy_n(tensors_.projection.begin() + static_cast<std::ptrdiff_t>(axis * count), count,
+                axes_.begin() + static_cast<std::ptrdiff_t>(axis * stride_));
+  }
+}
+
+void Processor::Standardise(std::span<const float> raw, std::span<float> standardised) const {
+  CHECK(raw.size() == raw_count());
+  CHECK(standardised.size() == raw_count());
+  for (std::size_t i = 0; i < raw.size(); ++i) {
+    standardised[i] = (raw[i] - tensors_.mean[i]) / tensors_.scale[i];
+  }
+}
+
+void Processor::Apply(std::span<const float> raw, std::span<float> feature) {
+  CHECK(feature.size() == feature_count_);
+  if (tensors_.projection.empty()) {
+    Standardise(raw, feature);
+    return;
+  }
+  Standardise(raw, std::span(centered_).first(raw_count()));
+  for (std::size_t i = 0; i < tensors_.projection_mean.size(); ++i) {
+    centered_[i] -= tensors_.projection_mean[i];
+  }
+  Project(centered_.data(), axes_.data(), feature_count_, stride_, feature.data());
+}
+
+base::Result<ProcessorTensors> FitStandardise(std::span<const float> rows, std::size_t count) {
+  if (count == 0 || rows.empty() || rows.size() % count != 0) {
+    return Refuse("fit: rows must be whole, and at least one");
+  }
+  if (!AllFinite(rows)) return Refuse("fit: a number is not finite");
+  const std::size_t row_count = rows.size() / count;
+  std::vector<double> mean(count, 0.0);
+  for (std::size_t row = 0; row < row_count; ++row) {
+    for (std::size_t i = 0; i < count; ++i) mean[i] += static_cast<double>(rows[row * count + i]);
+  }
+  for (double& value : mean) value /= static_cast<double>(row_count);
+  std::vector<double> deviation(count, 0.0);
+  for (std::size_t row = 0; row < row_count; ++row) {
+    for (std::size_t i = 0; i < count; ++i) {
+      const double off = static_cast<double>(rows[row * count + i]) - mean[i];
+      deviation[i] += off * off;
+    }
+  }
+  // As StandardScaler: the deviation of these rows, not an estimate for others.
+  for (double& value : deviation) value = std::sqrt(value / static_cast<double>(row_count));
+  const double constant = kConstantBelow * *std::ranges::max_element(deviation);
+
+  ProcessorTensors tensors;
+  for (std::size_t i = 0; i < count; ++i) {
+    tensors.mean.push_back(static_cast<float>(mean[i]));
+    const auto scale = static_cast<float>(deviation[i]);
+    tensors.scale.push_back(deviation[i] > constant && scale > 0.0f ? scale : 1.0f);
+  }
+  return tensors;
+}
+
+base::Result<ProcessorTensors> FitPca(const ProcessorTensors& tensors, std::span<const float> rows,
+                                      std::size_t dims) {
+  const std::size_t count = tensors.mean.size();
+  if (count == 0 || rows.empty() || rows.size() % count != 0) {
+    return Refuse("fit: rows must be whole, and at least one");
+  }
+  const std::size_t row_count = rows.size() / count;
+  if (dims == 0 || dims > count || dims >= row_count) {
+    return Refuse(base::StrCat("fit: ", dims, " axes from ", row_count, " rows of ", count));
+  }
+  ProcessorTensors fitted = tensors;
+  fitted.projection_mean.clear();
+  fitted.projection.clear();
+  ASSIGN_OR_RETURN(const Processor scaler, Processor::Create(fitted));
+
+  std::vector<float> scaled(rows.size());
+  std::vector<double> mean(count, 0.0);
+  for (std::size_t row = 0; row < row_count; ++row) {
+    const std::span<float> to = std::span(scaled).subspan(row * count, count);
+    scaler.Standardise(rows.subspan(row * count, count), to);
+    for (std::size_t i = 0; i < count; ++i) mean[i] += static_cast<double>(to[i]);
+  }
+  for (double& value : mean) value /= static_cast<double>(row_count);
+
+  std::vector<double> covariance(count * count, 0.0);
+  std::vector<double> off(count);
+  for (std::size_t row = 0; row < row_count; ++row) {
+    for (std::size_t i = 0; i < count; ++i) {
+      off[i] = static_cast<double>(scaled[row * count + i]) - mean[i];
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+      for (std::size_t j = i; j < count; ++j) covariance[i * count + j] += off[i] * off[j];
+    }
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    for (std::size_t j = i; j < count; ++j) {
+      covariance[i * count + j] /= static_cast<double>(row_count - 1);
+      covariance[j * count + i] = covariance[i * count + j];
+    }
+  }
+  std::vector<double> axes;
+  Jacobi(covariance, count, axes);
+
+  std::vector<std::size_t> order(count);
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::ranges::stable_sort(order, [&](std::size_t a, std::size_t b) {
+    return covariance[a * count + a] > covariance[b * count + b];
+  });
+  for (const double value : mean) fitted.projection_mean.push_back(static_cast<float>(value));
+  for (std::size_t axis = 0; axis < dims; ++axis) {
+    const std::size_t column = order[axis];
+    double largest = 0.0;
+    for (std::size_t i = 0; i < count; ++i) {
+      const double value = axes[i * count + column];
+      if (std::abs(value) > std::abs(largest)) largest = value;
+    }
+    const double sign = largest < 0.0 ? -1.0 : 1.0;
+    for (std::size_t i = 0; i < count; ++i) {
+      fitted.projection.push_back(static_cast<float>(sign * axes[i * count + column]));
+    }
+  }
+  return fitted;
+}
+
+}  // namespace tinylcm::feature
