@@ -1,0 +1,83 @@
+// FramePath: what one thread does with each frame: answer it, and watch the answers for drift.
+//
+// The control thread makes a new Stage (model, adaptation, perhaps a new drift monitor) and offers
+// it; the frame thread takes it up between two frames by one pointer exchange. The drift monitor is
+// behind a mutex that the control thread takes seldom and briefly (to explain an alarm, to save).
+
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/result.h"
+#include "tinylcm/drift/drift_monitor.h"
+#include "tinylcm/model/hot_swap.h"
+#include "tinylcm/pipeline/serving.h"
+#include "tinylcm/source/frame.h"
+
+namespace tinylcm::pipeline {
+
+// One answered frame, on its way to the log and to the control thread.
+struct Seen {
+  std::uint64_t index = 0;       // Which inference of this device; goes on across restarts.
+  std::uint64_t revision = 0;    // Of the stage that answered.
+  std::uint64_t adaptation = 0;  // The same, or 0 where the bundle alone answered.
+  base::Time time{};
+  std::optional<std::uint32_t> frame_number;
+  classify::Prediction prediction;
+  drift::DriftSignal signal = drift::DriftSignal::kLearning;
+  double total_us = 0.0;
+  double decode_us = 0.0;
+  double model_us = 0.0;
+  double classify_us = 0.0;
+  source::Frame frame;  // As it came; the control thread may want it for the quarantine.
+};
+
+// What is swapped in whole.
+struct Stage {
+  std::unique_ptr<Serving> serving;
+  std::unique_ptr<drift::DriftMonitor> monitor;  // Null: the monitor goes on as it is.
+};
+
+// Process is the frame thread's; everything else may be called from the control thread.
+class FramePath {
+ public:
+  // REQUIRES: both parts of `first` are there. `first_index`: of the next inference.
+  FramePath(std::unique_ptr<Stage> first, std::uint64_t first_index);
+
+  // Answers a frame. An Error: the frame was bad and nothing downstream has seen it.
+  base::Result<Seen> Process(source::Frame frame);
+
+  // Offers a new stage; it answers from the next frame on.
+  void Offer(std::unique_ptr<Stage> stage) { swap_.Offer(std::move(stage)); }
+  bool offer_is_waiting() const { return swap_.is_waiting(); }
+  // The stage that no longer answers, or null.
+  std::unique_ptr<Stage> Collect() { return swap_.Collect(); }
+  // How much longer than usual the first frame after the last swap took, milliseconds.
+  double swap_gap_ms() const { return swap_gap_ms_.load(); }
+
+  std::uint64_t next_index() const { return next_index_.load(); }
+
+  std::optional<drift::DriftExplanation> Explanation() const;
+  bool ExplanationIsComplete() const;
+  drift::DriftMonitor::Phase drift_phase() const;
+  void Rebaseline();
+  void Resume();
+  base::Json SaveDriftState() const;
+
+ private:
+  model::HotSwap<Stage> swap_;
+  std::atomic<std::uint64_t> next_index_;
+  std::atomic<double> swap_gap_ms_{0.0};
+  mutable std::mutex monitor_mutex_;
+  std::unique_ptr<drift::DriftMonitor> monitor_;
+  Inference inference_;
+  double usual_us_ = 0.0;  // Running mean of the whole frame.
+};
+
+}  // namespace tinylcm::pipeline

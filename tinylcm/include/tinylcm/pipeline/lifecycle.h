@@ -1,0 +1,220 @@
+// Lifecycle: does what the adapter decides. It collects the quarantine, asks for labels, searches
+// the input, judges challengers, serves and rolls back, and carries an adaptation over to a new
+// bundle.
+//
+// It belongs to the control thread and never blocks the frame path: inference for searching,
+// judging and shadowing runs on engines of its own. What it has decided survives a kill at any
+// moment: effects first, then the record, so that after a restart an effect may come twice but
+// never not at all.
+
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/file_system.h"
+#include "base/logger.h"
+#include "base/result.h"
+#include "protocol/adaptation_report.h"
+#include "protocol/drift_event.h"
+#include "protocol/feedback.h"
+#include "protocol/package.h"
+#include "protocol/update_report.h"
+#include "tinylcm/adapt/adapter.h"
+#include "tinylcm/adapt/quarantine.h"
+#include "tinylcm/model/bundle.h"
+#include "tinylcm/pipeline/frame_path.h"
+#include "tinylcm/state/record.h"
+#include "tinylcm/state/snapshot_store.h"
+
+namespace tinylcm::pipeline {
+
+// Takes what is to leave the device. Called on the control thread; durable when it returns ok.
+class Outbox {
+ public:
+  virtual ~Outbox() = default;
+  virtual base::Status Send(std::string_view type, const std::string& bundle,
+                            std::vector<protocol::PackageFile> files) = 0;
+};
+
+struct LifecycleOptions {
+  adapt::Mode mode = adapt::Mode::kAutonomous;
+  double false_alarm_every = 1e6;  // Samples.
+  std::uint32_t quarantine_samples = 300;
+  std::uint32_t labels_per_event = 24;
+  std::uint32_t probation_samples = 100;
+  std::uint32_t health_frames = 100;  // Watched after a new bundle took over.
+  bool send_images = false;           // Local consent.
+  bool barcode = false;
+  std::uint64_t seed = 1;
+  std::string folder;  // quarantine/, snapshots/ and the record live below it.
+};
+
+// One line of what happened, for status and logs.
+struct EventSummary {
+  std::string event_id;
+  std::uint64_t index = 0;
+  std::optional<std::uint32_t> frame_number;
+  std::string kind;
+  std::string text;
+  std::vector<std::int64_t> channels;
+};
+
+// What status shows.
+struct LifecycleStatus {
+  std::string state;  // The adapter's, or "learning" while the live reference is commissioned.
+  std::string hypothesis = "identity";
+  std::string challenger = "none";
+  std::uint64_t revision = 0;
+  std::uint64_t labels_applied = 0;
+  std::uint64_t adaptations = 0;
+  std::uint64_t rollbacks = 0;
+  std::uint64_t escalations = 0;
+  double swap_gap_ms = 0.0;  // Of the last bundle.
+  std::vector<EventSummary> events;
+};
+
+// Not thread-safe but for wants_frames().
+class Lifecycle {
+ public:
+  struct Parts {
+    base::FileSystem* fs = nullptr;
+    base::Clock* clock = nullptr;
+    base::Logger* logger = nullptr;
+    Outbox* outbox = nullptr;
+    model::EngineOpener open_engine;
+    std::function<std::string()> make_id;  // Random hex; seeded in replay.
+  };
+
+  // Reads what an earlier life left and makes the frame path's first stage: `first_stage()`.
+  static base::Result<std::unique_ptr<Lifecycle>> Open(
+      const LifecycleOptions& options, Parts parts,
+      std::shared_ptr<const model::ModelBundle> bundle);
+
+  // The stage the frame path starts with, and the index of its first inference. Once.
+  std::unique_ptr<Stage> TakeFirstStage();
+  std::uint64_t first_index() const { return first_index_; }
+  // REQUIRES: once, before anything below. `path` must outlive it.
+  void Attach(FramePath& path) { path_ = &path; }
+
+  // True while frames are wanted whole (quarantine, probation, a new bundle's health window). May
+  // be asked from any thread.
+  bool wants_frames() const { return wants_frames_.load(); }
+
+  // Every answered frame that was not dropped on the way; `seen.frame` may be empty when
+  // wants_frames() was false.
+  void OnSeen(const Seen& seen);
+
+  // A person's labels or word. Idempotent by feedback id. An Error is worth a retry.
+  base::Status OnFeedback(const protocol::Feedback& feedback);
+
+  // Swaps to another bundle: golden inputs, carry over, warm-up, exchange. The verdict comes after
+  // the health window, through `done` (once): true: it stays; false: the old one runs again.
+  using BundleDone = std::function<void(bool healthy, const protocol::UpdateReport& report)>;
+  base::Status SwapBundle(std::shared_ptr<const model::ModelBundle> bundle,
+                          const std::string& deployment_id, BundleDone done);
+  bool swap_is_under_way() const { return swap_.has_value(); }
+
+  // About once a second: makes durable what was collected, frees what is no longer served.
+  void Tick();
+  // Saves the drift reference too; at a clean stop and once a minute.
+  void SaveAll();
+
+  LifecycleStatus status() const;
+  void SetMode(adapt::Mode mode) { adapter_->SetMode(mode); }
+  const model::ModelBundle& bundle() const { return *bundle_; }
+
+ private:
+  struct Swap {
+    std::shared_ptr<const model::ModelBundle> old_bundle;
+    base::Bytes old_adapter;
+    std::unique_ptr<Serving> old_serving;  // Shadows.
+    std::string deployment_id;
+    BundleDone done;
+    protocol::UpdateReport report;
+    std::uint64_t first_revision = 0;
+    std::uint32_t frames = 0;
+    std::uint32_t agreed = 0;
+    double confidence_new = 0.0;
+    double confidence_old = 0.0;
+    double old_canary = 1.0;
+    double new_canary = 1.0;
+  };
+
+  Lifecycle(const LifecycleOptions& options, Parts parts,
+            std::shared_ptr<const model::ModelBundle> bundle, state::TwoCopyRecord record,
+            state::SnapshotStore snapshots, adapt::Quarantine quarantine);
+
+  base::Result<std::unique_ptr<drift::DriftMonitor>> MakeMonitor(
+      const model::ModelBundle& bundle) const;
+  base::Result<std::unique_ptr<Serving>> MakeServing(
+      const std::shared_ptr<const model::ModelBundle>& bundle, const adapt::Adaptation& adaptation,
+      std::uint64_t revision) const;
+  base::Status Restore();
+  void Save();
+  void UpdateWants();
+
+  void Do(const adapt::Actions& actions);
+  base::Status DoOne(const adapt::Action& action);
+  base::Status AskForLabels(const adapt::Action& action);
+  base::Status SearchInput(const adapt::Action& action);
+  base::Status Judge(const adapt::Action& action);
+  base::Status Serve(const adapt::Action& action);
+  base::Status Report(const adapt::Action& action);
+  base::Status SendModel();
+
+  base::Status AddToQuarantine(const Seen& seen);
+  void NoteAlarm(const Seen& seen);
+  void WatchHealth(const Seen& seen);
+  void FinishSwap(bool healthy, const std::string& detail);
+  base::Status Workbench();
+  // The quarantine's samples that can be embedded, in the space of a hypothesis, under a bundle.
+  struct Embedded {
+    std::vector<float> features;
+    std::vector<std::string> ids;
+    std::vector<adapt::LabelledRow> labelled;
+    std::vector<adapt::Label> labels;
+  };
+  base::Result<Embedded> EmbedQuarantine(Serving& bench, const adapt::InputHypothesis& hypothesis);
+  std::string LabelName(std::uint16_t label) const;
+
+  LifecycleOptions options_;
+  Parts parts_;
+  std::shared_ptr<const model::ModelBundle> bundle_;
+  state::TwoCopyRecord record_;
+  state::SnapshotStore snapshots_;
+  adapt::Quarantine quarantine_;
+  std::unique_ptr<adapt::Adapter> adapter_;
+  FramePath* path_ = nullptr;
+  std::unique_ptr<Stage> first_stage_;
+  std::unique_ptr<Serving> bench_;     // The bundle alone, for embedding off the frame path.
+  std::unique_ptr<Serving> champion_;  // Shadows during probation.
+  std::optional<Swap> swap_;
+  std::atomic<bool> wants_frames_{false};
+  std::uint64_t first_index_ = 0;
+  std::uint64_t reserved_index_ = 0;  // Indexes below it may have been used.
+  std::uint64_t revision_ = 0;
+  std::uint64_t labels_applied_ = 0;
+  std::uint64_t adaptations_ = 0;
+  std::uint64_t rollbacks_ = 0;
+  std::uint64_t escalations_ = 0;
+  double bundle_swap_gap_ms_ = 0.0;
+  std::vector<std::string> feedback_done_;  // The last ones, by id.
+  std::optional<protocol::DriftEvent> event_;
+  std::vector<EventSummary> events_;
+  std::vector<protocol::AdaptationReport::Candidate> candidates_;
+  std::string snapshot_;
+  std::optional<double> canary_before_, canary_after_;
+  std::uint64_t probation_revision_ = 0;
+  std::uint64_t last_index_ = 0;
+  base::Duration last_full_save_{0};
+};
+
+}  // namespace tinylcm::pipeline

@@ -1,0 +1,99 @@
+// Serving: what answers a frame right now: a bundle, its inference engine, and the adaptation on
+// top.
+//
+//   picture -> input hypothesis -> model -> processor -> feature transform -> nearest neighbours
+//   row     ->                             processor -> feature transform -> nearest neighbours
+//
+// Made and warmed up off the frame path, then swapped in whole (model/hot_swap.h); never changed.
+
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "tinylcm/adapt/adaptation.h"
+#include "tinylcm/classify/knn_classifier.h"
+#include "tinylcm/feature/feature_model.h"
+#include "tinylcm/feature/processor.h"
+#include "tinylcm/model/bundle.h"
+#include "tinylcm/source/frame.h"
+#include "tinylcm/source/image_rule.h"
+
+namespace tinylcm::pipeline {
+
+// One answered frame. Reused from frame to frame, so that nothing is allocated once warm.
+struct Inference {
+  std::vector<std::uint8_t> picture;  // As the camera gave it, before the hypothesis; rows: empty.
+  std::vector<std::uint8_t> corrected;
+  std::vector<float> raw;       // The model's output, or the row.
+  std::vector<float> feature;   // What was classified.
+  std::vector<float> channels;  // What a drift is explained by: a row's channels, or the feature.
+  classify::Prediction prediction;
+  std::optional<std::uint32_t> frame_number;
+  // Microseconds a stage: decode and resize; model; everything after it.
+  double decode_us = 0.0;
+  double model_us = 0.0;
+  double classify_us = 0.0;
+};
+
+// Not thread-safe: one thread owns it.
+class Serving {
+ public:
+  struct Options {
+    bool barcode = false;  // Read the frame number a test camera draws into the picture.
+    // Counts up with every change that is served; 0 is the bundle alone.
+    std::uint64_t revision = 0;
+  };
+
+  // `engine`: for images, made of bundle->feature_model; null for rows. kInvalidArgument where the
+  // adaptation does not fit the bundle.
+  static base::Result<std::unique_ptr<Serving>> Create(
+      std::shared_ptr<const model::ModelBundle> bundle,
+      std::unique_ptr<feature::FeatureModel> engine, adapt::Adaptation adaptation,
+      const Options& options);
+
+  // A bad frame (corrupt, of the wrong size) is an Error that names what was wrong; nothing of it
+  // is kept.
+  base::Status Infer(const source::Frame& frame, Inference& out);
+
+  // The part after decoding: `out.picture` or `out.raw` is filled already.
+  base::Status InferDecoded(Inference& out);
+
+  // The bundle alone: decoded picture (or nothing, for rows with `raw` filled) -> raw -> feature.
+  base::Status Embed(std::span<const std::uint8_t> picture, std::vector<float>& raw,
+                     std::span<float> feature);
+
+  // Decodes as Infer does. REQUIRES: images.
+  base::Status Decode(base::ByteView file, std::vector<std::uint8_t>& picture);
+
+  // Accuracy on the bundle's canary: the anchors alone, and with the adaptation's memory.
+  double CanaryAccuracy();
+
+  const model::ModelBundle& bundle() const { return *bundle_; }
+  const std::shared_ptr<const model::ModelBundle>& shared_bundle() const { return bundle_; }
+  const adapt::Adaptation& adaptation() const { return adaptation_; }
+  std::uint64_t revision() const { return options_.revision; }
+  classify::KnnClassifier& classifier() { return classifier_; }
+  std::size_t channel_count() const;
+
+ private:
+  Serving(std::shared_ptr<const model::ModelBundle> bundle,
+          std::unique_ptr<feature::FeatureModel> engine, adapt::Adaptation adaptation,
+          const Options& options, feature::Processor processor, classify::KnnClassifier classifier,
+          std::optional<adapt::PictureTransform> picture_transform);
+
+  std::shared_ptr<const model::ModelBundle> bundle_;
+  std::unique_ptr<feature::FeatureModel> engine_;
+  adapt::Adaptation adaptation_;
+  Options options_;
+  feature::Processor processor_;
+  classify::KnnClassifier classifier_;
+  std::optional<adapt::PictureTransform> picture_transform_;
+  source::PictureMaker picture_maker_;
+};
+
+}  // namespace tinylcm::pipeline

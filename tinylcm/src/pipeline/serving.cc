@@ -1,0 +1,169 @@
+#include "tinylcm/pipeline/serving.h"
+
+#include <chrono>
+#include <utility>
+
+#include "base/text.h"
+
+namespace tinylcm::pipeline {
+
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+using base::Status;
+
+namespace {
+
+class StopWatch {
+ public:
+  // Microseconds since the last lap.
+  double Lap() {
+    const auto now = std::chrono::steady_clock::now();
+    const double us = std::chrono::duration<double, std::micro>(now - last_).count();
+    last_ = now;
+    return us;
+  }
+
+ private:
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
+bool HasProjection(const model::ModelBundle& bundle) {
+  return !bundle.processor.projection.empty();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Serving>> Serving::Create(std::shared_ptr<const model::ModelBundle> bundle,
+                                                 std::unique_ptr<feature::FeatureModel> engine,
+                                                 adapt::Adaptation adaptation,
+                                                 const Options& options) {
+  CHECK(bundle != nullptr);
+  if (bundle->is_image != (engine != nullptr)) {
+    return Error{ErrorCode::kInvalidArgument, "serving: a model for images, and only then"};
+  }
+  if (engine != nullptr && engine->feature_count() != bundle->raw_count()) {
+    return Error{ErrorCode::kCorrupt,
+                 base::StrCat("serving: the model gives ", engine->feature_count(),
+                              " numbers, the processor takes ", bundle->raw_count())};
+  }
+  if (!adaptation.is_none() && adaptation.bundle != bundle->bundle) {
+    return Error{ErrorCode::kInvalidArgument, "serving: the adaptation is another bundle's"};
+  }
+  ASSIGN_OR_RETURN(feature::Processor processor, feature::Processor::Create(bundle->processor));
+  if (!adaptation.transform.is_identity() &&
+      adaptation.transform.scale.size() != processor.feature_count()) {
+    return Error{ErrorCode::kInvalidArgument, "serving: the transform is of another size"};
+  }
+  ASSIGN_OR_RETURN(classify::KnnClassifier classifier,
+                   classify::KnnClassifier::Create(bundle->ClassifierOptions(), bundle->anchors,
+                                                   bundle->calibration));
+  RETURN_IF_ERROR(classifier.SetMemory(adaptation.memory));
+  std::optional<adapt::PictureTransform> picture_transform;
+  if (!adaptation.hypothesis.is_identity()) {
+    ASSIGN_OR_RETURN(adapt::PictureTransform made,
+                     adapt::PictureTransform::Create(
+                         adaptation.hypothesis,
+                         {.width = bundle->image_rule.width, .height = bundle->image_rule.height}));
+    picture_transform = std::move(made);
+  }
+  return std::unique_ptr<Serving>(new Serving(std::move(bundle), std::move(engine),
+                                              std::move(adaptation), options, std::move(processor),
+                                              std::move(classifier), std::move(picture_transform)));
+}
+
+Serving::Serving(std::shared_ptr<const model::ModelBundle> bundle,
+                 std::unique_ptr<feature::FeatureModel> engine, adapt::Adaptation adaptation,
+                 const Options& options, feature::Processor processor,
+                 classify::KnnClassifier classifier,
+                 std::optional<adapt::PictureTransform> picture_transform)
+    : bundle_(std::move(bundle)),
+      engine_(std::move(engine)),
+      adaptation_(std::move(adaptation)),
+      options_(options),
+      processor_(std::move(processor)),
+      classifier_(std::move(classifier)),
+      picture_transform_(std::move(picture_transform)),
+      picture_maker_({.rule = bundle_->image_rule, .barcode = options.barcode}) {}
+
+std::size_t Serving::channel_count() const {
+  return bundle_->is_image ? bundle_->feature_count() : bundle_->raw_count();
+}
+
+Status Serving::Decode(base::ByteView file, std::vector<std::uint8_t>& picture) {
+  CHECK(bundle_->is_image);
+  return picture_maker_.Make(file, picture);
+}
+
+Status Serving::Infer(const source::Frame& frame, Inference& out) {
+  StopWatch watch;
+  if (bundle_->is_image) {
+    if (frame.jpeg.empty()) {
+      return Error{ErrorCode::kInvalidArgument,
+                   base::StrCat("frame ", frame.index, ": a row, where pictures are expected")};
+    }
+    const Status made = picture_maker_.Make(frame.jpeg, out.picture);
+    if (!made.ok()) return made.error().Within(base::StrCat("frame ", frame.index));
+    out.frame_number = options_.barcode ? picture_maker_.frame_number() : frame.frame_number;
+  } else {
+    if (frame.row.size() != bundle_->raw_count()) {
+      return Error{ErrorCode::kInvalidArgument,
+                   base::StrCat("row ", frame.index, ": ", frame.row.size(), " values, expected ",
+                                bundle_->raw_count())};
+    }
+    out.raw.assign(frame.row.begin(), frame.row.end());
+    out.frame_number = frame.frame_number;
+  }
+  out.decode_us = watch.Lap();
+  return InferDecoded(out);
+}
+
+Status Serving::InferDecoded(Inference& out) {
+  StopWatch watch;
+  if (bundle_->is_image) {
+    out.raw.resize(bundle_->raw_count());
+    if (picture_transform_) {
+      out.corrected.assign(out.picture.begin(), out.picture.end());
+      picture_transform_->Apply(out.corrected);
+      RETURN_IF_ERROR(engine_->Infer(out.corrected, out.raw));
+    } else {
+      RETURN_IF_ERROR(engine_->Infer(out.picture, out.raw));
+    }
+  }
+  out.model_us = watch.Lap();
+
+  out.feature.resize(bundle_->feature_count());
+  processor_.Apply(out.raw, out.feature);
+  adaptation_.transform.Apply(out.feature);
+  out.channels.resize(channel_count());
+  if (!bundle_->is_image && HasProjection(*bundle_)) {
+    processor_.Standardise(out.raw, out.channels);
+  } else {
+    out.channels.assign(out.feature.begin(), out.feature.end());
+  }
+  out.prediction = classifier_.Classify(out.feature);
+  out.classify_us = watch.Lap();
+  return {};
+}
+
+Status Serving::Embed(std::span<const std::uint8_t> picture, std::vector<float>& raw,
+                      std::span<float> feature) {
+  if (bundle_->is_image) {
+    raw.resize(bundle_->raw_count());
+    RETURN_IF_ERROR(engine_->Infer(picture, raw));
+  }
+  processor_.Apply(raw, feature);
+  return {};
+}
+
+double Serving::CanaryAccuracy() {
+  const classify::Anchors& canary = bundle_->canary;
+  if (canary.size() == 0) return 1.0;
+  std::size_t correct = 0;
+  for (std::size_t i = 0; i < canary.size(); ++i) {
+    if (classifier_.Classify(canary.row(i)).nearest == canary.labels[i]) ++correct;
+  }
+  return static_cast<double>(correct) / static_cast<double>(canary.size());
+}
+
+}  // namespace tinylcm::pipeline
