@@ -46,7 +46,8 @@ class TwoCopyRecord {
   std::string path_;
   std::optional<base::Bytes> value_;
   std::uint64_t generation_ = 0;
-  std::size_t newest_ = 1;  // So that the first one written is .a.
+  std::uint64_t tried_ = 0;  // Generations that were begun, also those that failed.
+  std::size_t newest_ = 1;   // So that the first one written is .a.
   int damaged_copies_ = 0;
 };
 
