@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <set>
 
 #include "base/text.h"
@@ -102,7 +103,7 @@ class LibarchiveReader final : public ArchiveReader {
     const Result<std::size_t> count = self->source_.Read(self->buffer_);
     if (!count.ok()) {
       self->source_error_ = count.error();
-      archive_set_error(a, ARCHIVE_ERRNO_MISC, "%s", count.error().message.c_str());
+      archive_set_error(a, EIO, "%s", count.error().message.c_str());
       return -1;
     }
     self->compressed_ += *count;
