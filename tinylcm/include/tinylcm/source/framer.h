@@ -70,9 +70,9 @@ class MjpegSplitter final : public Framer {
 };
 
 struct RowOptions {
-  std::string name = "stdin";        // For errors: "rows.csv:12: ch7: not a number".
-  std::vector<std::string> columns;  // The channels, in order; empty: all but the two below.
-  std::string label_column;          // Empty: none.
+  std::string name = "stdin";          // For errors: "rows.csv:12: ch7: not a number".
+  std::vector<std::string> columns{};  // The channels, in order; empty: all but the two below.
+  std::string label_column{};          // Empty: none.
   std::string number_column =
       "seq";  // The sender's count, used where the header has it; not a channel.
   std::size_t line_bytes_max = 1u << 20;

@@ -36,8 +36,9 @@ base::Status DecodeImage(base::ByteView file, Image& image);
 // Quality 1..100, 4:2:0.
 base::Result<base::Bytes> EncodeJpeg(const Image& image, int quality);
 
-// The part of `from` at x, y of the given size, scaled to to.width x to.height by averaging the
-// pixels each new one covers. REQUIRES: the part lies inside; to's size is set and positive.
+// The part of `from` at x, y of the given size, scaled to to.width x to.height: each new pixel is
+// the average of those it covers (below half the size), or is interpolated between them. REQUIRES:
+// the part lies inside; to's size is set and positive.
 void ScaleBox(const Image& from, int x, int y, int width, int height, Image& to);
 
 }  // namespace tinylcm::source

@@ -48,9 +48,9 @@ class StreamSource final : public Source {
 
 struct StreamOptions {
   enum class Kind { kMjpeg, kCsv, kJsonl } kind = Kind::kMjpeg;
-  std::string command;  // Exactly one of command and path; path "-" is stdin.
-  std::string path;
-  RowOptions rows;                         // kCsv, kJsonl.
+  std::string command{};  // Exactly one of command and path; path "-" is stdin.
+  std::string path{};
+  RowOptions rows{};                       // kCsv, kJsonl.
   std::size_t frame_bytes_max = 4u << 20;  // kMjpeg.
   std::size_t ring = 0;                    // 0: 4 frames of a camera, 256 rows.
 };
