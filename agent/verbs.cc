@@ -1,0 +1,255 @@
+#include "agent/verbs.h"
+
+#include <algorithm>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/replay.h"
+#include "base/clock.h"
+#include "base/file_system.h"
+#include "base/logger.h"
+#include "base/text.h"
+#include "tinylcm/drift/detector.h"
+#include "tinylcm/model/bundle_verbs.h"
+#include "tinylcm/model/fit.h"
+#include "tinylcm/model/litert.h"
+
+namespace agent {
+
+namespace model = tinylcm::model;
+
+using base::Error;
+using base::ErrorCode;
+using base::Fail;
+using base::StrCat;
+
+namespace {
+
+int Print(const base::Result<base::Json>& result) {
+  if (!result.ok()) return Fail(kProgram, result.error());
+  std::cout << result->WritePretty() << '\n';
+  return base::kExitDone;
+}
+
+base::Result<tinylcm::classify::Metric> MetricNamed(const std::string& name) {
+  using tinylcm::classify::Metric;
+  if (name == "cosine") return Metric::kCosine;
+  if (name == "euclidean") return Metric::kEuclidean;
+  return Metric::kManhattan;
+}
+
+struct FitArguments {
+  model::RunFitOptions run;
+  std::int64_t project = 0;
+  std::int64_t anchors_per_class = 30;
+  std::int64_t output_index = -1;
+  std::int64_t seed = 1;
+  std::string metric = "cosine";
+  bool json = false;
+};
+
+int RunFitVerb(FitArguments& given) {
+  if (given.project < 0 || given.anchors_per_class < 1 || given.seed < 0) {
+    return Fail(kProgram,
+                Error{ErrorCode::kInvalidArgument,
+                      "fit: --project, --anchors-per-class and --seed must not be negative"});
+  }
+  given.run.fit.project = static_cast<std::uint32_t>(given.project);
+  given.run.fit.anchors_per_class = static_cast<std::uint32_t>(given.anchors_per_class);
+  given.run.fit.seed = static_cast<std::uint64_t>(given.seed);
+  given.run.fit.metric = *MetricNamed(given.metric);
+  if (given.output_index >= 0) {
+    given.run.output_index = static_cast<std::uint32_t>(given.output_index);
+  }
+  const auto report = model::RunFit(given.run, base::SystemFileSystem(), base::SystemClock(),
+                                    base::StderrLogger(), model::OpenLiteRt);
+  if (!report.ok()) return Fail(kProgram, report.error());
+  std::cout << (given.json ? report->Write().WritePretty() : report->Text()) << '\n';
+  return base::kExitDone;
+}
+
+struct DetectArguments {
+  std::string detector;
+  std::vector<std::string> options;
+  double run_length = 0.0;
+  bool json = false;
+};
+
+int RunDetect(const DetectArguments& given) {
+  tinylcm::drift::DetectorOptions options;
+  for (const std::string& option : given.options) {
+    const std::size_t equals = option.find('=');
+    if (equals == std::string::npos) {
+      return Fail(kProgram, Error{ErrorCode::kInvalidArgument,
+                                  StrCat("detect: --option ", option, ": key=value is asked")});
+    }
+    options.emplace_back(option.substr(0, equals), option.substr(equals + 1));
+  }
+  auto detector = tinylcm::drift::MakeDetector(
+      given.detector, options,
+      given.run_length > 0 ? std::optional<double>(given.run_length) : std::nullopt);
+  if (!detector.ok()) {
+    // An unknown name is wrong use, not an answer.
+    return Fail(kProgram,
+                Error{ErrorCode::kInvalidArgument, "detect: " + detector.error().message});
+  }
+  std::string line;
+  std::uint64_t number = 0;
+  std::uint64_t index = 0;
+  bool was_warning = false;
+  while (std::getline(std::cin, line)) {
+    ++number;
+    const std::string_view text = base::Trim(line);
+    if (text.empty()) continue;
+    const auto value = base::ParseDouble(text);
+    if (!value.ok()) {
+      return Fail(kProgram,
+                  Error{ErrorCode::kInvalidArgument,
+                        StrCat("detect: stdin:", number, ": \"", text, "\" is no finite number")});
+    }
+    const tinylcm::drift::DriftSignal signal = (*detector)->Observe(*value);
+    const bool is_drift = signal == tinylcm::drift::DriftSignal::kDrift;
+    const bool is_warning = signal == tinylcm::drift::DriftSignal::kWarning;
+    if (given.json && (is_drift || (is_warning && !was_warning))) {
+      std::cout << base::Json::MakeObject({{"index", index},
+                                           {"kind", is_drift ? "drift" : "warning"},
+                                           {"statistic", (*detector)->statistic()}})
+                       .Write()
+                << '\n';
+    } else if (is_drift) {
+      std::cout << index << '\n';
+    }
+    was_warning = is_warning;
+    ++index;
+  }
+  std::cout.flush();
+  return base::kExitDone;
+}
+
+}  // namespace
+
+void AddFit(base::CommandLine& line) {
+  auto given = std::make_shared<FitArguments>();
+  base::Command& fit = line.Add("fit", "Labelled rows or pictures -> a bundle");
+  fit.Text("--rows", given->run.rows, "CSV with a header, one sample a line");
+  fit.Text("--label-column", given->run.label_column, "The column of --rows that holds the label");
+  fit.Text("--images", given->run.images, "Folder with one folder of JPEG or PNG files a class");
+  fit.Text("--model", given->run.model, "Feature model of --images (.tflite)");
+  fit.Text("--out", given->run.out, "Folder the bundle is written to").Required();
+  fit.Flag("--standardise", given->run.fit.standardise, "Take mean and deviation off each channel");
+  fit.Int("--project", given->project, "Keep this many main axes (PCA); 0: no projection");
+  fit.Text("--metric", given->metric, "How neighbours are measured")
+      .OneOf({"cosine", "euclidean", "manhattan"});
+  fit.Int("--anchors-per-class", given->anchors_per_class, "Known examples kept a class");
+  fit.Number("--canary-fraction", given->run.fit.canary_fraction,
+             "Share kept out of everything, to judge later changes");
+  fit.Int("--seed", given->seed, "Same data and seed, same bundle");
+  fit.Text("--name", given->run.name, "Name of the model");
+  fit.Text("--version", given->run.version, "Version of the bundle");
+  fit.Text("--model-family", given->run.model_family,
+           "Devices take only bundles of their family; default: the name");
+  fit.Text("--licence", given->run.licence, "Licence of the bundle");
+  fit.Text("--resize", given->run.resize, "How a picture becomes the model's input")
+      .OneOf({"center_crop", "letterbox", "stretch"});
+  fit.Int("--output-index", given->output_index,
+          "Which output of the model is the embedding; -1: the largest");
+  fit.Flag("--json", given->json, "Print figures as JSON");
+  fit.Action([given] { return RunFitVerb(*given); });
+}
+
+void AddBundle(base::CommandLine& line) {
+  base::Command& bundle = line.Add("bundle", "Keys and signed bundles");
+
+  auto keygen = std::make_shared<model::KeygenOptions>();
+  base::Command& keygen_verb =
+      bundle.Add("keygen", "Make a publisher's key pair: OUT.key, OUT.pub");
+  keygen_verb.Text("--out", keygen->prefix, "Where the two files go, without their ending")
+      .Required();
+  keygen_verb.Action([keygen] { return Print(model::Keygen(base::SystemFileSystem(), *keygen)); });
+
+  auto make = std::make_shared<model::BundleMakeOptions>();
+  base::Command& make_verb = bundle.Add("make", "A bundle's folder -> one signed archive");
+  make_verb.Text("folder", make->folder, "The folder that fit wrote").Required();
+  make_verb.Text("--out", make->out, "FILE.tar.zst").Required();
+  make_verb.Text("--key", make->key_file, "The publisher's private key; without it, unsigned");
+  make_verb.Action([make] { return Print(model::BundleMake(base::SystemFileSystem(), *make)); });
+
+  auto sign = std::make_shared<model::BundleSignOptions>();
+  base::Command& sign_verb = bundle.Add("sign", "Sign a folder or an archive");
+  sign_verb.Text("path", sign->path, "Folder or archive").Required();
+  sign_verb.Text("--key", sign->key_file, "The publisher's private key").Required();
+  sign_verb.Action([sign] { return Print(model::BundleSign(base::SystemFileSystem(), *sign)); });
+
+  auto verify = std::make_shared<model::BundleVerifyOptions>();
+  base::Command& verify_verb = bundle.Add("verify", "Check every digest, and the signature");
+  verify_verb.Text("path", verify->path, "Folder or archive").Required();
+  verify_verb.Text("--publisher-key", verify->public_key_file,
+                   "The publisher's public key; without it, digests only");
+  verify_verb.Action(
+      [verify] { return Print(model::BundleVerify(base::SystemFileSystem(), *verify)); });
+
+  auto show = std::make_shared<model::BundleShowOptions>();
+  base::Command& show_verb = bundle.Add("show", "Print what a bundle says of itself");
+  show_verb.Text("path", show->path, "Folder or archive").Required();
+  show_verb.Action([show] { return Print(model::BundleShow(base::SystemFileSystem(), *show)); });
+}
+
+void AddDetect(base::CommandLine& line) {
+  auto given = std::make_shared<DetectArguments>();
+  base::Command& detect =
+      line.Add("detect", "One detector over numbers on stdin; prints the index of each drift");
+  std::vector<std::string> names;
+  for (const std::string_view name : tinylcm::drift::DetectorNames()) names.emplace_back(name);
+  detect.Text("--detector", given->detector, "Which one").Required().OneOf(names);
+  detect.Texts("--option", given->options, "key=value, may be given again");
+  detect.Number("--run-length", given->run_length,
+                "Mean number of values between false alarms; the limit is solved for it");
+  detect.Flag("--json", given->json, "One JSON object a signal, warnings too");
+  detect.Action([given] { return RunDetect(*given); });
+}
+
+void AddReplay(base::CommandLine& line) {
+  struct Arguments {
+    ReplayOptions options;
+    std::string mode = "monitoring_only";
+    std::int64_t labels_per_event = 0;
+    std::int64_t seed = 1;
+    bool verbose = false;
+  };
+  auto given = std::make_shared<Arguments>();
+  base::Command& replay =
+      line.Add("replay", "Run a recorded stream and print what would have happened");
+  replay.Text("--bundle", given->options.bundle, "Folder or .tar.zst").Required();
+  replay.Text("--rows", given->options.rows, "CSV with a header");
+  replay.Text("--images", given->options.images, "Folder of pictures, or of a folder a class");
+  replay.Text("--mjpeg", given->options.mjpeg, "Concatenated JPEGs, as a camera pipe gives them");
+  replay.Text("--label-column", given->options.label_column, "The column of --rows with the truth");
+  replay.Number("--false-alarm-every", given->options.false_alarm_every,
+                "Samples between false alarms, on average");
+  replay.Text("--mode", given->mode, "What the device may do by itself")
+      .OneOf({"monitoring_only", "autonomous", "server_assisted"});
+  replay.Int("--labels-per-event", given->labels_per_event,
+             "Simulate an operator who labels this many asked samples an event");
+  replay.Text("--events", given->options.events, "Write each drift event to this JSONL file");
+  replay.Text("--predictions", given->options.predictions, "Write each answer to this CSV file");
+  replay.Int("--seed", given->seed, "Same stream and seed, same answers");
+  replay.Flag("--verbose", given->verbose, "Say on stderr what happens");
+  replay.Action([given] {
+    given->options.mode = *tinylcm::adapt::ParseMode(given->mode);
+    given->options.labels_per_event =
+        static_cast<std::uint32_t>(std::clamp<std::int64_t>(given->labels_per_event, 0, 10'000));
+    given->options.seed = static_cast<std::uint64_t>(given->seed);
+    const auto summary = Replay(
+        given->options, base::SystemFileSystem(), base::SystemClock(),
+        base::StderrLogger(given->verbose ? base::LogLevel::kInfo : base::LogLevel::kWarning),
+        model::OpenLiteRt);
+    if (!summary.ok()) return Fail(kProgram, summary.error());
+    std::cout << summary->Write() << '\n';
+    return base::kExitDone;
+  });
+}
+
+}  // namespace agent

@@ -1,0 +1,18 @@
+// The verbs of `tinylcm` that need no running agent: fit, bundle, detect, replay. Each declares its
+// options and does its work; figures go to stdout, one line of error to stderr.
+
+#pragma once
+
+#include "base/command_line.h"
+
+namespace agent {
+
+inline constexpr const char* kProgram = "tinylcm";
+inline constexpr const char* kVersion = "0.1.0";
+
+void AddFit(base::CommandLine& line);
+void AddBundle(base::CommandLine& line);
+void AddDetect(base::CommandLine& line);
+void AddReplay(base::CommandLine& line);
+
+}  // namespace agent
