@@ -1,0 +1,287 @@
+// The loop on one device, without threads, disk or network: rows of a small sensor array come in,
+// one block of channels ages, labels are asked for and answered, accuracy comes back.
+
+#include "tinylcm/pipeline/lifecycle.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "base/text.h"
+#include "protocol/samples.h"
+#include "tests/support/fake_clock.h"
+#include "tests/support/fake_file_system.h"
+#include "tinylcm/model/fit.h"
+
+namespace tinylcm::pipeline {
+namespace {
+
+constexpr std::size_t kChannels = 16;
+constexpr std::uint16_t kClasses = 4;
+constexpr std::uint64_t kSeed = 7;
+
+// Class c raises channels 4c .. 4c+3 by one; every channel has noise.
+std::vector<float> MakeRow(base::Random& random, std::uint16_t label, bool aged) {
+  std::vector<float> row(kChannels);
+  for (std::size_t i = 0; i < kChannels; ++i) {
+    row[i] = static_cast<float>((i / 4 == label ? 1.0 : 0.0) + 0.25 * random.Normal());
+    // The first six channels lose most of their gain and gain an offset.
+    if (aged && i < 6) row[i] = 0.2f * row[i] + 1.2f;
+  }
+  return row;
+}
+
+std::shared_ptr<const model::ModelBundle> MakeBundle(const std::string& version,
+                                                     std::uint64_t seed) {
+  base::Random random(seed);
+  model::FitData data;
+  data.raw_count = kChannels;
+  data.label_names = {"a", "b", "c", "d"};
+  for (int i = 0; i < 400; ++i) {
+    const auto label = static_cast<std::uint16_t>(i % kClasses);
+    const std::vector<float> row = MakeRow(random, label, false);
+    data.raw.insert(data.raw.end(), row.begin(), row.end());
+    data.labels.push_back(label);
+  }
+  model::FitOptions options;
+  options.standardise = true;
+  options.seed = seed;
+  auto fitted = model::Fit(data, options);
+  EXPECT_TRUE(fitted.ok()) << (fitted.ok() ? "" : fitted.error().message);
+  model::ModelBundle bundle = std::move(fitted->bundle);
+  bundle.manifest.name = "array";
+  bundle.manifest.version = version;
+  bundle.manifest.model_family = "array";
+  bundle.manifest.labels = data.label_names;
+  bundle.bundle = std::string(64, version.back());
+  return std::make_shared<const model::ModelBundle>(std::move(bundle));
+}
+
+class CollectingOutbox final : public Outbox {
+ public:
+  base::Status Send(std::string_view type, const std::string&,
+                    std::vector<protocol::PackageFile> files) override {
+    sent.emplace_back(std::string(type), std::move(files));
+    return {};
+  }
+  int Count(std::string_view type) const {
+    int count = 0;
+    for (const auto& [sent_type, files] : sent) count += sent_type == type ? 1 : 0;
+    return count;
+  }
+  const protocol::PackageFile& File(std::string_view type, std::string_view path) const {
+    for (auto it = sent.rbegin(); it != sent.rend(); ++it) {
+      if (it->first != type) continue;
+      for (const auto& file : it->second) {
+        if (file.path == path) return file;
+      }
+    }
+    static const protocol::PackageFile none;
+    ADD_FAILURE() << "no " << type << " with " << path;
+    return none;
+  }
+  std::vector<std::pair<std::string, std::vector<protocol::PackageFile>>> sent;
+};
+
+class LifecycleTest : public testing::Test {
+ protected:
+  void SetUp() override { Start(MakeBundle("1.0.0", 1)); }
+
+  void Start(std::shared_ptr<const model::ModelBundle> bundle,
+             adapt::Mode mode = adapt::Mode::kAutonomous) {
+    LifecycleOptions options;
+    options.mode = mode;
+    options.folder = "/device/lifecycle";
+    options.seed = kSeed;
+    options.health_frames = 50;
+    Lifecycle::Parts parts;
+    parts.fs = &fs_;
+    parts.clock = &clock_;
+    parts.logger = &base::NullLogger();
+    parts.outbox = &outbox_;
+    parts.make_id = [this] { return base::StrCat("id", ++ids_); };
+    auto opened = Lifecycle::Open(options, parts, std::move(bundle));
+    ASSERT_TRUE(opened.ok()) << opened.error().message;
+    lifecycle_ = std::move(*opened);
+    path_ = std::make_unique<FramePath>(lifecycle_->TakeFirstStage(), lifecycle_->first_index());
+    lifecycle_->Attach(*path_);
+  }
+
+  // A kill: nothing is told, only what is on the disk stays.
+  void KillAndRestart(std::shared_ptr<const model::ModelBundle> bundle) {
+    lifecycle_.reset();
+    path_.reset();
+    Start(std::move(bundle));
+  }
+
+  // Streams rows and returns the share that was answered right.
+  double Stream(int rows, bool aged) {
+    int right = 0;
+    for (int i = 0; i < rows; ++i) {
+      source::Frame frame;
+      const auto label = static_cast<std::uint16_t>(random_.Below(kClasses));
+      frame.row = MakeRow(random_, label, aged);
+      auto seen = path_->Process(std::move(frame));
+      EXPECT_TRUE(seen.ok());
+      truth_[seen->index] = label;
+      EXPECT_TRUE(indices_.insert(seen->index).second) << "index used twice";
+      right += seen->prediction.label == label ? 1 : 0;
+      lifecycle_->OnSeen(*seen);
+    }
+    lifecycle_->Tick();
+    return static_cast<double>(right) / rows;
+  }
+
+  protocol::SampleSet Asked() {
+    const auto& file = outbox_.File(protocol::kTypeDriftEvent, protocol::kSamplesPath);
+    return *protocol::ParseSampleSet(base::AsText(file.bytes));
+  }
+
+  protocol::Feedback Answers(const std::string& id) {
+    static constexpr const char* kNames[] = {"a", "b", "c", "d"};
+    protocol::Feedback feedback;
+    feedback.feedback_id = id;
+    for (const auto& sample : Asked().samples) {
+      feedback.labels.push_back({sample.sample_id, kNames[truth_.at(sample.index)], 1.0, 1});
+    }
+    return feedback;
+  }
+
+  tests::FakeFileSystem fs_;
+  tests::FakeClock clock_;
+  CollectingOutbox outbox_;
+  std::unique_ptr<Lifecycle> lifecycle_;
+  std::unique_ptr<FramePath> path_;
+  base::Random random_{kSeed};
+  std::map<std::uint64_t, std::uint16_t> truth_;
+  std::set<std::uint64_t> indices_;
+  int ids_ = 0;
+};
+
+TEST_F(LifecycleTest, StaysQuietWhileNothingChanges) {
+  EXPECT_GT(Stream(3000, false), 0.95);
+  EXPECT_EQ(outbox_.Count(protocol::kTypeDriftEvent), 0);
+  EXPECT_TRUE(lifecycle_->status().events.empty());
+  EXPECT_FALSE(lifecycle_->wants_frames());
+}
+
+TEST_F(LifecycleTest, AsksForAtMostTwentyFourLabelsOnceSomethingAges) {
+  Stream(1000, false);
+  Stream(400, true);
+  EXPECT_EQ(outbox_.Count(protocol::kTypeDriftEvent), 1);
+  const protocol::SampleSet asked = Asked();
+  EXPECT_LE(asked.samples.size(), 24u);
+  EXPECT_GE(asked.samples.size(), 10u);
+  for (const auto& sample : asked.samples) EXPECT_TRUE(sample.csv_row().has_value());
+}
+
+TEST_F(LifecycleTest, LabelsBringAccuracyBack) {
+  const double before = Stream(1000, false);
+  Stream(100, true);
+  const double drifted = Stream(300, true);
+  ASSERT_LT(drifted, before - 0.1) << "the change must cost something, or there is nothing to show";
+  ASSERT_TRUE(lifecycle_->OnFeedback(Answers("f-1")).ok());
+  const double after = Stream(600, true);
+  EXPECT_GT(after, 0.93 * before) << lifecycle_->status().challenger;
+  EXPECT_EQ(lifecycle_->status().labels_applied, Asked().samples.size());
+  EXPECT_GE(outbox_.Count(protocol::kTypeAdaptation), 1);
+}
+
+TEST_F(LifecycleTest, TheSameFeedbackTwiceCountsOnce) {
+  Stream(1000, false);
+  Stream(400, true);
+  const protocol::Feedback feedback = Answers("f-1");
+  ASSERT_TRUE(lifecycle_->OnFeedback(feedback).ok());
+  const auto once = lifecycle_->status();
+  ASSERT_TRUE(lifecycle_->OnFeedback(feedback).ok());
+  EXPECT_EQ(lifecycle_->status().labels_applied, once.labels_applied);
+  EXPECT_EQ(lifecycle_->status().revision, once.revision);
+}
+
+TEST_F(LifecycleTest, AKillInTheMiddleLosesNeitherEvidenceNorAdaptation) {
+  Stream(1000, false);
+  Stream(400, true);
+  fs_.Crash();
+  KillAndRestart(MakeBundle("1.0.0", 1));
+  ASSERT_TRUE(lifecycle_->OnFeedback(Answers("f-1")).ok());
+  const std::string challenger = lifecycle_->status().challenger;
+  ASSERT_NE(challenger, "none");
+  fs_.Crash();
+  KillAndRestart(MakeBundle("1.0.0", 1));
+  EXPECT_EQ(lifecycle_->status().challenger, challenger);
+  EXPECT_GT(Stream(600, true), 0.9);
+}
+
+TEST_F(LifecycleTest, ANewBundleKeepsWhatWasLearned) {
+  Stream(1000, false);
+  Stream(400, true);
+  ASSERT_TRUE(lifecycle_->OnFeedback(Answers("f-1")).ok());
+  Stream(400, true);
+  bool was_told = false;
+  ASSERT_TRUE(lifecycle_
+                  ->SwapBundle(MakeBundle("1.1.0", 2), "deployment-1",
+                               [&](bool healthy, const protocol::UpdateReport& report) {
+                                 was_told = true;
+                                 EXPECT_TRUE(healthy) << report.detail;
+                                 EXPECT_EQ(report.version, "1.1.0");
+                                 EXPECT_GT(report.labels_kept, 0u);
+                               })
+                  .ok());
+  EXPECT_GT(Stream(600, true), 0.9);
+  EXPECT_TRUE(was_told);
+  EXPECT_NE(lifecycle_->status().challenger, "none");
+}
+
+TEST_F(LifecycleTest, ABundleThatDisagreesGoesBackByItself) {
+  Stream(1000, false);
+  auto wrong = std::make_shared<model::ModelBundle>(*MakeBundle("1.2.0", 3));
+  for (std::uint16_t& label : wrong->anchors.labels) {
+    label = static_cast<std::uint16_t>((label + 1) % kClasses);
+  }
+  for (std::uint16_t& label : wrong->golden.labels) {
+    label = static_cast<std::uint16_t>((label + 1) % kClasses);
+  }
+  bool healthy = true;
+  ASSERT_TRUE(lifecycle_
+                  ->SwapBundle(wrong, "deployment-2",
+                               [&](bool is_healthy, const protocol::UpdateReport& report) {
+                                 healthy = is_healthy;
+                                 EXPECT_EQ(report.outcome, protocol::UpdateOutcome::kRolledBack);
+                                 EXPECT_EQ(report.version, "1.0.0");
+                               })
+                  .ok());
+  Stream(100, false);
+  EXPECT_FALSE(healthy);
+  EXPECT_GT(Stream(300, false), 0.95);
+  EXPECT_EQ(lifecycle_->bundle().manifest.version, "1.0.0");
+}
+
+TEST_F(LifecycleTest, ABadRowIsNamedAndNothingDownstreamSeesIt) {
+  Stream(10, false);
+  const std::uint64_t next = path_->next_index();
+  source::Frame frame;
+  frame.index = 12;
+  frame.row = {1.0f, 2.0f};
+  const auto seen = path_->Process(std::move(frame));
+  ASSERT_FALSE(seen.ok());
+  EXPECT_NE(seen.error().message.find("row 12: 2 values, expected 16"), std::string::npos)
+      << seen.error().message;
+  EXPECT_EQ(path_->next_index(), next);
+}
+
+TEST_F(LifecycleTest, MonitoringOnlyChangesNothing) {
+  lifecycle_->SetMode(adapt::Mode::kMonitoringOnly);
+  Stream(1000, false);
+  Stream(400, true);
+  ASSERT_TRUE(lifecycle_->OnFeedback(Answers("f-1")).ok());
+  Stream(200, true);
+  EXPECT_EQ(lifecycle_->status().revision, 0u);
+  EXPECT_EQ(lifecycle_->status().challenger, "none");
+}
+
+}  // namespace
+}  // namespace tinylcm::pipeline
