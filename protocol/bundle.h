@@ -32,14 +32,14 @@ struct BundleInput {
   // kImage.
   int width = 0;
   int height = 0;
-  std::string channels;             // "rgb"
-  std::string resize;               // "center_crop", "letterbox", "stretch"
-  std::string scale;                // "uint8"
-  std::optional<int> source_width;  // What the camera must deliver, where it matters.
-  std::optional<int> source_height;
+  std::string channels{};             // "rgb"
+  std::string resize{};               // "center_crop", "letterbox", "stretch"
+  std::string scale{};                // "uint8"
+  std::optional<int> source_width{};  // What the camera must deliver, where it matters.
+  std::optional<int> source_height{};
   // kRow.
   int channel_count = 0;
-  std::vector<std::string> channel_names;  // Empty or one a channel.
+  std::vector<std::string> channel_names{};  // Empty or one a channel.
 
   friend bool operator==(const BundleInput&, const BundleInput&) = default;
 };

@@ -1,6 +1,7 @@
 #include "protocol/samples.h"
 
-#include <cmath>
+#include <array>
+#include <charconv>
 #include <set>
 
 #include "base/text.h"
@@ -26,6 +27,12 @@ std::optional<std::uint64_t> NumberAfter(std::string_view text, std::string_view
   const Result<std::int64_t> number = base::ParseInt(text.substr(prefix.size()));
   if (!number.ok() || *number < 0) return std::nullopt;
   return static_cast<std::uint64_t>(*number);
+}
+
+// The shortest text that reads back to the same float; through a double it would be twice as long.
+std::string FormatFloat(float value) {
+  std::array<char, 32> buffer;
+  return {buffer.data(), std::to_chars(buffer.data(), buffer.data() + buffer.size(), value).ptr};
 }
 
 Json RowToJson(const std::optional<std::vector<double>>& row) {
@@ -122,7 +129,7 @@ std::string WriteRowsCsv(const std::vector<std::string>& sample_ids,
   for (std::size_t r = 0; r < rows.size(); ++r) {
     CHECK(rows[r].size() == columns);
     csv += sample_ids[r];
-    for (const float value : rows[r]) csv += StrCat(",", value);
+    for (const float value : rows[r]) csv += StrCat(",", FormatFloat(value));
     csv += '\n';
   }
   return csv;

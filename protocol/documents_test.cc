@@ -1,0 +1,234 @@
+// The small JSON documents: each goes through its text unchanged, and each refuses what is
+// malformed by naming the field.
+
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "base/json.h"
+#include "protocol/adaptation_report.h"
+#include "protocol/desired.h"
+#include "protocol/drift_event.h"
+#include "protocol/feedback.h"
+#include "protocol/metrics.h"
+#include "protocol/samples.h"
+#include "protocol/update_report.h"
+#include "tests/support/fake_clock.h"
+
+namespace protocol {
+namespace {
+
+using base::Json;
+
+const std::string kDigest(64, 'a');
+
+DriftEvent AnEvent() {
+  DriftEvent event;
+  event.event_id = "e1";
+  event.sample_index = 18234;
+  event.kind = "abrupt";
+  event.sigma = 2.4;
+  event.target_samples = 1'000'000;
+  event.change_point = 18197;
+  event.change_point_interval = {18190, 18203};
+  event.signals = {{"anchor_distance", 0.71}};
+  event.classes = {{"3", 0.55}};
+  event.channels = {{17, "ch17", 5.1}};
+  event.samples = {"s1", "s2"};
+  event.text = "Distances rose.";
+  return event;
+}
+
+SampleSet ASampleSet() {
+  SampleSet set;
+  set.event_id = "e1";
+  set.labels = {"0", "1"};
+  SampleRecord image;
+  image.sample_id = "s1";
+  image.index = 7;
+  image.prediction = "1";
+  image.confidence = 0.5;
+  image.neighbours = {{12, "1", 0.25}};
+  image.reason = "medoid of 40";
+  image.cluster_mass = 0.4;
+  image.feature_row = 3;
+  image.media = "images/s1.jpg";
+  SampleRecord row = image;
+  row.sample_id = "s2";
+  row.cluster_mass.reset();
+  row.media = "rows.csv#5";
+  set.samples = {image, row};
+  set.reference_row_mean = {0.5, 1.0};
+  set.reference_row_sd = {0.1, 0.2};
+  return set;
+}
+
+DeviceMetrics SomeMetrics() {
+  DeviceMetrics metrics;
+  metrics.at = tests::FakeClock::kStart;
+  metrics.window_ms = 60'000;
+  metrics.frames = 1000;
+  metrics.fps = 29.5;
+  metrics.stages = {{"decode", 1.0, 2.0, 3.0}};
+  metrics.class_mix = {{"3", 17}};
+  metrics.rss_bytes = 8u << 20;
+  metrics.drift_state = "stable";
+  metrics.mode = "autonomous";
+  metrics.hypothesis = "gain";
+  metrics.model_name = "digits";
+  metrics.bundle = kDigest;
+  return metrics;
+}
+
+UpdateReport AReport() {
+  UpdateReport report;
+  report.at = tests::FakeClock::kStart;
+  report.deployment_id = "r1";
+  report.outcome = UpdateOutcome::kInstalled;
+  report.bundle = kDigest;
+  report.name = "digits";
+  report.version = "1.1.0";
+  report.model_family = "digits-camera";
+  report.labels = {"0", "1"};
+  report.swap_gap_ms = 0.4;
+  report.golden_ok = true;
+  report.hypothesis_kept = "gain";
+  report.labels_kept = 20;
+  return report;
+}
+
+AdaptationReport AnAdaptation() {
+  AdaptationReport report;
+  report.adaptation_id = "a1";
+  report.at = tests::FakeClock::kStart;
+  report.state = "probation";
+  report.event_id = "e1";
+  report.feedback_id = "f1";
+  report.challenger = "memory";
+  report.candidates = {{"hypothesis", "gain", std::nullopt, 0.6, "kept", "nearest"},
+                       {"challenger", "memory", 0.95, std::nullopt, "served", ""}};
+  report.labels = {{"s1", "applied"}};
+  report.label_accuracy_after = 0.95;
+  report.text = "Memory serves.";
+  return report;
+}
+
+Feedback SomeFeedback() {
+  return {"f1", kDigest, {{"s1", "3", 1.0, 2}}, {"s9"}, {{"e1", EventVerdict::kFalseAlarm}}};
+}
+
+Desired AnInstall() {
+  Desired desired;
+  desired.revision = 7;
+  desired.deployment_id = "r1";
+  desired.action = DesiredAction::kInstall;
+  desired.target = Desired::Target{"digits", "1.1.0", kDigest, kDigest, 1000};
+  desired.config = Json::MakeObject({{"sync", Json::MakeObject({{"samples", 100}})}});
+  desired.feedback = {"f1"};
+  desired.requests = {{"e1", 24}};
+  desired.requeue_dead_since = tests::FakeClock::kStart;
+  return desired;
+}
+
+TEST(Documents, GoThroughTheirText) {
+  EXPECT_EQ(ParseDriftEvent(ToJson(AnEvent()).Write()).value(), AnEvent());
+  EXPECT_EQ(ParseSampleSet(ToJson(ASampleSet()).Write()).value(), ASampleSet());
+  EXPECT_EQ(ParseDeviceMetrics(ToJson(SomeMetrics()).Write()).value(), SomeMetrics());
+  EXPECT_EQ(ParseUpdateReport(ToJson(AReport()).Write()).value(), AReport());
+  EXPECT_EQ(ParseAdaptationReport(ToJson(AnAdaptation()).Write()).value(), AnAdaptation());
+  EXPECT_EQ(ParseFeedback(ToJson(SomeFeedback()).Write()).value(), SomeFeedback());
+  EXPECT_EQ(ParseDesired(ToJson(AnInstall()).Write()).value(), AnInstall());
+}
+
+TEST(Documents, GoThroughWithNothingThatIsOptional) {
+  DriftEvent event;
+  event.event_id = "e";
+  event.kind = "unknown";
+  EXPECT_EQ(ParseDriftEvent(ToJson(event).Write()).value(), event);
+  EXPECT_EQ(ParseSampleSet(ToJson(SampleSet{}).Write()).value(), SampleSet{});
+  EXPECT_EQ(ParseDeviceMetrics(ToJson(DeviceMetrics{}).Write()).value(), DeviceMetrics{});
+  EXPECT_EQ(ParseUpdateReport(ToJson(UpdateReport{}).Write()).value(), UpdateReport{});
+  EXPECT_EQ(ParseDesired(ToJson(Desired{}).Write()).value(), Desired{});
+}
+
+// Every member of the document, taken away or given another type in turn, is either optional or an
+// error that is no crash; a required one is named.
+template <typename Parse>
+void ExpectStrict(const Json& good, const Parse& parse) {
+  for (const auto& [key, value] : good.as_object()) {
+    Json missing = Json::MakeObject();
+    for (const auto& [k, v] : good.as_object()) {
+      if (k != key) missing.Set(k, v);
+    }
+    const auto without = parse(missing.Write());
+    if (!without.ok()) {
+      EXPECT_NE(without.error().message.find(key), std::string::npos) << without.error().message;
+    }
+    Json other = good;
+    other.Set(key, value.is_array() ? Json(7) : Json(Json::Array{}));
+    EXPECT_FALSE(parse(other.Write()).ok()) << key;
+  }
+}
+
+TEST(Documents, RefuseAnotherTypeForEveryMember) {
+  ExpectStrict(ToJson(AnEvent()), ParseDriftEvent);
+  ExpectStrict(ToJson(ASampleSet()), ParseSampleSet);
+  ExpectStrict(ToJson(SomeMetrics()), ParseDeviceMetrics);
+  ExpectStrict(ToJson(AReport()), ParseUpdateReport);
+  ExpectStrict(ToJson(AnAdaptation()), ParseAdaptationReport);
+  ExpectStrict(ToJson(SomeFeedback()), ParseFeedback);
+  ExpectStrict(ToJson(AnInstall()), ParseDesired);
+}
+
+TEST(Documents, SayWhichVersionTheyAre) {
+  Json json = ToJson(AnEvent());
+  json.Set("format", "tinylcm-drift-event/2");
+  EXPECT_EQ(ParseDriftEvent(json.Write()).error().code, base::ErrorCode::kUnsupported);
+}
+
+TEST(DriftEventTest, TakesAKindItDoesNotKnowForUnknown) {
+  Json json = ToJson(AnEvent());
+  json.Set("kind", "eclipse");
+  EXPECT_EQ(ParseDriftEvent(json.Write())->kind, "unknown");
+}
+
+TEST(SampleSetTest, RefusesAPathOutsideAndASampleTwice) {
+  SampleSet set = ASampleSet();
+  set.samples[0].media = "images/../../etc/passwd";
+  EXPECT_FALSE(ParseSampleSet(ToJson(set).Write()).ok());
+  set.samples[0].media = "rows.csv#-1";
+  EXPECT_FALSE(ParseSampleSet(ToJson(set).Write()).ok());
+  set = ASampleSet();
+  set.samples[1].sample_id = set.samples[0].sample_id;
+  EXPECT_FALSE(ParseSampleSet(ToJson(set).Write()).ok());
+}
+
+TEST(RowsCsv, GoesThroughToTheLastBit) {
+  const std::vector<std::vector<float>> rows = {{0.1f, -2.5f, 1e-30f}, {1.0f / 3.0f, 0.0f, 7.0f}};
+  const std::string csv = WriteRowsCsv({"s1", "s2"}, rows);
+  EXPECT_TRUE(csv.starts_with("sample_id,ch0,ch1,ch2\ns1,0.1,")) << csv;
+  EXPECT_EQ(ParseRowsCsv(csv).value(), rows);
+}
+
+TEST(RowsCsv, RefusesRaggedLinesAndWhatIsNoNumber) {
+  for (const char* csv : {"", "x,ch0\n", "sample_id,ch0\ns1\n", "sample_id,ch0\ns1,nan\n",
+                          "sample_id,ch0\ns1,1,2\n"}) {
+    EXPECT_FALSE(ParseRowsCsv(csv).ok()) << csv;
+  }
+}
+
+TEST(DesiredTest, AnInstallNeedsATarget) {
+  Json json = ToJson(AnInstall());
+  json.Set("target", Json());
+  EXPECT_FALSE(ParseDesired(json.Write()).ok());
+}
+
+TEST(FeedbackTest, AVerdictMustBeOneOfThree) {
+  Json json = ToJson(SomeFeedback());
+  json.Set("events",
+           Json(Json::Array{Json::MakeObject({{"event_id", "e"}, {"verdict", "perhaps"}})}));
+  EXPECT_FALSE(ParseFeedback(json.Write()).ok());
+}
+
+}  // namespace
+}  // namespace protocol
