@@ -19,6 +19,8 @@ constexpr double kClip = 3.0;
 // channel that never moved in quiet times must not shout when it moves by its rounding noise.
 constexpr double kScaleOfMedian = 0.1;
 constexpr double kScaleOfLargest = 0.01;
+// Rows a spell: long enough to show that neighbours are alike, short enough to have many.
+constexpr std::uint64_t kSpellRows = 16;
 
 }  // namespace
 
@@ -43,10 +45,12 @@ ChannelShift::ChannelShift(const Options& options)
 
 void ChannelShift::Reset() {
   state_.reference_count = 0;
+  state_.spells = 0;
+  state_.spell_rows = 0;
   state_.recent_count = 0;
   for (std::vector<double>* sums :
-       {&state_.reference_mean, &state_.reference_m2, &state_.recent_sum, &state_.recent_squares,
-        &state_.recent_clipped}) {
+       {&state_.reference_mean, &state_.reference_m2, &state_.spell_sum, &state_.spell_mean,
+        &state_.spell_m2, &state_.recent_sum, &state_.recent_squares, &state_.recent_clipped}) {
     sums->assign(options_.channels, 0.0);
   }
   scale_is_stale_ = true;
@@ -61,8 +65,36 @@ void ChannelShift::Learn(std::span<const float> row) {
     const double before = value - state_.reference_mean[i];
     state_.reference_mean[i] += before / count;
     state_.reference_m2[i] += before * (value - state_.reference_mean[i]);
+    state_.spell_sum[i] += value;
+  }
+  state_.spell_rows += 1;
+  if (state_.spell_rows == kSpellRows) {
+    state_.spells += 1;
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      const double mean = state_.spell_sum[i] / static_cast<double>(kSpellRows);
+      const double before = mean - state_.spell_mean[i];
+      state_.spell_mean[i] += before / static_cast<double>(state_.spells);
+      state_.spell_m2[i] += before * (mean - state_.spell_mean[i]);
+      state_.spell_sum[i] = 0.0;
+    }
+    state_.spell_rows = 0;
   }
   scale_is_stale_ = true;
+}
+
+double ChannelShift::Likeness() const {
+  if (state_.spells < 2) return 0.0;
+  // With r the correlation of two rows of a spell of b rows, the variance of its mean is
+  // (1 + (b - 1) r) / b of a row's. Averaged over the channels, for a single one has too few
+  // spells.
+  const double rows = static_cast<double>(kSpellRows);
+  const double freedom = static_cast<double>(state_.spells - 1);
+  double ratios = 0.0;
+  for (std::size_t i = 0; i < scale_.size(); ++i) {
+    ratios += state_.spell_m2[i] / freedom * rows / (scale_[i] * scale_[i]);
+  }
+  const double ratio = ratios / static_cast<double>(scale_.size());
+  return std::clamp((ratio - 1.0) / (rows - 1.0), 0.0, 1.0);
 }
 
 void ChannelShift::SettleScale() {
@@ -128,7 +160,8 @@ std::vector<MovedChannel> ChannelShift::Moved() const {
     return moved;
   }
   const double recent = static_cast<double>(state_.recent_count);
-  const double error = std::sqrt(1.0 / recent + 1.0 / static_cast<double>(state_.reference_count));
+  const double error = std::sqrt((1.0 + (recent - 1.0) * Likeness()) / recent +
+                                 1.0 / static_cast<double>(state_.reference_count));
   const double farthest_by_chance =
       -NormalQuantile(options_.error_rate / (2.0 * static_cast<double>(options_.channels)));
   for (std::size_t i = 0; i < scale_.size(); ++i) {
@@ -149,11 +182,16 @@ base::Status ChannelShift::Restore(const State& state) {
            std::ranges::all_of(sums, [](double sum) { return std::isfinite(sum); });
   };
   const auto not_negative = [](double sum) { return sum >= 0.0; };
-  if (!fits(state.reference_mean) || !fits(state.reference_m2) || !fits(state.recent_sum) ||
+  if (!fits(state.reference_mean) || !fits(state.reference_m2) || !fits(state.spell_sum) ||
+      !fits(state.spell_mean) || !fits(state.spell_m2) || !fits(state.recent_sum) ||
       !fits(state.recent_squares) || !fits(state.recent_clipped)) {
     return Error{ErrorCode::kInvalidArgument, "channel shift: restore: another number of channels"};
   }
+  if (state.spell_rows >= kSpellRows) {
+    return Error{ErrorCode::kInvalidArgument, "channel shift: restore: a spell too long"};
+  }
   if (!std::ranges::all_of(state.reference_m2, not_negative) ||
+      !std::ranges::all_of(state.spell_m2, not_negative) ||
       !std::ranges::all_of(state.recent_squares, not_negative)) {
     return Error{ErrorCode::kInvalidArgument, "channel shift: restore: a sum of squares below 0"};
   }

@@ -44,18 +44,20 @@ double ConformalRank::Score(std::uint16_t label, float value) {
   CHECK(label < options_.classes);
   CHECK(std::isfinite(value));
 
-  std::size_t below = 0;
-  std::size_t equal = 0;
-  std::size_t others = 0;
+  std::uint32_t below = 0;
+  std::uint32_t equal = 0;
   const auto meet = [&](float other) {
     below += other < value ? 1u : 0u;
     equal += other == value ? 1u : 0u;
-    others += 1;
   };
+  std::size_t others = reservoirs_[label].size();
   for (const float other : reservoirs_[label]) meet(other);
-  for (std::size_t i = 0; i < waiting_count_; ++i) {
-    const State::Waiting& other = waiting_[(waiting_first_ + i) % waiting_.size()];
-    if (other.label == label) meet(other.value);
+  for (std::size_t i = 0, at = waiting_first_; i < waiting_count_; ++i) {
+    const State::Waiting& other = waiting_[at];
+    at = at + 1 == waiting_.size() ? 0 : at + 1;
+    if (other.label != label) continue;
+    meet(other.value);
+    others += 1;
   }
   if (others < options_.live_samples_min && label < options_.factory.size()) {
     // As many as are missing, evenly from the sorted ones, so that few stand for all.

@@ -25,7 +25,7 @@ constexpr std::size_t kRecentScores = 256;
 // A 95 % likelihood interval: half the chi-squared quantile at one degree of freedom.
 constexpr double kIntervalDrop = 1.92;
 // A class is said to carry the evidence from this share on.
-constexpr double kMainShare = 0.3;
+constexpr double kMainShare = 0.5;
 
 const char* Name(DriftMonitor::Phase phase) {
   switch (phase) {
@@ -142,6 +142,11 @@ Json ShiftToJson(const ChannelShift::State& state) {
   return Json::MakeObject({{"reference_count", state.reference_count},
                            {"reference_mean", NumbersToJson(state.reference_mean)},
                            {"reference_m2", NumbersToJson(state.reference_m2)},
+                           {"spells", state.spells},
+                           {"spell_rows", state.spell_rows},
+                           {"spell_sum", NumbersToJson(state.spell_sum)},
+                           {"spell_mean", NumbersToJson(state.spell_mean)},
+                           {"spell_m2", NumbersToJson(state.spell_m2)},
                            {"recent_count", state.recent_count},
                            {"recent_sum", NumbersToJson(state.recent_sum)},
                            {"recent_squares", NumbersToJson(state.recent_squares)},
@@ -153,6 +158,11 @@ ChannelShift::State ShiftFromJson(JsonReader reader, const DriftMonitor::Options
   state.reference_count = Count(reader, "reference_count");
   state.reference_mean = Numbers<double>(reader, "reference_mean", options.channels);
   state.reference_m2 = Numbers<double>(reader, "reference_m2", options.channels);
+  state.spells = Count(reader, "spells");
+  state.spell_rows = Count(reader, "spell_rows");
+  state.spell_sum = Numbers<double>(reader, "spell_sum", options.channels);
+  state.spell_mean = Numbers<double>(reader, "spell_mean", options.channels);
+  state.spell_m2 = Numbers<double>(reader, "spell_m2", options.channels);
   state.recent_count = Count(reader, "recent_count");
   state.recent_sum = Numbers<double>(reader, "recent_sum", options.channels);
   state.recent_squares = Numbers<double>(reader, "recent_squares", options.channels);
@@ -314,20 +324,22 @@ std::optional<DriftExplanation> DriftMonitor::explanation() const {
   found.change_first = nth(static_cast<std::size_t>(first - likelihood.begin())).index;
   found.change_last = nth(static_cast<std::size_t>(last - likelihood.begin())).index;
 
-  // Gradual: the last third of the rise lies higher than the first by more than chance (two
-  // standard errors of a difference of two means of normal scores).
-  const std::size_t third = (recent_count_ - change) / 3;
-  found.kind = "abrupt";
-  if (third >= 4) {
-    double early = 0.0;
-    double late = 0.0;
-    for (std::size_t i = 0; i < third; ++i) {
-      early += nth(change + i).score;
-      late += nth(recent_count_ - 1 - i).score;
-    }
-    const double n = static_cast<double>(third);
-    if ((late - early) / n > 2.0 * std::sqrt(2.0 / n)) found.kind = "gradual";
-  }
+  // Gradual: as many scores before the change point were raised already, or the last third of the
+  // rise lies higher than the first, by more than chance (two standard errors of a mean of normal
+  // scores, or of a difference of two).
+  const auto mean = [&nth](std::size_t from, std::size_t count) {
+    double scores = 0.0;
+    for (std::size_t i = from; i < from + count; ++i) scores += nth(i).score;
+    return count == 0 ? 0.0 : scores / static_cast<double>(count);
+  };
+  const std::size_t risen = recent_count_ - change;
+  const std::size_t before = std::min(risen, change);
+  const std::size_t third = risen / 3;
+  const bool rose_before =
+      before >= 4 && mean(change - before, before) > 2.0 / std::sqrt(static_cast<double>(before));
+  const bool rises_on = third >= 4 && mean(recent_count_ - third, third) - mean(change, third) >
+                                          2.0 * std::sqrt(2.0 / static_cast<double>(third));
+  found.kind = rose_before || rises_on ? "gradual" : "abrupt";
 
   const double evidence =
       std::accumulate(state_.class_evidence.begin(), state_.class_evidence.end(), 0.0);

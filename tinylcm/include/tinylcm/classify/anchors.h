@@ -14,9 +14,9 @@ namespace tinylcm::classify {
 // A plain value. Row i is vectors[i * dims .. (i + 1) * dims).
 struct Anchors {
   std::size_t dims = 0;
-  std::vector<float> vectors;
-  std::vector<std::uint16_t> labels;
-  std::vector<float> weights;  // What a vote of the anchor counts; empty: 1 each.
+  std::vector<float> vectors = {};
+  std::vector<std::uint16_t> labels = {};
+  std::vector<float> weights = {};  // What a vote of the anchor counts; empty: 1 each.
 
   std::size_t size() const { return labels.size(); }
   std::span<const float> row(std::size_t i) const {

@@ -15,9 +15,9 @@
 namespace tinylcm::classify {
 
 struct Calibration {
-  float distance_limit = 0.0f;     // 0: distance does not count.
-  std::vector<float> scores;       // Ascending, in [0, 1]; empty: the score is the confidence.
-  std::vector<float> confidences;  // Not descending, in [0, 1]; as many.
+  float distance_limit = 0.0f;          // 0: distance does not count.
+  std::vector<float> scores = {};       // Ascending, in [0, 1]; empty: the score is the confidence.
+  std::vector<float> confidences = {};  // Not descending, in [0, 1]; as many.
 
   float Score(float share, float distance) const;
   float Confidence(float share, float distance) const;  // Linear between the table's points.

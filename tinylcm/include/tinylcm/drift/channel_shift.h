@@ -3,8 +3,10 @@
 //
 // Each channel has a reference (mean and spread from quiet times) and a short account of what came
 // since things were last quiet. A channel is named when its account lies further from the reference
-// than the luckiest of all channels would by chance (Bonferroni), and far enough to matter. Single
-// wild values count for at most three sigma, or a channel that is dark but for a flash now and then
+// than the luckiest of all channels would by chance (Bonferroni), and far enough to matter. How
+// much chance there is was learned in quiet times too: where samples come in spells of one kind,
+// whole spells differ, and an account of one spell proves less than its number of rows. Single wild
+// values count for at most three sigma, or a channel that is dark but for a flash now and then
 // would be named for two flashes.
 //
 // Not conditioned on the predicted class on purpose: under drift it is the first thing to be wrong.
@@ -38,12 +40,18 @@ class ChannelShift {
 
   struct State {
     std::uint64_t reference_count = 0;
-    std::vector<double> reference_mean;
+    std::vector<double> reference_mean = {};
     std::vector<double> reference_m2;  // Summed squared deviations.
+    // Means of successive spells of rows while learning: how alike neighbours in time are.
+    std::uint64_t spells = 0;
+    std::uint64_t spell_rows = 0;         // Of the spell under way.
+    std::vector<double> spell_sum = {};   // Likewise.
+    std::vector<double> spell_mean = {};  // Mean of the spells' means ...
+    std::vector<double> spell_m2;         // ... and their summed squared deviations.
     std::uint64_t recent_count = 0;
-    std::vector<double> recent_sum;      // Of (value - reference mean).
-    std::vector<double> recent_squares;  // Of the same, squared.
-    std::vector<double> recent_clipped;  // Sum of the same in sigma, each cut at +-3.
+    std::vector<double> recent_sum = {};      // Of (value - reference mean).
+    std::vector<double> recent_squares = {};  // Of the same, squared.
+    std::vector<double> recent_clipped = {};  // Sum of the same in sigma, each cut at +-3.
     friend bool operator==(const State&, const State&) = default;
   };
 
@@ -69,7 +77,8 @@ class ChannelShift {
 
  private:
   explicit ChannelShift(const Options& options);
-  void SettleScale();  // After the reference changed: the spreads and their floor.
+  double Likeness() const;  // The correlation of two rows of a spell, on average; at least 0.
+  void SettleScale();       // After the reference changed: the spreads and their floor.
 
   Options options_;
   State state_;

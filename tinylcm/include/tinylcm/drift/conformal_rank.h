@@ -33,7 +33,7 @@ class ConformalRank {
     std::uint64_t seed = 1;
     // Held-out values a class, made when the bundle was fitted (never from training data, which the
     // model has seen). Empty: none. May hold fewer classes than `classes`.
-    std::vector<std::vector<float>> factory;
+    std::vector<std::vector<float>> factory = {};
   };
 
   struct State {
@@ -42,9 +42,9 @@ class ConformalRank {
       float value = 0.0f;
       friend bool operator==(const Waiting&, const Waiting&) = default;
     };
-    std::vector<std::vector<float>> reservoirs;  // One a class.
-    std::vector<std::uint64_t> seen;             // Values a class that asked to join it.
-    std::vector<Waiting> waiting;                // Oldest first.
+    std::vector<std::vector<float>> reservoirs = {};  // One a class.
+    std::vector<std::uint64_t> seen = {};             // Values a class that asked to join it.
+    std::vector<Waiting> waiting = {};                // Oldest first.
     std::uint64_t random = 0;
     friend bool operator==(const State&, const State&) = default;
   };

@@ -62,8 +62,8 @@ class DriftMonitor {
     std::uint32_t reservoir = 256;   // Values a class in the live reference.
     std::uint32_t hold_back = 64;    // Samples that wait before they join it.
     std::uint64_t seed = 1;
-    std::vector<std::vector<float>> factory_distances;  // Held-out, a class; may be empty.
-    std::vector<std::string> labels;       // For the text; class numbers where there are none.
+    std::vector<std::vector<float>> factory_distances = {};  // Held-out, a class; may be empty.
+    std::vector<std::string> labels = {};  // For the text; class numbers where there are none.
     double channel_shift_min = 0.5;        // In sigma; a smaller shift is not named.
     std::string samples_noun = "samples";  // For the text: "frames", "rows".
   };
@@ -115,7 +115,7 @@ class DriftMonitor {
     std::uint64_t run_first = 0;  // Index of the first sample since the CUSUM was last at zero.
     std::uint64_t run_count = 0;
     double run_scores = 0.0;  // Sum of the scores since then.
-    std::vector<double> class_evidence;
+    std::vector<double> class_evidence = {};
     // The alarm, while open.
     std::uint64_t alarm_index = 0;
     std::uint64_t since_alarm = 0;

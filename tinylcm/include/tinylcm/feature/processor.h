@@ -17,10 +17,12 @@ namespace tinylcm::feature {
 
 // As stored in a bundle's processor.safetensors. A plain value.
 struct ProcessorTensors {
-  std::vector<float> mean;   // [n]
-  std::vector<float> scale;  // [n], all > 0: the standard deviation, or 1 for a constant channel.
-  std::vector<float> projection_mean;  // [n] or empty: taken off after scaling, before projecting.
-  std::vector<float> projection;       // [dims, n], an axis a row; empty: no projection.
+  std::vector<float> mean = {};  // [n]
+  std::vector<float> scale =
+      {};  // [n], all > 0: the standard deviation, or 1 for a constant channel.
+  std::vector<float> projection_mean =
+      {};                              // [n] or empty: taken off after scaling, before projecting.
+  std::vector<float> projection = {};  // [dims, n], an axis a row; empty: no projection.
 
   friend bool operator==(const ProcessorTensors&, const ProcessorTensors&) = default;
 };
@@ -51,8 +53,8 @@ class Processor {
   ProcessorTensors tensors_;
   std::size_t feature_count_ = 0;
   std::size_t stride_ = 0;
-  std::vector<float> axes_;      // The projection, rows padded.
-  std::vector<float> centered_;  // Scratch, padded.
+  std::vector<float> axes_ = {};      // The projection, rows padded.
+  std::vector<float> centered_ = {};  // Scratch, padded.
 };
 
 // Row i of `rows` is rows[i * count .. (i + 1) * count). All fitting is plain double arithmetic in

@@ -1,0 +1,68 @@
+#include "tinylcm/drift/detector.h"
+
+#include <gtest/gtest.h>
+
+namespace tinylcm::drift {
+namespace {
+
+base::ErrorCode CodeOf(std::string_view name, const DetectorOptions& options,
+                       std::optional<double> run_length) {
+  const auto made = MakeDetector(name, options, run_length);
+  EXPECT_FALSE(made.ok());
+  return made.ok() ? base::ErrorCode::kInternal : made.error().code;
+}
+
+TEST(MakeDetector, KnowsEveryNameItLists) {
+  for (const std::string_view name : DetectorNames()) {
+    EXPECT_TRUE(MakeDetector(name, {}, std::nullopt).ok()) << name;
+  }
+}
+
+TEST(MakeDetector, ReadsOptionsAsTyped) {
+  // (14 - 10) / 2 = 2 adds 2 - 0.25 = 1.75 a value: 1.75, 3.5, and 5.25 > 5.
+  const auto cusum =
+      MakeDetector("cusum", {{"k", "0.25"}, {"h", "5"}, {"mean", "10"}, {"sd", "2"}}, std::nullopt);
+  ASSERT_TRUE(cusum.ok()) << cusum.error().message;
+  Detector& detector = **cusum;
+  EXPECT_EQ(detector.Observe(14.0), DriftSignal::kSteady);
+  EXPECT_EQ(detector.Observe(14.0), DriftSignal::kSteady);
+  EXPECT_EQ(detector.Observe(14.0), DriftSignal::kDrift);
+  EXPECT_EQ(detector.statistic(), 5.25);
+}
+
+TEST(MakeDetector, WatchesTheSideNamed) {
+  const auto cusum = MakeDetector("cusum", {{"mode", "down"}, {"h", "2"}}, std::nullopt);
+  ASSERT_TRUE(cusum.ok());
+  EXPECT_EQ((*cusum)->Observe(9.0), DriftSignal::kSteady);
+  EXPECT_EQ((*cusum)->Observe(-9.0), DriftSignal::kDrift);
+}
+
+TEST(MakeDetector, SolvesTheLimitFromARunLength) {
+  // The limit for 10,000 is 7.36: seven threes less 0.5 pass it at the third, 7.5.
+  const auto cusum = MakeDetector("cusum", {}, 10'000.0);
+  ASSERT_TRUE(cusum.ok());
+  EXPECT_EQ((*cusum)->Observe(3.0), DriftSignal::kSteady);
+  EXPECT_EQ((*cusum)->Observe(3.0), DriftSignal::kSteady);
+  EXPECT_EQ((*cusum)->Observe(3.0), DriftSignal::kDrift);
+}
+
+TEST(MakeDetector, RefusesWhatItDoesNotUnderstand) {
+  using base::ErrorCode;
+  EXPECT_EQ(CodeOf("crystal_ball", {}, std::nullopt), ErrorCode::kNotFound);
+  EXPECT_EQ(CodeOf("cusum", {{"lambda", "5"}}, std::nullopt), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(CodeOf("cusum", {{"k", "half"}}, std::nullopt), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(CodeOf("cusum", {{"h", "0"}}, std::nullopt), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(CodeOf("cusum", {{"mode", "sideways"}}, std::nullopt), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(CodeOf("cusum", {{"h", "5"}}, 1000.0), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(CodeOf("cusum", {}, 0.0), ErrorCode::kInvalidArgument);
+}
+
+TEST(DriftSignal, HasAWordForEach) {
+  EXPECT_STREQ(Name(DriftSignal::kSteady), "steady");
+  EXPECT_STREQ(Name(DriftSignal::kLearning), "learning");
+  EXPECT_STREQ(Name(DriftSignal::kWarning), "warning");
+  EXPECT_STREQ(Name(DriftSignal::kDrift), "drift");
+}
+
+}  // namespace
+}  // namespace tinylcm::drift
