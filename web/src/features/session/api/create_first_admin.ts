@@ -1,0 +1,12 @@
+import { useMutation, useQueryClient } from '@tanstack/react-query';
+import { ask, client } from '@/lib/api/client';
+import { keys } from '@/lib/api/keys';
+
+export function useCreateFirstAdmin() {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: (body: { link: string; name: string; password: string }) =>
+      ask(client.POST('/api/v1/first-admin', { body })),
+    onSuccess: (session) => queries.setQueryData(keys.session, session),
+  });
+}
