@@ -1,24 +1,27 @@
 // Statements: what the server says with its signature, the only thing that is final for a device
-// (PROTOCOL 3).
+// (PROTOCOL 3; docs/formats/statement.md).
 
 #pragma once
 
 #include <string>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "protocol/statement.h"
 #include "tinysphere/access/server_keys.h"
 
 namespace tinysphere::access {
 
-// The fields a statement is about; one that does not apply stays empty.
+// What a statement is about; a field that does not apply stays empty.
 struct Saying {
-  std::string kind;  // "stored", "duplicate", "conflict", "refused", "held", "decommissioned",
-                     // "enrolled", "identity", "desired", "feedback"
-  std::string device_id;
-  std::string subject;
-  std::string sha256;  // Hex.
-  std::string code;    // base::Name(code) of a refusal.
+  std::string kind;  // As protocol::Name(StatementKind): "stored", "refused", "held", ...
+  std::string device_id{};
+  std::string subject{};
+  std::string sha256{};   // Hex.
+  std::string code{};     // base::Name(code) of a refusal.
+  std::string message{};  // Of a refusal, for a person; not signed.
+  std::string field{};    // The same.
 };
 
 // May be used from several threads.
@@ -28,9 +31,11 @@ class StatementSigner {
   StatementSigner(const ServerKeys& keys, std::string store_generation, base::Clock& clock)
       : keys_(keys), store_generation_(std::move(store_generation)), clock_(clock) {}
 
-  // The statement as JSON; a receipt or refusal is this with further members beside it.
+  // REQUIRES: `kind` is one of protocol's, and no field holds a control character.
+  protocol::Statement Say(const Saying& saying) const;
+  // The same as JSON; a receipt or refusal is this, maybe with further members beside it.
   base::Json Sign(const Saying& saying) const;
-  // The same as the header TLCM-Statement carries it (base64url).
+  // The same as the header TLCM-Statement carries it.
   std::string SignForHeader(const Saying& saying) const;
 
   const std::string& store_generation() const { return store_generation_; }

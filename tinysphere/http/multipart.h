@@ -57,7 +57,8 @@ class MultipartReader {
   Events events_;
   std::string delimiter_;  // "\r\n--" + boundary
   State state_ = State::kPreamble;
-  std::string pending_;  // At most a header or a delimiter's length, plus the piece just fed.
+  std::string pending_;   // At most a header or a delimiter's length, plus the piece just fed.
+  std::size_t skip_ = 0;  // Of pending_: put there by us, not to be reported.
   int parts_ = 0;
 };
 

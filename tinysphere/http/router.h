@@ -42,10 +42,10 @@ struct Route {
   std::string path;              // "/a/{name}"; a last part "{name...}" takes the rest.
   Access access = Access::kAdmin;
   BodyRule body = BodyRule::None();
-  Handler handler;
+  Handler handler{};
   // Answers a request that was authorised but whose Content-Length is over the limit (a signed 413
   // for packages); without one, a plain 413.
-  Handler too_large;
+  Handler too_large{};
 };
 
 // Finds out who asks. Implemented by access/.
@@ -65,7 +65,16 @@ class Router {
   // Two routes for one method and path are a bug.
   void Add(Route route);
   // Everything that no route takes and that is a GET (the dashboard's files).
-  void AddFallback(Handler handler) { fallback_ = std::move(handler); }
+  void AddFallback(Handler handler);
+  // In the order in which they were added.
+  void ForEachRoute(const std::function<void(const Route&)>& look) const {
+    for (const Entry& entry : entries_) look(entry.route);
+  }
+  // Asked for each request that a device signed, before its body is read: an answer ends it (held,
+  // decommissioned).
+  void AddDeviceGuard(std::function<base::Result<std::optional<Response>>(const Request&)> guard) {
+    device_guard_ = std::move(guard);
+  }
   // Called on every answer, errors too: nonce and hints in header fields.
   void OnAnswer(std::function<void(const Request&, Response&)> hook) {
     hooks_.push_back(std::move(hook));
@@ -95,8 +104,8 @@ class Router {
 
   Authenticator& authenticator_;
   std::vector<Entry> entries_;
-  Handler fallback_;
   Route fallback_route_;
+  std::function<base::Result<std::optional<Response>>(const Request&)> device_guard_;
   std::vector<std::function<void(const Request&, Response&)>> hooks_;
 };
 

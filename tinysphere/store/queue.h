@@ -20,10 +20,10 @@
 namespace tinysphere::store {
 
 struct NewJob {
-  std::string kind;     // "unpack"
-  std::string key;      // Within the kind; a second job with the same key is the same job.
-  std::string payload;  // JSON or nothing; what the worker needs.
-  base::Time due{};     // Not before; the epoch means at once.
+  std::string kind;       // "unpack"
+  std::string key;        // Within the kind; a second job with the same key is the same job.
+  std::string payload{};  // JSON or nothing; what the worker needs.
+  base::Time due{};       // Not before; the epoch means at once.
 };
 
 struct Job {
@@ -35,6 +35,8 @@ struct Job {
   std::string state;  // "waiting", "claimed", "done", "set_aside"
   std::string error;  // Why the last attempt failed.
   std::string lease;  // Of this claim; Complete and Fail of an older claim change nothing.
+
+  friend bool operator==(const Job&, const Job&) = default;
 };
 
 struct JobCounts {

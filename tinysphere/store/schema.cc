@@ -85,6 +85,9 @@ CREATE TABLE devices (
   bundle TEXT NOT NULL DEFAULT '',
   report_epoch TEXT NOT NULL DEFAULT '',
   report_seq BIGINT NOT NULL DEFAULT -1,
+  metrics_seq BIGINT NOT NULL DEFAULT -1,
+  adaptation_seq BIGINT NOT NULL DEFAULT -1,
+  drift_seq BIGINT NOT NULL DEFAULT -1,
   drift_state TEXT NOT NULL DEFAULT 'learning',
   adaptation TEXT,
   mode TEXT NOT NULL DEFAULT '',
@@ -102,6 +105,14 @@ CREATE TABLE device_keys (
   revoked_at BIGINT,
   PRIMARY KEY (device_id, key_count));
 
+CREATE TABLE preauthorised (
+  fingerprint TEXT PRIMARY KEY,
+  name TEXT NOT NULL DEFAULT '',
+  created_by TEXT NOT NULL,
+  created_at BIGINT NOT NULL);
+CREATE TABLE counters (
+  name TEXT PRIMARY KEY,
+  count BIGINT NOT NULL);
 CREATE TABLE packages (
   device_id TEXT NOT NULL,
   epoch TEXT NOT NULL,
@@ -203,6 +214,7 @@ CREATE TABLE bundles (
   object_key TEXT NOT NULL,
   publisher TEXT NOT NULL,
   manifest TEXT NOT NULL,
+  reference TEXT,
   created_at BIGINT NOT NULL);
 
 CREATE TABLE rollouts (
@@ -223,6 +235,15 @@ CREATE TABLE rollout_devices (
   detail TEXT NOT NULL DEFAULT '',
   PRIMARY KEY (rollout_id, device_id));
 CREATE INDEX rollout_devices_by_device ON rollout_devices (device_id, state);
+CREATE TABLE rollout_events (
+  rollout_id TEXT NOT NULL,
+  entry BIGINT NOT NULL,
+  at BIGINT NOT NULL,
+  kind TEXT NOT NULL,
+  device_id TEXT NOT NULL DEFAULT '',
+  bundle TEXT NOT NULL DEFAULT '',
+  detail TEXT NOT NULL DEFAULT '',
+  PRIMARY KEY (rollout_id, entry));
 
 CREATE TABLE metrics_points (
   device_id TEXT NOT NULL,

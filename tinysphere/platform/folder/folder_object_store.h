@@ -15,9 +15,10 @@ namespace tinysphere::folder {
 struct Options {
   std::string root;
   std::uint64_t free_bytes_min = 64ull << 20;  // Below it nothing is accepted (kExhausted).
+  bool sweeps = true;  // Removes what an earlier process left unfinished. Off beside a server.
 };
 
-// `fs` must outlive the store. Removes what an earlier process left unfinished.
+// `fs` must outlive the store.
 base::Result<std::unique_ptr<store::ObjectStore>> OpenObjectStore(base::FileSystem& fs,
                                                                   const Options& options);
 

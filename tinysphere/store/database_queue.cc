@@ -1,0 +1,139 @@
+#include "tinysphere/store/database_queue.h"
+
+#include <algorithm>
+
+#include "base/crypto.h"
+#include "base/text.h"
+
+namespace tinysphere::store {
+
+using base::Error;
+using base::ErrorCode;
+
+namespace {
+
+constexpr std::int64_t kPauseMs = 5'000;
+constexpr std::int64_t kPauseMaxMs = 60LL * 60 * 1000;
+
+base::Duration PauseAfter(int attempts) {
+  const int doublings = std::min(attempts - 1, 20);
+  return base::Duration(std::min(kPauseMs << doublings, kPauseMaxMs));
+}
+
+constexpr std::string_view kColumns =
+    "job_id, kind, job_key, payload, attempts, state, error, lease";
+
+Job ReadJob(const Row& row) {
+  return {.job_id = row.Int("job_id"),
+          .kind = row.Text("kind"),
+          .key = row.Text("job_key"),
+          .payload = row.Text("payload"),
+          .attempts = static_cast<int>(row.Int("attempts")),
+          .state = row.Text("state"),
+          .error = row.Text("error"),
+          .lease = row.Text("lease")};
+}
+
+}  // namespace
+
+base::Status DatabaseQueue::Enqueue(Transaction& transaction, const NewJob& job) {
+  RETURN_IF_ERROR(transaction.Execute(
+      "INSERT INTO jobs (kind, job_key, payload, state, attempts, due_at, lease, error) "
+      "VALUES ($1, $2, $3, 'waiting', 0, $4, '', '') ON CONFLICT (kind, job_key) DO NOTHING",
+      {job.kind, job.key, job.payload, job.due}));
+  return {};
+}
+
+base::Result<std::optional<Job>> DatabaseQueue::Claim(const std::string& kind, base::Time now,
+                                                      base::Duration lease) {
+  // Looking costs no flush; only a worker that sees something takes the writer.
+  ASSIGN_OR_RETURN(const std::optional<Row> seen,
+                   database_.QueryOne("SELECT job_id FROM jobs WHERE kind = $1 AND state IN "
+                                      "('waiting', 'claimed') AND due_at <= $2 LIMIT 1",
+                                      {kind, now}));
+  if (!seen) return std::optional<Job>();
+  return database_.Write([&](Transaction& transaction) -> base::Result<std::optional<Job>> {
+    // While a job is claimed, due_at is the end of its lease.
+    ASSIGN_OR_RETURN(
+        const std::optional<Row> row,
+        transaction.QueryOne(
+            base::StrCat("SELECT ", kColumns,
+                         " FROM jobs WHERE kind = $1 AND state IN ('waiting', 'claimed') AND "
+                         "due_at <= $2 ORDER BY job_id LIMIT 1"),
+            {kind, now}));
+    if (!row) return std::optional<Job>();
+    Job job = ReadJob(*row);
+    if (job.attempts >= kJobAttemptsMax) {
+      // Its worker died every time: the job may be what kills it.
+      RETURN_IF_ERROR(transaction.Execute(
+          "UPDATE jobs SET state = 'set_aside', lease = '', error = $2 WHERE job_id = $1",
+          {job.job_id, "the worker ended during every attempt"}));
+      return std::optional<Job>();
+    }
+    job.attempts += 1;
+    job.state = "claimed";
+    job.lease = base::RandomHex(8);
+    RETURN_IF_ERROR(transaction.Execute(
+        "UPDATE jobs SET state = 'claimed', attempts = $2, lease = $3, due_at = $4 "
+        "WHERE job_id = $1",
+        {job.job_id, job.attempts, job.lease, now + lease}));
+    return std::optional<Job>(std::move(job));
+  });
+}
+
+base::Status DatabaseQueue::Complete(Transaction& transaction, const Job& job) {
+  ASSIGN_OR_RETURN(const std::int64_t changed,
+                   transaction.Execute("UPDATE jobs SET state = 'done', lease = '', error = '' "
+                                       "WHERE job_id = $1 AND state = 'claimed' AND lease = $2",
+                                       {job.job_id, job.lease}));
+  if (changed == 0) {
+    return Error{ErrorCode::kConflict,
+                 base::StrCat("job ", job.job_id, ": another worker took it over")};
+  }
+  return {};
+}
+
+base::Status DatabaseQueue::Fail(const Job& job, const std::string& reason, bool is_hopeless,
+                                 base::Time now) {
+  const bool is_last = is_hopeless || job.attempts >= kJobAttemptsMax;
+  RETURN_IF_ERROR(
+      database_.Execute("UPDATE jobs SET state = $3, lease = '', error = $4, due_at = $5 "
+                        "WHERE job_id = $1 AND state = 'claimed' AND lease = $2",
+                        {job.job_id, job.lease, is_last ? "set_aside" : "waiting", reason,
+                         now + PauseAfter(job.attempts)}));
+  return {};
+}
+
+base::Result<std::vector<Job>> DatabaseQueue::SetAside(std::size_t limit) {
+  ASSIGN_OR_RETURN(const Rows rows,
+                   database_.Query(base::StrCat("SELECT ", kColumns,
+                                                " FROM jobs WHERE state = 'set_aside' "
+                                                "ORDER BY job_id DESC LIMIT $1"),
+                                   {limit}));
+  std::vector<Job> jobs;
+  for (const Row& row : rows) jobs.push_back(ReadJob(row));
+  return jobs;
+}
+
+base::Status DatabaseQueue::Redrive(std::int64_t job_id, base::Time now) {
+  ASSIGN_OR_RETURN(const std::int64_t changed,
+                   database_.Execute("UPDATE jobs SET state = 'waiting', attempts = 0, due_at = $2 "
+                                     "WHERE job_id = $1 AND state = 'set_aside'",
+                                     {job_id, now}));
+  if (changed == 0) {
+    return Error{ErrorCode::kNotFound, base::StrCat("job ", job_id, ": is not set aside")};
+  }
+  return {};
+}
+
+base::Result<JobCounts> DatabaseQueue::Count() {
+  ASSIGN_OR_RETURN(const Rows rows, database_.Query("SELECT state, COUNT(*) AS jobs FROM jobs "
+                                                    "WHERE state <> 'done' GROUP BY state"));
+  JobCounts counts;
+  for (const Row& row : rows) {
+    (row.Text("state") == "set_aside" ? counts.set_aside : counts.waiting) += row.Int("jobs");
+  }
+  return counts;
+}
+
+}  // namespace tinysphere::store

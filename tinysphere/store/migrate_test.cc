@@ -1,0 +1,84 @@
+#include <gtest/gtest.h>
+
+#include <array>
+#include <filesystem>
+
+#include "base/crypto.h"
+#include "tests/support/fake_clock.h"
+#include "tinysphere/platform/sqlite/sqlite_database.h"
+#include "tinysphere/store/schema.h"
+
+namespace tinysphere::store {
+namespace {
+
+using base::ErrorCode;
+
+class MigrateTest : public testing::Test {
+ protected:
+  MigrateTest() : folder_(testing::TempDir() + "migrate_" + base::RandomHex(6)) {
+    std::filesystem::create_directories(folder_);
+    database_ = sqlite::OpenDatabase({.path = folder_ + "/tinysphere.db"}).value();
+  }
+  ~MigrateTest() override {
+    database_.reset();
+    std::filesystem::remove_all(folder_);
+  }
+  base::Result<int> Run(std::span<const Migration> migrations) {
+    return Migrate(*database_, migrations, tests::FakeClock::kStart);
+  }
+
+  std::string folder_;
+  std::unique_ptr<Database> database_;
+};
+
+constexpr Migration kOne{.number = 1, .name = "one", .sql = "CREATE TABLE a (x BIGINT)"};
+constexpr Migration kTwo{.number = 2,
+                         .name = "two",
+                         .sql = "CREATE TABLE b (x BIGINT);\nINSERT INTO b (x) VALUES (7);\n"};
+
+TEST_F(MigrateTest, AppliesEachOnce) {
+  EXPECT_EQ(Run(std::array{kOne}).value(), 1);
+  EXPECT_EQ(Run(std::array{kOne, kTwo}).value(), 1);
+  EXPECT_EQ(Run(std::array{kOne, kTwo}).value(), 0);
+  EXPECT_EQ(database_->QueryOne("SELECT x FROM b").value()->Int("x"), 7);
+}
+
+TEST_F(MigrateTest, RefusesADatabaseMigratedByOtherText) {
+  ASSERT_TRUE(Run(std::array{kOne}).ok());
+  Migration changed = kOne;
+  changed.sql = "CREATE TABLE a (y BIGINT)";
+  const auto again = Run(std::array{changed});
+  ASSERT_FALSE(again.ok());
+  EXPECT_EQ(again.error().code, ErrorCode::kCorrupt);
+}
+
+TEST_F(MigrateTest, RefusesADatabaseOfANewerProgram) {
+  ASSERT_TRUE(Run(std::array{kOne, kTwo}).ok());
+  const auto older = Run(std::array{kOne});
+  ASSERT_FALSE(older.ok());
+  EXPECT_EQ(older.error().code, ErrorCode::kUnsupported);
+}
+
+TEST_F(MigrateTest, LeavesNothingOfAMigrationThatFailsHalfway) {
+  constexpr Migration kBroken{
+      .number = 1, .name = "broken", .sql = "CREATE TABLE a (x BIGINT);\nCREATE NONSENSE;\n"};
+  const auto broken = Run(std::array{kBroken});
+  ASSERT_FALSE(broken.ok());
+  EXPECT_NE(broken.error().message.find("migration 1 (broken)"), std::string::npos);
+  EXPECT_EQ(Run(std::array{kOne}).value(), 1);  // The table a is not there yet.
+}
+
+TEST_F(MigrateTest, AppliesOurs) {
+  const auto applied = Run(Migrations());
+  ASSERT_TRUE(applied.ok()) << applied.error().message;
+  const auto kept = database_->Write([](Transaction& transaction) -> base::Result<std::string> {
+    RETURN_IF_ERROR(WriteSetting(transaction, "store_generation", "a"));
+    RETURN_IF_ERROR(WriteSetting(transaction, "store_generation", "b"));
+    ASSIGN_OR_RETURN(const auto value, ReadSetting(transaction, "store_generation"));
+    return value.value_or("nothing");
+  });
+  EXPECT_EQ(kept.value(), "b");
+}
+
+}  // namespace
+}  // namespace tinysphere::store

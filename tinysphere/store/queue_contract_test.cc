@@ -1,0 +1,235 @@
+// What every Queue promises. A new one joins by one line in the INSTANTIATE below.
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <filesystem>
+#include <functional>
+#include <mutex>
+#include <set>
+#include <thread>
+
+#include "base/crypto.h"
+#include "base/text.h"
+#include "tests/support/fake_clock.h"
+#include "tinysphere/platform/sqlite/sqlite_database.h"
+#include "tinysphere/store/database_queue.h"
+#include "tinysphere/store/queue.h"
+#include "tinysphere/store/schema.h"
+
+namespace tinysphere::store {
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+using std::chrono::hours;
+using std::chrono::seconds;
+
+struct Stand {
+  virtual ~Stand() = default;
+  std::unique_ptr<Database> database;
+  std::unique_ptr<Queue> queue;
+};
+
+struct Implementation {
+  std::string name;
+  std::function<std::unique_ptr<Stand>()> make;
+};
+
+constexpr base::Duration kLease = seconds(60);
+
+class QueueContract : public testing::TestWithParam<Implementation> {
+ protected:
+  void SetUp() override { stand_ = GetParam().make(); }
+
+  void Enqueue(const std::string& key, base::Time due = {}) {
+    const base::Status status = stand_->database->Write([&](Transaction& transaction) {
+      return stand_->queue->Enqueue(transaction,
+                                    {.kind = "unpack", .key = key, .payload = "{}", .due = due});
+    });
+    ASSERT_TRUE(status.ok()) << status.error().message;
+  }
+  std::optional<Job> Claim() {
+    auto job = stand_->queue->Claim("unpack", clock_.Now(), kLease);
+    EXPECT_TRUE(job.ok());
+    return job.value();
+  }
+  base::Status Complete(const Job& job) {
+    return stand_->database->Write(
+        [&](Transaction& transaction) { return stand_->queue->Complete(transaction, job); });
+  }
+  void Fail(const Job& job, const std::string& reason, bool is_hopeless = false) {
+    ASSERT_TRUE(stand_->queue->Fail(job, reason, is_hopeless, clock_.Now()).ok());
+  }
+
+  tests::FakeClock clock_;
+  std::unique_ptr<Stand> stand_;
+};
+
+TEST_P(QueueContract, HandsOutTheOldestFirstAndOnlyOnce) {
+  Enqueue("a");
+  Enqueue("b");
+  EXPECT_EQ(Claim()->key, "a");
+  EXPECT_EQ(Claim()->key, "b");
+  EXPECT_EQ(Claim(), std::nullopt);
+}
+
+TEST_P(QueueContract, TakesTheSameJobOnce) {
+  Enqueue("a");
+  Enqueue("a");
+  const Job job = *Claim();
+  EXPECT_EQ(Claim(), std::nullopt);
+  ASSERT_TRUE(Complete(job).ok());
+  Enqueue("a");  // Done before: it is the same job.
+  EXPECT_EQ(Claim(), std::nullopt);
+}
+
+TEST_P(QueueContract, ExistsOnlyIfTheFactDoes) {
+  const base::Status status =
+      stand_->database->Write([&](Transaction& transaction) -> base::Status {
+        RETURN_IF_ERROR(stand_->queue->Enqueue(transaction, {.kind = "unpack", .key = "a"}));
+        return Error{ErrorCode::kUnavailable, "the fact was not stored"};
+      });
+  EXPECT_FALSE(status.ok());
+  EXPECT_EQ(Claim(), std::nullopt);
+}
+
+TEST_P(QueueContract, WaitsUntilAJobIsDue) {
+  Enqueue("a", clock_.Now() + seconds(10));
+  EXPECT_EQ(Claim(), std::nullopt);
+  clock_.Advance(seconds(10));
+  EXPECT_EQ(Claim()->key, "a");
+}
+
+TEST_P(QueueContract, KeepsKindsApart) {
+  Enqueue("a");
+  EXPECT_EQ(stand_->queue->Claim("report", clock_.Now(), kLease).value(), std::nullopt);
+}
+
+TEST_P(QueueContract, GivesAJobToAnotherOnceTheLeaseRanOut) {
+  Enqueue("a");
+  const Job dead = *Claim();
+  clock_.Advance(kLease);
+  const Job taken_over = *Claim();
+  EXPECT_EQ(taken_over.attempts, 2);
+  const base::Status late = Complete(dead);
+  ASSERT_FALSE(late.ok());
+  EXPECT_EQ(late.error().code, ErrorCode::kConflict);
+  Fail(dead, "late as well");  // Changes nothing.
+  EXPECT_TRUE(Complete(taken_over).ok());
+}
+
+// Pauses: 5 s after the first failure, 10 s after the second, doubling.
+TEST_P(QueueContract, TriesAgainWithGrowingPauses) {
+  Enqueue("a");
+  Fail(*Claim(), "disk busy");
+  clock_.Advance(base::Duration(4'999));
+  EXPECT_EQ(Claim(), std::nullopt);
+  clock_.Advance(base::Duration(1));
+  const Job second = *Claim();
+  EXPECT_EQ(second.error, "disk busy");
+  Fail(second, "still busy");
+  clock_.Advance(base::Duration(9'999));
+  EXPECT_EQ(Claim(), std::nullopt);
+  clock_.Advance(base::Duration(1));
+  EXPECT_EQ(Claim()->attempts, 3);
+}
+
+TEST_P(QueueContract, SetsAPoisonedJobAsideWithItsReason) {
+  Enqueue("poison");
+  Enqueue("fine");
+  for (int attempt = 0; attempt < kJobAttemptsMax; ++attempt) {
+    const Job poison = *Claim();
+    ASSERT_EQ(poison.key, "poison");
+    Fail(poison, "manifest: sha256 differs");
+    if (attempt == 0) {  // While it pauses, others go on.
+      ASSERT_TRUE(Complete(*Claim()).ok());
+    }
+    clock_.Advance(hours(1));
+  }
+  EXPECT_EQ(Claim(), std::nullopt);
+  const auto aside = stand_->queue->SetAside(10).value();
+  ASSERT_EQ(aside.size(), 1u);
+  EXPECT_EQ(aside[0].key, "poison");
+  EXPECT_EQ(aside[0].error, "manifest: sha256 differs");
+  EXPECT_EQ(stand_->queue->Count().value().set_aside, 1);
+}
+
+TEST_P(QueueContract, SetsAHopelessJobAsideAtOnce) {
+  Enqueue("a");
+  Fail(*Claim(), "path outside", true);
+  EXPECT_EQ(stand_->queue->SetAside(10).value().size(), 1u);
+}
+
+TEST_P(QueueContract, SetsAsideWhatKillsItsWorkerEveryTime) {
+  Enqueue("a");
+  for (int attempt = 0; attempt < kJobAttemptsMax; ++attempt) {
+    ASSERT_TRUE(Claim().has_value());
+    clock_.Advance(kLease);
+  }
+  EXPECT_EQ(Claim(), std::nullopt);
+  EXPECT_EQ(stand_->queue->SetAside(10).value().size(), 1u);
+}
+
+TEST_P(QueueContract, DrivesAgainWhatWasSetAside) {
+  Enqueue("a");
+  Fail(*Claim(), "a bug of ours", true);
+  const std::int64_t job_id = stand_->queue->SetAside(10).value().front().job_id;
+  ASSERT_TRUE(stand_->queue->Redrive(job_id, clock_.Now()).ok());
+  const Job job = *Claim();
+  EXPECT_EQ(job.attempts, 1);
+  EXPECT_TRUE(Complete(job).ok());
+  const base::Status again = stand_->queue->Redrive(job_id, clock_.Now());
+  ASSERT_FALSE(again.ok());
+  EXPECT_EQ(again.error().code, ErrorCode::kNotFound);
+}
+
+TEST_P(QueueContract, CountsWhatIsLeft) {
+  Enqueue("a");
+  Enqueue("b");
+  EXPECT_EQ(stand_->queue->Count().value().waiting, 2);
+  ASSERT_TRUE(Complete(*Claim()).ok());
+  EXPECT_EQ(stand_->queue->Count().value().waiting, 1);
+}
+
+TEST_P(QueueContract, GivesEachJobToOneOfManyWorkers) {
+  for (int i = 0; i < 40; ++i) Enqueue(base::StrCat("job-", i));
+  std::mutex mutex;
+  std::multiset<std::string> seen;
+  std::vector<std::thread> workers;
+  for (int i = 0; i < 4; ++i) {
+    workers.emplace_back([&] {
+      while (auto job = stand_->queue->Claim("unpack", clock_.Now(), kLease).value()) {
+        ASSERT_TRUE(Complete(*job).ok());
+        const std::lock_guard lock(mutex);
+        seen.insert(job->key);
+      }
+    });
+  }
+  for (std::thread& worker : workers) worker.join();
+  EXPECT_EQ(seen.size(), 40u);
+  EXPECT_EQ(std::set<std::string>(seen.begin(), seen.end()).size(), 40u);
+}
+
+struct OnSqlite : Stand {
+  OnSqlite() : folder(testing::TempDir() + "queue_" + base::RandomHex(6)) {
+    std::filesystem::create_directories(folder);
+    database = sqlite::OpenDatabase({.path = folder + "/tinysphere.db"}).value();
+    EXPECT_TRUE(Migrate(*database, Migrations(), tests::FakeClock::kStart).ok());
+    queue = std::make_unique<DatabaseQueue>(*database);
+  }
+  ~OnSqlite() override {
+    queue.reset();
+    database.reset();
+    std::filesystem::remove_all(folder);
+  }
+  std::string folder;
+};
+
+INSTANTIATE_TEST_SUITE_P(All, QueueContract,
+                         testing::Values(Implementation{
+                             "DatabaseQueueOnSqlite", [] { return std::make_unique<OnSqlite>(); }}),
+                         [](const auto& parameter) { return parameter.param.name; });
+
+}  // namespace
+}  // namespace tinysphere::store
