@@ -2,10 +2,11 @@
 // and answers what to do; the pipeline does it and tells it the outcome.
 //
 //   stable --alarm--> suspect --enough samples--> adapting --served--> probation --> stable
-//                                                    ^  \                  |
-//                                                 labels  nothing helps    worse
-//                                                    |      v              v
-//                                                    +-- escalated <-- rolled_back
+//                                                  ^    |                  |
+//                                               labels  nothing helps      worse
+//                                                  |    v                  v
+//                                                  +-- escalated      rolled_back --labels-->
+//                                                  adapting
 //
 // autonomous: a corrected input is served before labels come; labels can veto it later.
 // server_assisted: nothing is served before a person's labels. monitoring_only: nothing ever is.
@@ -104,15 +105,18 @@ class Adapter {
     AdapterState state = AdapterState::kStable;
     std::string event_id;
     std::uint64_t drift_index = 0;
-    std::uint64_t waiting_since = 0;  // Sample index at which labels were asked for.
-    std::uint64_t suppressed = 0;     // Alarms that came while one was being dealt with.
+    std::uint64_t waiting_since = 0;     // Sample index at which labels were asked for.
+    std::uint64_t suppressed = 0;        // Alarms while busy, up to the last kAskForLabels.
+    std::uint64_t suppressed_since = 0;  // And since then.
     bool is_searched = false;
     bool is_asked = false;
     bool labels_waiting = false;  // Labels are here and not judged yet.
     bool is_judged = false;       // What is served was chosen with labels.
+    double labels_right = 1.0;    // Share of the labels right under what is served.
     std::string feedback_id;      // Whose labels are being judged.
     Adaptation served;
     Adaptation champion;  // What is gone back to from probation.
+    Adaptation before;    // What was served before the event: a false alarm's way back.
     std::uint32_t probation_count = 0;
     double champion_distance = 0.0;  // Sums over the probation.
     double champion_confidence = 0.0;
@@ -157,8 +161,11 @@ class Adapter {
 
  private:
   Actions Serve(const Adaptation& adaptation, const std::string& text);
-  Actions RollBack(const std::string& text);
+  Actions RollBack(const Adaptation& to, const std::string& text);
+  Actions Commit(const std::string& text);
   Action Report(const std::string& text);
+  AdapterState AtRest() const;
+  bool IsCollecting() const { return !state_.event_id.empty() && !state_.is_asked; }
 
   Options options_;
   State state_;

@@ -99,9 +99,11 @@ struct ChallengerOptions {
   std::uint32_t propagated_max = 8;  // Nearest of the same cluster, a label.
 };
 
-// Builds one challenger. Pure; same input, same bits.
+// Builds one challenger. Pure; same input, same bits. `left_out`: rows that must not be remembered
+// under a neighbour's label, because the judge is about to ask for theirs.
 Challenger MakeChallenger(ChallengerKind kind, std::span<const float> features,
                           const ClassMoments& anchors, std::span<const LabelledRow> labelled,
-                          const ChallengerOptions& options);
+                          const ChallengerOptions& options,
+                          std::span<const std::uint32_t> left_out = {});
 
 }  // namespace tinylcm::adapt

@@ -28,8 +28,9 @@ struct ClusterOptions {
 Clustering Cluster(std::span<const float> features, std::size_t dims,
                    const ClusterOptions& options);
 
-// Clusters re-formed around given rows: each row joins the nearest of `centres` (cosine distance of
-// rows as given; ties to the earlier). Used once the labelled samples are known.
+// Clusters re-formed around given rows: each row joins the nearest of `centres`, ties to the
+// earlier. Used once the labelled samples are known; medoids are the centres themselves. REQUIRES:
+// centres not empty.
 Clustering ClusterAround(std::span<const float> features, std::size_t dims,
                          std::span<const std::uint32_t> centres);
 

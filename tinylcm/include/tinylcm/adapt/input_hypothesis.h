@@ -64,17 +64,15 @@ class PictureTransform {
   void Apply(std::span<std::uint8_t> picture);
 
  private:
-  struct Tap {  // Where an output pixel comes from: four bytes' offset and the two weights in
-                // 1/128.
+  struct Tap {  // Where an output pixel comes from, and the weight of the right and lower ones.
     std::uint32_t from = 0;
-    std::uint8_t right = 0;
-    std::uint8_t down = 0;
+    std::uint16_t right = 0;  // Of 128.
+    std::uint16_t down = 0;   // Of 128.
   };
   InputHypothesis hypothesis_;
   PictureSize size_;
-  std::vector<std::int32_t> gains_;  // kChannelGain: widened to one row of the picture.
-  std::vector<std::int32_t> offsets_;
-  std::vector<Tap> taps_;
+  std::vector<std::uint8_t> tables_;  // kChannelGain: 256 answers for each of three channels.
+  std::vector<Tap> taps_;             // kRotate.
   std::vector<std::uint8_t> scratch_;
 };
 
@@ -134,9 +132,9 @@ struct InputSearchResult {
 // frame path: one Add costs one inference a hypothesis.
 class InputSearch {
  public:
-  // `knn` must outlive it (only its anchors are used); `embed` too.
+  // `knn` is copied and used without its memory. What `embed` refers to must outlive the search.
   static base::Result<InputSearch> Create(std::vector<InputHypothesis> hypotheses, PictureSize size,
-                                          classify::KnnClassifier& knn, EmbedPicture embed);
+                                          const classify::KnnClassifier& knn, EmbedPicture embed);
 
   // `label`: a person's, where there is one.
   base::Status Add(std::span<const std::uint8_t> picture, std::optional<std::uint16_t> label);
@@ -149,11 +147,11 @@ class InputSearch {
 
  private:
   InputSearch(std::vector<InputHypothesis> hypotheses, PictureSize size,
-              classify::KnnClassifier& knn, EmbedPicture embed);
+              classify::KnnClassifier knn, EmbedPicture embed);
 
   std::vector<InputHypothesis> hypotheses_;
   PictureSize size_;
-  classify::KnnClassifier* knn_;
+  classify::KnnClassifier knn_;
   EmbedPicture embed_;
   std::vector<PictureTransform> transforms_;
   std::vector<std::vector<float>> features_;

@@ -25,9 +25,10 @@ struct JudgeRule {
   double nearer_ratio = 0.98;    // Of none's distance to the anchors.
   double gain_share = 0.1;       // Or this share of the labels gained...
   int gain_min = 2;              // ...and at least so many.
+  double tie_errors = 1.0;       // Standard errors within which two are as good as each other.
   std::uint32_t labels_min = 6;  // With fewer nothing is changed.
   std::uint64_t seed = 1;        // Deals the labels into folds.
-  ChallengerOptions challenger;
+  ChallengerOptions challenger = {};
 };
 
 struct ChallengerScore {
@@ -36,6 +37,7 @@ struct ChallengerScore {
   int correct = 0;
   double distance = 0.0;  // Mean distance of the quarantine to its nearest anchors.
   bool is_eligible = false;
+  std::vector<double> each;  // What `score` is the mean of, one a label.
 };
 
 struct Judgement {
