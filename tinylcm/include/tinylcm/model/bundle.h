@@ -17,7 +17,7 @@
 #include "base/file_system.h"
 #include "base/json.h"
 #include "base/result.h"
-#include "protocol/bundle_manifest.h"
+#include "protocol/bundle.h"
 #include "tinylcm/classify/anchors.h"
 #include "tinylcm/classify/calibration.h"
 #include "tinylcm/classify/distance.h"

@@ -32,8 +32,7 @@ class Slots {
     std::string current;  // Hex bundle identity; empty: none.
     std::string previous;
     std::string golden;
-    std::uint32_t failed_starts = 0;  // Of current, since it last ran healthily.
-    bool starting = false;            // A start was begun and not yet called healthy.
+    std::uint32_t failed_starts = 0;  // Of current: begun since it was last called healthy.
     friend bool operator==(const State&, const State&) = default;
   };
 
@@ -75,6 +74,7 @@ class Slots {
  private:
   Slots(base::FileSystem& fs, std::string folder, state::TwoCopyRecord record, State state);
   base::Status Save(const State& state);
+  base::Status Keep(const std::string& bundle);
 
   base::FileSystem* fs_;
   std::string folder_;

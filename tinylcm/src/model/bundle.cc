@@ -1,0 +1,531 @@
+#include "tinylcm/model/bundle.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "base/crypto.h"
+#include "base/text.h"
+#include "protocol/safetensors.h"
+
+namespace tinylcm::model {
+
+using base::Error;
+using base::ErrorCode;
+using base::StrCat;
+using protocol::NamedFile;
+using protocol::Safetensors;
+
+namespace {
+
+constexpr std::uint64_t kFileBytesMax = 512u << 20;
+
+Error Corrupt(const std::string& what) { return {ErrorCode::kCorrupt, "bundle: " + what}; }
+
+// A file's content with its size and digest compared. The bytes that were hashed are the bytes
+// that are used: nobody can change the file in between.
+base::Result<base::Bytes> ReadVerified(base::FileSystem& fs, const std::string& folder,
+                                       const NamedFile& file) {
+  const std::string path = base::JoinPath(folder, file.path);
+  const auto info = fs.Stat(path);
+  if (!info.ok()) {
+    if (info.error().code != ErrorCode::kNotFound) return info.error().Within("bundle");
+    return Error{ErrorCode::kNotFound, StrCat("bundle: ", file.path, " is missing")};
+  }
+  if (info->bytes != file.bytes) {
+    return Corrupt(StrCat(file.path, ": ", info->bytes, " bytes, the manifest says ", file.bytes));
+  }
+  ASSIGN_OR_RETURN(base::Bytes bytes, base::ReadFile(fs, path, kFileBytesMax));
+  if (base::Sha256Hex(bytes) != file.sha256) {
+    return Corrupt(StrCat(file.path, ": sha256 differs from the manifest's"));
+  }
+  return bytes;
+}
+
+base::Result<base::Bytes> ReadManifest(base::FileSystem& fs, const std::string& folder) {
+  auto bytes = base::ReadFile(fs, base::JoinPath(folder, protocol::kManifestPath),
+                              protocol::kManifestBytesMax);
+  if (!bytes.ok() && bytes.error().code == ErrorCode::kNotFound) {
+    return Error{ErrorCode::kNotFound, StrCat("bundle: ", folder, " has no manifest.json")};
+  }
+  return bytes;
+}
+
+base::Result<protocol::BundleManifest> ParseManifest(base::ByteView bytes) {
+  auto manifest = protocol::ParseBundleManifest(bytes);
+  if (!manifest.ok()) return Corrupt(manifest.error().message);
+  return manifest;
+}
+
+base::Result<Safetensors> ParseTensors(const std::string& path, base::ByteView bytes) {
+  auto tensors = Safetensors::Parse(bytes);
+  if (!tensors.ok()) return Corrupt(StrCat(path, ": ", tensors.error().message));
+  return tensors;
+}
+
+// Reads a file's arrays by name and remembers the first thing that was wrong.
+class TensorReader {
+ public:
+  TensorReader(const Safetensors& tensors, std::string path)
+      : tensors_(tensors), path_(std::move(path)) {}
+
+  bool Has(const std::string& name) const { return tensors_.Find(name) != nullptr; }
+
+  template <typename T>
+  std::vector<T> Values(const std::string& name, const std::vector<std::size_t>& shape) {
+    auto values = tensors_.Values<T>(name, shape);
+    if (values.ok()) return std::move(values).value();
+    if (status_.ok()) status_ = Corrupt(StrCat(path_, ": ", values.error().message));
+    return {};
+  }
+  template <typename T>
+  std::vector<T> Optional(const std::string& name, const std::vector<std::size_t>& shape) {
+    return Has(name) ? Values<T>(name, shape) : std::vector<T>();
+  }
+  // The size of one dimension; 0 if there is no such array.
+  std::size_t Size(const std::string& name, std::size_t dimension) const {
+    const Safetensors::Tensor* tensor = tensors_.Find(name);
+    return tensor != nullptr && dimension < tensor->shape.size() ? tensor->shape[dimension] : 0;
+  }
+  const base::Status& status() const { return status_; }
+
+ private:
+  const Safetensors& tensors_;
+  std::string path_;
+  base::Status status_;
+};
+
+base::Status ReadProcessor(const Safetensors& tensors, const std::string& path,
+                           feature::ProcessorTensors& out) {
+  TensorReader reader(tensors, path);
+  out.mean = reader.Values<float>("mean", {0});
+  out.scale = reader.Values<float>("scale", {out.mean.size()});
+  if (reader.Has("projection")) {
+    out.projection_mean = reader.Optional<float>("projection_mean", {out.mean.size()});
+    out.projection = reader.Values<float>("projection", {0, out.mean.size()});
+  }
+  return reader.status();
+}
+
+Safetensors WriteProcessor(const feature::ProcessorTensors& processor) {
+  Safetensors tensors;
+  const std::size_t count = processor.mean.size();
+  tensors.Add("mean", {count}, processor.mean);
+  tensors.Add("scale", {count}, processor.scale);
+  if (!processor.projection.empty()) {
+    if (!processor.projection_mean.empty()) {
+      tensors.Add("projection_mean", {count}, processor.projection_mean);
+    }
+    tensors.Add("projection", {processor.projection.size() / count, count}, processor.projection);
+  }
+  return tensors;
+}
+
+base::Status ReadReference(const Safetensors& tensors, const std::string& path,
+                           ModelBundle& bundle) {
+  TensorReader reader(tensors, path);
+  const std::size_t raw = bundle.processor.mean.size();
+  bundle.anchors.dims = reader.Size("anchors", 1);
+  bundle.anchors.vectors = reader.Values<float>("anchors", {0, 0});
+  const std::size_t count = reader.Size("anchors", 0);
+  bundle.anchors.labels = reader.Values<std::uint16_t>("anchor_labels", {count});
+  bundle.anchors.weights = reader.Optional<float>("anchor_weights", {count});
+  bundle.calibration.scores = reader.Optional<float>("calibration_scores", {0});
+  bundle.calibration.confidences =
+      reader.Optional<float>("calibration_confidences", {bundle.calibration.scores.size()});
+  if (reader.Has("calibration_distance_limit")) {
+    const auto limit = reader.Values<float>("calibration_distance_limit", {1});
+    if (!limit.empty()) bundle.calibration.distance_limit = limit[0];
+  }
+  bundle.reference.rank.resize(bundle.manifest.labels.size());
+  for (std::size_t label = 0; label < bundle.reference.rank.size(); ++label) {
+    bundle.reference.rank[label] = reader.Optional<float>(StrCat("rank_", label), {0});
+  }
+  bundle.reference.channel_mean = reader.Values<float>("channel_mean", {raw});
+  bundle.reference.channel_sd = reader.Values<float>("channel_sd", {raw});
+  bundle.reference.feature_mean = reader.Values<float>("feature_mean", {bundle.anchors.dims});
+  bundle.reference.feature_sd = reader.Values<float>("feature_sd", {bundle.anchors.dims});
+  if (bundle.is_image) {
+    const std::vector<std::size_t> shape = {static_cast<std::size_t>(bundle.image_rule.height),
+                                            static_cast<std::size_t>(bundle.image_rule.width), 3};
+    bundle.reference.mean_image = reader.Values<float>("mean_image", shape);
+    bundle.reference.sd_image = reader.Values<float>("sd_image", shape);
+  }
+  return reader.status();
+}
+
+Safetensors WriteReference(const ModelBundle& bundle) {
+  Safetensors tensors;
+  const std::size_t count = bundle.anchors.size();
+  const std::size_t dims = bundle.anchors.dims;
+  const Reference& reference = bundle.reference;
+  tensors.Add("anchors", {count, dims}, bundle.anchors.vectors);
+  tensors.Add("anchor_labels", {count}, bundle.anchors.labels);
+  if (!bundle.anchors.weights.empty()) {
+    tensors.Add("anchor_weights", {count}, bundle.anchors.weights);
+  }
+  if (!bundle.calibration.scores.empty()) {
+    const std::size_t points = bundle.calibration.scores.size();
+    tensors.Add("calibration_scores", {points}, bundle.calibration.scores);
+    tensors.Add("calibration_confidences", {points}, bundle.calibration.confidences);
+  }
+  tensors.Add("calibration_distance_limit", {1},
+              std::vector<float>{bundle.calibration.distance_limit});
+  for (std::size_t label = 0; label < reference.rank.size(); ++label) {
+    const std::vector<float>& rank = reference.rank[label];
+    if (!rank.empty()) tensors.Add(StrCat("rank_", label), {rank.size()}, rank);
+  }
+  tensors.Add("channel_mean", {reference.channel_mean.size()}, reference.channel_mean);
+  tensors.Add("channel_sd", {reference.channel_sd.size()}, reference.channel_sd);
+  tensors.Add("feature_mean", {dims}, reference.feature_mean);
+  tensors.Add("feature_sd", {dims}, reference.feature_sd);
+  if (bundle.is_image) {
+    const std::vector<std::size_t> shape = {static_cast<std::size_t>(bundle.image_rule.height),
+                                            static_cast<std::size_t>(bundle.image_rule.width), 3};
+    tensors.Add("mean_image", shape, reference.mean_image);
+    tensors.Add("sd_image", shape, reference.sd_image);
+  }
+  return tensors;
+}
+
+base::Status ReadCanary(const Safetensors& tensors, const std::string& path, ModelBundle& bundle) {
+  TensorReader reader(tensors, path);
+  bundle.canary.dims = bundle.anchors.dims;
+  bundle.canary.vectors = reader.Values<float>("features", {0, bundle.anchors.dims});
+  bundle.canary.labels = reader.Values<std::uint16_t>("labels", {reader.Size("features", 0)});
+  return reader.status();
+}
+
+Safetensors WriteCanary(const ModelBundle& bundle) {
+  Safetensors tensors;
+  tensors.Add("features", {bundle.canary.size(), bundle.canary.dims}, bundle.canary.vectors);
+  tensors.Add("labels", {bundle.canary.size()}, bundle.canary.labels);
+  return tensors;
+}
+
+base::Status ReadGolden(const Safetensors& tensors, const std::string& path, ModelBundle& bundle) {
+  TensorReader reader(tensors, path);
+  Golden& golden = bundle.golden;
+  golden.count = reader.Size("labels", 0);
+  golden.labels = reader.Values<std::uint16_t>("labels", {golden.count});
+  golden.raw = reader.Values<float>("raw", {golden.count, bundle.raw_count()});
+  golden.features = reader.Values<float>("features", {golden.count, bundle.anchors.dims});
+  if (bundle.is_image) {
+    golden.pictures = reader.Values<std::uint8_t>(
+        "pictures", {golden.count, static_cast<std::size_t>(bundle.image_rule.height),
+                     static_cast<std::size_t>(bundle.image_rule.width), 3});
+  } else {
+    golden.rows = golden.raw;
+  }
+  return reader.status();
+}
+
+Safetensors WriteGolden(const ModelBundle& bundle) {
+  Safetensors tensors;
+  const Golden& golden = bundle.golden;
+  tensors.Add("labels", {golden.count}, golden.labels);
+  tensors.Add("raw", {golden.count, bundle.raw_count()}, golden.raw);
+  tensors.Add("features", {golden.count, bundle.anchors.dims}, golden.features);
+  if (bundle.is_image) {
+    tensors.Add("pictures",
+                {golden.count, static_cast<std::size_t>(bundle.image_rule.height),
+                 static_cast<std::size_t>(bundle.image_rule.width), 3},
+                golden.pictures);
+  }
+  return tensors;
+}
+
+bool AllFinite(const std::vector<float>& values) {
+  return std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); });
+}
+
+}  // namespace
+
+base::Status CheckSuits(const protocol::BundleManifest& manifest, const DeviceTraits& device) {
+  const std::string bundle = StrCat("bundle ", manifest.name, " ", manifest.version);
+  if (!device.model_family.empty() && manifest.model_family != device.model_family) {
+    return Error{ErrorCode::kUnsupported,
+                 StrCat(bundle, " is for model family \"", manifest.model_family,
+                        "\", this device runs \"", device.model_family, "\"")};
+  }
+  const auto& classes = manifest.device_class;
+  if (!device.device_class.empty() &&
+      std::find(classes.begin(), classes.end(), "any") == classes.end() &&
+      std::find(classes.begin(), classes.end(), device.device_class) == classes.end()) {
+    return Error{ErrorCode::kUnsupported,
+                 StrCat(bundle, " is not for device class \"", device.device_class, "\"")};
+  }
+  if (!device.agent_version.empty() && !manifest.min_agent.empty() &&
+      !protocol::IsAtLeast(device.agent_version, manifest.min_agent)) {
+    return Error{ErrorCode::kUnsupported, StrCat(bundle, " needs agent ", manifest.min_agent,
+                                                 " or newer, this is ", device.agent_version)};
+  }
+  return {};
+}
+
+base::Result<BundleConfig> BundleConfig::Parse(const base::Json& json) {
+  BundleConfig config;
+  base::JsonReader reader(json, "config.json");
+  config.k = static_cast<std::uint32_t>(
+      reader.Int("k", {.min = 1, .max = static_cast<std::int64_t>(classify::kNeighboursMax)}));
+  const std::string metric = reader.String("metric");
+  if (const auto parsed = classify::ParseMetric(metric); parsed.ok()) {
+    config.metric = *parsed;
+  } else {
+    reader.Refuse("metric", "neither cosine, euclidean nor manhattan");
+  }
+  config.distance_weighted = reader.OptionalBool("distance_weighted").value_or(true);
+  config.unknown_below = static_cast<float>(reader.OptionalDouble("unknown_below").value_or(0.0));
+  config.threads =
+      static_cast<std::uint32_t>(reader.OptionalInt("threads", {.min = 1, .max = 64}).value_or(1));
+  if (const auto index = reader.OptionalInt("output_index", {.min = 0, .max = 255})) {
+    config.output_index = static_cast<std::uint32_t>(*index);
+  }
+  config.output_size = static_cast<std::uint32_t>(
+      reader.OptionalInt("output_size", {.min = 0, .max = 1 << 20}).value_or(0));
+  if (reader.Has("channels")) config.channels = reader.Strings("channels", 65536);
+  config.golden_tolerance = reader.OptionalDouble("golden_tolerance").value_or(1e-3);
+  if (!(config.golden_tolerance >= 0.0)) reader.Refuse("golden_tolerance", "below 0");
+  config.seed = static_cast<std::uint64_t>(reader.OptionalInt("seed", {.min = 0}).value_or(1));
+  RETURN_IF_ERROR(reader.status());
+  return config;
+}
+
+base::Json BundleConfig::Write() const {
+  base::Json json = base::Json::MakeObject({{"k", k},
+                                            {"metric", classify::Name(metric)},
+                                            {"distance_weighted", distance_weighted},
+                                            {"unknown_below", static_cast<double>(unknown_below)},
+                                            {"threads", threads}});
+  if (output_index) json.Set("output_index", *output_index);
+  if (output_size != 0) json.Set("output_size", output_size);
+  if (!channels.empty()) {
+    base::Json names = base::Json::MakeArray();
+    for (const std::string& name : channels) names.Append(name);
+    json.Set("channels", std::move(names));
+  }
+  json.Set("golden_tolerance", golden_tolerance);
+  json.Set("seed", seed);
+  return json;
+}
+
+classify::KnnClassifier::Options ModelBundle::ClassifierOptions() const {
+  classify::KnnClassifier::Options options;
+  options.classes = static_cast<std::uint32_t>(manifest.labels.size());
+  options.k = config.k;
+  options.metric = config.metric;
+  options.distance_weighted = config.distance_weighted;
+  options.unknown_below = config.unknown_below;
+  return options;
+}
+
+base::Result<VerifiedFolder> VerifyFolder(base::FileSystem& fs, const std::string& folder) {
+  ASSIGN_OR_RETURN(const base::Bytes bytes, ReadManifest(fs, folder));
+  VerifiedFolder verified;
+  ASSIGN_OR_RETURN(verified.manifest, ParseManifest(bytes));
+  verified.bundle = protocol::BundleIdOf(bytes);
+  for (const NamedFile& file : verified.manifest.files) {
+    RETURN_IF_ERROR(ReadVerified(fs, folder, file));
+  }
+  return verified;
+}
+
+base::Result<ModelBundle> LoadBundle(base::FileSystem& fs, const std::string& folder,
+                                     const DeviceTraits& device) {
+  ASSIGN_OR_RETURN(const base::Bytes manifest_bytes, ReadManifest(fs, folder));
+  ModelBundle bundle;
+  bundle.folder = folder;
+  bundle.bundle = protocol::BundleIdOf(manifest_bytes);
+  ASSIGN_OR_RETURN(bundle.manifest, ParseManifest(manifest_bytes));
+  RETURN_IF_ERROR(CheckSuits(bundle.manifest, device));
+  const protocol::BundleInput& input = bundle.manifest.input;
+  bundle.is_image = input.kind == protocol::BundleInput::Kind::kImage;
+  if (bundle.is_image) {
+    bundle.image_rule.width = input.width;
+    bundle.image_rule.height = input.height;
+    ASSIGN_OR_RETURN(bundle.image_rule.resize, source::ParseResize(input.resize));
+    bundle.image_rule.source_width = input.source_width.value_or(0);
+    bundle.image_rule.source_height = input.source_height.value_or(0);
+  }
+
+  // Everything is verified before anything is believed.
+  std::vector<base::Bytes> contents;
+  for (const NamedFile& file : bundle.manifest.files) {
+    ASSIGN_OR_RETURN(base::Bytes bytes, ReadVerified(fs, folder, file));
+    contents.push_back(std::move(bytes));
+  }
+  const auto content = [&](std::string_view role) -> base::Result<std::size_t> {
+    for (std::size_t i = 0; i < contents.size(); ++i) {
+      if (bundle.manifest.files[i].role == role) return i;
+    }
+    return Error{ErrorCode::kCorrupt, StrCat("bundle: no file has the role ", role)};
+  };
+  if (bundle.is_image) {
+    ASSIGN_OR_RETURN(const std::size_t at, content(protocol::kRoleFeatureModel));
+    bundle.feature_model_path = base::JoinPath(folder, bundle.manifest.files[at].path);
+    bundle.feature_model = std::move(contents[at]);
+  }
+  ASSIGN_OR_RETURN(const std::size_t config_at, content(protocol::kRoleConfig));
+  const auto json = base::Json::Parse(base::AsText(contents[config_at]));
+  if (!json.ok()) return Corrupt("config.json: " + json.error().message);
+  const auto config = BundleConfig::Parse(*json);
+  if (!config.ok()) return Corrupt(config.error().message);
+  bundle.config = *config;
+
+  const auto read = [&](std::string_view role, const auto& take) -> base::Status {
+    ASSIGN_OR_RETURN(const std::size_t at, content(role));
+    const std::string& path = bundle.manifest.files[at].path;
+    ASSIGN_OR_RETURN(const Safetensors tensors, ParseTensors(path, contents[at]));
+    return take(tensors, path);
+  };
+  RETURN_IF_ERROR(read(protocol::kRoleProcessor, [&](const auto& tensors, const auto& path) {
+    return ReadProcessor(tensors, path, bundle.processor);
+  }));
+  RETURN_IF_ERROR(read(protocol::kRoleReference, [&](const auto& tensors, const auto& path) {
+    return ReadReference(tensors, path, bundle);
+  }));
+  RETURN_IF_ERROR(read(protocol::kRoleCanary, [&](const auto& tensors, const auto& path) {
+    return ReadCanary(tensors, path, bundle);
+  }));
+  RETURN_IF_ERROR(read(protocol::kRoleGolden, [&](const auto& tensors, const auto& path) {
+    return ReadGolden(tensors, path, bundle);
+  }));
+  RETURN_IF_ERROR(Validate(bundle));
+  return bundle;
+}
+
+base::Status Validate(const ModelBundle& bundle) {
+  const auto classes = static_cast<std::uint32_t>(bundle.manifest.labels.size());
+  const auto processor = feature::Processor::Create(bundle.processor);
+  if (!processor.ok()) return Corrupt("processor: " + processor.error().message);
+  if (processor->feature_count() != bundle.anchors.dims) {
+    return Corrupt(StrCat("processor gives ", processor->feature_count(), " numbers, anchors have ",
+                          bundle.anchors.dims));
+  }
+  if (!bundle.is_image &&
+      processor->raw_count() != static_cast<std::size_t>(bundle.manifest.input.channel_count)) {
+    return Corrupt(StrCat("processor takes ", processor->raw_count(), " channels, the input has ",
+                          bundle.manifest.input.channel_count));
+  }
+  if (const auto status = classify::Validate(bundle.anchors, classes); !status.ok()) {
+    return Corrupt("anchors: " + status.error().message);
+  }
+  if (bundle.anchors.size() == 0) return Corrupt("anchors: none");
+  if (const auto status = classify::Validate(bundle.calibration); !status.ok()) {
+    return Corrupt("calibration: " + status.error().message);
+  }
+  if (bundle.canary.size() != 0) {
+    if (const auto status = classify::Validate(bundle.canary, classes); !status.ok()) {
+      return Corrupt("canary: " + status.error().message);
+    }
+  }
+  for (const std::uint16_t label : bundle.golden.labels) {
+    if (label >= classes) return Corrupt("golden: a label is no class");
+  }
+  const Reference& reference = bundle.reference;
+  for (const std::vector<float>& rank : reference.rank) {
+    if (!AllFinite(rank) || !std::is_sorted(rank.begin(), rank.end())) {
+      return Corrupt("reference: rank distances are not ascending and finite");
+    }
+  }
+  for (const auto* values : {&reference.channel_mean, &reference.channel_sd,
+                             &reference.feature_mean, &reference.feature_sd, &reference.mean_image,
+                             &reference.sd_image, &bundle.golden.raw, &bundle.golden.features}) {
+    if (!AllFinite(*values)) return Corrupt("reference or golden: a number is not finite");
+  }
+  return {};
+}
+
+base::Result<std::string> WriteBundle(base::FileSystem& fs, const ModelBundle& bundle,
+                                      const std::string& folder) {
+  RETURN_IF_ERROR(Validate(bundle));
+  RETURN_IF_ERROR(fs.CreateDirectories(folder));
+  protocol::BundleManifest manifest = bundle.manifest;
+  manifest.files.clear();
+  const auto put = [&](const std::string& path, std::string_view role,
+                       const base::Bytes& bytes) -> base::Status {
+    NamedFile file;
+    file.path = path;
+    file.role = std::string(role);
+    file.bytes = bytes.size();
+    file.sha256 = base::Sha256Hex(bytes);
+    manifest.files.push_back(std::move(file));
+    return base::WriteFileDurably(fs, base::JoinPath(folder, path), bytes);
+  };
+  RETURN_IF_ERROR(put("config.json", protocol::kRoleConfig,
+                      base::ToBytes(bundle.config.Write().WritePretty())));
+  if (bundle.is_image) {
+    RETURN_IF_ERROR(put("model.tflite", protocol::kRoleFeatureModel, bundle.feature_model));
+  }
+  RETURN_IF_ERROR(put("processor.safetensors", protocol::kRoleProcessor,
+                      WriteProcessor(bundle.processor).Write()));
+  RETURN_IF_ERROR(
+      put("reference.safetensors", protocol::kRoleReference, WriteReference(bundle).Write()));
+  RETURN_IF_ERROR(put("canary.safetensors", protocol::kRoleCanary, WriteCanary(bundle).Write()));
+  RETURN_IF_ERROR(put("golden.safetensors", protocol::kRoleGolden, WriteGolden(bundle).Write()));
+  const std::string text = protocol::WriteBundleManifest(manifest);
+  RETURN_IF_ERROR(base::WriteFileDurably(fs, base::JoinPath(folder, protocol::kManifestPath),
+                                         base::AsBytes(text)));
+  return protocol::BundleIdOf(base::AsBytes(text));
+}
+
+base::Status CheckGolden(const ModelBundle& bundle, feature::FeatureModel* engine) {
+  const Golden& golden = bundle.golden;
+  const std::size_t raw_count = bundle.raw_count();
+  const std::size_t dims = bundle.anchors.dims;
+  const double tolerance = bundle.config.golden_tolerance;
+  ASSIGN_OR_RETURN(feature::Processor processor, feature::Processor::Create(bundle.processor));
+  ASSIGN_OR_RETURN(classify::KnnClassifier classifier,
+                   classify::KnnClassifier::Create(bundle.ClassifierOptions(), bundle.anchors,
+                                                   bundle.calibration));
+  if (bundle.is_image) {
+    CHECK(engine != nullptr);
+    if (engine->width() != bundle.image_rule.width ||
+        engine->height() != bundle.image_rule.height || engine->feature_count() != raw_count) {
+      return Corrupt(StrCat("the model takes ", engine->width(), "x", engine->height(),
+                            " and gives ", engine->feature_count(), " numbers; the bundle says ",
+                            bundle.image_rule.width, "x", bundle.image_rule.height, " and ",
+                            raw_count));
+    }
+  }
+  std::vector<float> raw(raw_count);
+  std::vector<float> feature(dims);
+  for (std::size_t i = 0; i < golden.count; ++i) {
+    const std::span<const float> expected_raw(golden.raw.data() + i * raw_count, raw_count);
+    const std::span<const float> expected(golden.features.data() + i * dims, dims);
+    if (bundle.is_image) {
+      const std::size_t bytes = golden.pictures.size() / golden.count;
+      RETURN_IF_ERROR(engine->Infer(std::span(golden.pictures).subspan(i * bytes, bytes), raw));
+    } else {
+      std::copy(expected_raw.begin(), expected_raw.end(), raw.begin());
+    }
+    // Relative to the number's own size, and written so that NaN fails.
+    const auto near = [&](float got, float want) {
+      return std::abs(static_cast<double>(got) - want) <=
+             tolerance * std::max(1.0, std::abs(static_cast<double>(want)));
+    };
+    for (std::size_t j = 0; j < raw_count; ++j) {
+      if (!near(raw[j], expected_raw[j])) {
+        return Corrupt(StrCat("golden input ", i, ": output ", j, " is ", raw[j], ", expected ",
+                              expected_raw[j]));
+      }
+    }
+    processor.Apply(raw, feature);
+    for (std::size_t j = 0; j < dims; ++j) {
+      // Scaling may have blown a difference up; ten times is still the same feature.
+      if (!(std::abs(static_cast<double>(feature[j]) - expected[j]) <=
+            10 * tolerance * std::max(1.0, std::abs(static_cast<double>(expected[j]))))) {
+        return Corrupt(StrCat("golden input ", i, ": feature ", j, " is ", feature[j],
+                              ", expected ", expected[j]));
+      }
+    }
+    const std::uint16_t label = classifier.Classify(feature).nearest;
+    if (label != golden.labels[i]) {
+      return Corrupt(StrCat("golden input ", i, ": classified as \"", bundle.manifest.labels[label],
+                            "\", expected \"", bundle.manifest.labels[golden.labels[i]], "\""));
+    }
+  }
+  return {};
+}
+
+}  // namespace tinylcm::model

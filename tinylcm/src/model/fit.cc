@@ -1,0 +1,345 @@
+#include "tinylcm/model/fit.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <numeric>
+#include <span>
+#include <utility>
+
+#include "base/random.h"
+#include "base/text.h"
+
+namespace tinylcm::model {
+
+using base::Error;
+using base::ErrorCode;
+using base::StrCat;
+
+namespace {
+
+constexpr std::size_t kClassSamplesMin = 8;
+constexpr int kDraws = 8;
+
+void Shuffle(std::vector<std::size_t>& values, base::Random& random) {
+  for (std::size_t i = values.size(); i > 1; --i) {
+    std::swap(values[i - 1], values[random.Below(i)]);
+  }
+}
+
+struct Split {
+  std::vector<std::vector<std::size_t>> fit;  // A class.
+  std::vector<std::size_t> held_out;
+  std::vector<std::size_t> canary;
+};
+
+std::size_t Share(double fraction, std::size_t count) {
+  return static_cast<std::size_t>(std::lround(fraction * static_cast<double>(count)));
+}
+
+base::Result<Split> Deal(const FitData& data, const FitOptions& options, base::Random& random) {
+  std::vector<std::vector<std::size_t>> classes(data.label_names.size());
+  for (std::size_t i = 0; i < data.size(); ++i) classes[data.labels[i]].push_back(i);
+  Split split;
+  for (std::size_t label = 0; label < classes.size(); ++label) {
+    std::vector<std::size_t>& all = classes[label];
+    if (all.size() < kClassSamplesMin) {
+      return Error{ErrorCode::kInvalidArgument,
+                   StrCat("fit: class \"", data.label_names[label], "\" has ", all.size(),
+                          " samples, at least ", kClassSamplesMin, " are needed")};
+    }
+    Shuffle(all, random);
+    const std::size_t canary = Share(options.canary_fraction, all.size());
+    const std::size_t held_out = std::min<std::size_t>(
+        options.held_out_max, Share(options.held_out_fraction, all.size() - canary));
+    const auto first = all.begin();
+    const auto second = first + static_cast<std::ptrdiff_t>(canary);
+    const auto third = second + static_cast<std::ptrdiff_t>(held_out);
+    split.canary.insert(split.canary.end(), first, second);
+    split.held_out.insert(split.held_out.end(), second, third);
+    split.fit.emplace_back(third, all.end());
+    if (split.fit.back().empty()) {
+      return Error{ErrorCode::kInvalidArgument,
+                   StrCat("fit: class \"", data.label_names[label],
+                          "\" has nothing left to fit on; lower the canary's or held-out share")};
+    }
+  }
+  return split;
+}
+
+// Means and deviations a column, in plain double arithmetic and row order.
+struct Moments {
+  std::vector<float> mean;
+  std::vector<float> sd;
+};
+
+template <typename T>
+Moments MomentsOf(const std::vector<T>& values, std::size_t columns,
+                  const std::vector<std::size_t>& rows) {
+  std::vector<double> mean(columns, 0.0);
+  std::vector<double> spread(columns, 0.0);
+  const auto count = static_cast<double>(rows.size());
+  for (const std::size_t row : rows) {
+    for (std::size_t j = 0; j < columns; ++j) {
+      mean[j] += static_cast<double>(values[row * columns + j]);
+    }
+  }
+  for (double& value : mean) value /= count;
+  for (const std::size_t row : rows) {
+    for (std::size_t j = 0; j < columns; ++j) {
+      const double difference = static_cast<double>(values[row * columns + j]) - mean[j];
+      spread[j] += difference * difference;
+    }
+  }
+  Moments moments;
+  for (std::size_t j = 0; j < columns; ++j) {
+    moments.mean.push_back(static_cast<float>(mean[j]));
+    moments.sd.push_back(static_cast<float>(std::sqrt(spread[j] / count)));
+  }
+  return moments;
+}
+
+std::vector<std::size_t> Flatten(const std::vector<std::vector<std::size_t>>& parts) {
+  std::vector<std::size_t> all;
+  for (const auto& part : parts) all.insert(all.end(), part.begin(), part.end());
+  std::sort(all.begin(), all.end());
+  return all;
+}
+
+// Labelled features, as the classifier takes them.
+class Features {
+ public:
+  Features(const FitData& data, feature::Processor& processor)
+      : data_(data), dims_(processor.feature_count()), values_(data.size() * dims_) {
+    for (std::size_t i = 0; i < data.size(); ++i) {
+      processor.Apply(std::span(data.raw).subspan(i * data.raw_count, data.raw_count),
+                      std::span(values_).subspan(i * dims_, dims_));
+    }
+  }
+  std::size_t dims() const { return dims_; }
+  const std::vector<float>& values() const { return values_; }
+  std::span<const float> operator[](std::size_t i) const {
+    return std::span(values_).subspan(i * dims_, dims_);
+  }
+  classify::Anchors Take(const std::vector<std::size_t>& rows) const {
+    classify::Anchors anchors;
+    anchors.dims = dims_;
+    for (const std::size_t row : rows) anchors.Add((*this)[row], data_.labels[row]);
+    return anchors;
+  }
+
+ private:
+  const FitData& data_;
+  std::size_t dims_;
+  std::vector<float> values_;
+};
+
+double AccuracyOn(classify::KnnClassifier& classifier, const Features& features,
+                  const FitData& data, const std::vector<std::size_t>& rows) {
+  std::size_t right = 0;
+  for (const std::size_t row : rows) {
+    if (classifier.Classify(features[row]).nearest == data.labels[row]) ++right;
+  }
+  return rows.empty() ? 0.0 : static_cast<double>(right) / static_cast<double>(rows.size());
+}
+
+// Of a few draws, the one that classifies the held-out part best; the first among equals. A draw
+// keeps a class's density, which distance-weighted votes live on; choosing centres does not.
+base::Result<std::vector<std::size_t>> ChooseAnchors(
+    const Split& split, const Features& features, const FitData& data, const FitOptions& options,
+    const classify::KnnClassifier::Options& classifier_options, base::Random& random) {
+  std::vector<std::size_t> best;
+  double best_accuracy = -1.0;
+  for (int draw = 0; draw < kDraws; ++draw) {
+    std::vector<std::size_t> chosen;
+    for (std::vector<std::size_t> rows : split.fit) {
+      Shuffle(rows, random);
+      rows.resize(std::min<std::size_t>(rows.size(), options.anchors_per_class));
+      std::sort(rows.begin(), rows.end());
+      chosen.insert(chosen.end(), rows.begin(), rows.end());
+    }
+    ASSIGN_OR_RETURN(classify::KnnClassifier classifier,
+                     classify::KnnClassifier::Create(classifier_options, features.Take(chosen)));
+    const double accuracy = AccuracyOn(classifier, features, data, split.held_out);
+    if (accuracy > best_accuracy) {
+      best_accuracy = accuracy;
+      best = std::move(chosen);
+    }
+  }
+  return best;
+}
+
+// How far confidence is from being right, in ten bins of confidence, weighted by their samples.
+double CalibrationError(classify::KnnClassifier& classifier, const Features& features,
+                        const FitData& data, const std::vector<std::size_t>& rows) {
+  constexpr std::size_t kBins = 10;
+  std::array<double, kBins> confidence{};
+  std::array<double, kBins> right{};
+  for (const std::size_t row : rows) {
+    const classify::Prediction prediction = classifier.Classify(features[row]);
+    const auto bin = std::min<std::size_t>(
+        kBins - 1, static_cast<std::size_t>(prediction.confidence * static_cast<float>(kBins)));
+    confidence[bin] += static_cast<double>(prediction.confidence);
+    right[bin] += prediction.nearest == data.labels[row] ? 1.0 : 0.0;
+  }
+  double error = 0.0;
+  for (std::size_t bin = 0; bin < kBins; ++bin) error += std::abs(confidence[bin] - right[bin]);
+  return rows.empty() ? 0.0 : error / static_cast<double>(rows.size());
+}
+
+base::Status CheckOptions(const FitData& data, const FitOptions& options) {
+  const auto refuse = [](const std::string& reason) {
+    return Error{ErrorCode::kInvalidArgument, "fit: " + reason};
+  };
+  if (data.label_names.size() < 2) return refuse("fewer than two classes");
+  if (data.raw_count == 0 || data.raw.size() != data.size() * data.raw_count) {
+    return refuse("rows of different lengths");
+  }
+  if (options.anchors_per_class < 1) return refuse("anchors per class must be at least 1");
+  if (options.k < 1 || options.k > classify::kNeighboursMax) {
+    return refuse(StrCat("k must be 1 to ", classify::kNeighboursMax));
+  }
+  if (!(options.canary_fraction >= 0.0 && options.canary_fraction <= 0.5)) {
+    return refuse("canary fraction must be 0 to 0.5");
+  }
+  if (!(options.held_out_fraction > 0.0 && options.held_out_fraction <= 0.8)) {
+    return refuse("held-out fraction must be above 0, at most 0.8");
+  }
+  return {};
+}
+
+}  // namespace
+
+base::Result<Fitted> Fit(const FitData& data, const FitOptions& options) {
+  RETURN_IF_ERROR(CheckOptions(data, options));
+  base::Random random(options.seed);
+  ASSIGN_OR_RETURN(const Split split, Deal(data, options, random));
+  const std::vector<std::size_t> fit_rows = Flatten(split.fit);
+
+  Fitted fitted;
+  ModelBundle& bundle = fitted.bundle;
+  bundle.manifest.labels = data.label_names;
+  bundle.config.k = options.k;
+  bundle.config.metric = options.metric;
+  bundle.config.seed = options.seed;
+
+  std::vector<float> fit_raw;
+  fit_raw.reserve(fit_rows.size() * data.raw_count);
+  for (const std::size_t row : fit_rows) {
+    const auto begin = data.raw.begin() + static_cast<std::ptrdiff_t>(row * data.raw_count);
+    fit_raw.insert(fit_raw.end(), begin, begin + static_cast<std::ptrdiff_t>(data.raw_count));
+  }
+  bundle.processor.mean.assign(data.raw_count, 0.0f);
+  bundle.processor.scale.assign(data.raw_count, 1.0f);
+  if (options.standardise) {
+    ASSIGN_OR_RETURN(bundle.processor, feature::FitStandardise(fit_raw, data.raw_count));
+  }
+  if (options.project != 0) {
+    ASSIGN_OR_RETURN(bundle.processor, feature::FitPca(bundle.processor, fit_raw, options.project));
+  }
+  ASSIGN_OR_RETURN(feature::Processor processor, feature::Processor::Create(bundle.processor));
+  const Features features(data, processor);
+
+  const classify::KnnClassifier::Options classifier_options = bundle.ClassifierOptions();
+  ASSIGN_OR_RETURN(const std::vector<std::size_t> anchor_rows,
+                   ChooseAnchors(split, features, data, options, classifier_options, random));
+  bundle.anchors = features.Take(anchor_rows);
+  ASSIGN_OR_RETURN(classify::KnnClassifier classifier,
+                   classify::KnnClassifier::Create(classifier_options, bundle.anchors));
+
+  // Held-out samples: how far the usual lies from the anchors, and what a vote is worth.
+  bundle.reference.rank.resize(data.label_names.size());
+  std::vector<classify::CalibrationPoint> points;
+  for (const std::size_t row : split.held_out) {
+    const classify::Prediction prediction = classifier.Classify(features[row]);
+    bundle.reference.rank[prediction.nearest].push_back(prediction.anchor_distance);
+    points.push_back(
+        {prediction.share, prediction.mean_distance, prediction.nearest == data.labels[row]});
+  }
+  for (std::vector<float>& rank : bundle.reference.rank) std::sort(rank.begin(), rank.end());
+  if (points.size() >= 10) {
+    ASSIGN_OR_RETURN(bundle.calibration, classify::FitCalibration(points));
+  }
+  classifier.SetCalibration(bundle.calibration);
+
+  const Moments channels = MomentsOf(data.raw, data.raw_count, fit_rows);
+  bundle.reference.channel_mean = channels.mean;
+  bundle.reference.channel_sd = channels.sd;
+  const Moments feature_moments = MomentsOf(features.values(), features.dims(), fit_rows);
+  bundle.reference.feature_mean = feature_moments.mean;
+  bundle.reference.feature_sd = feature_moments.sd;
+  if (data.picture_bytes != 0) {
+    const Moments image = MomentsOf(data.pictures, data.picture_bytes, fit_rows);
+    bundle.reference.mean_image = image.mean;
+    bundle.reference.sd_image = image.sd;
+  }
+  bundle.canary = features.Take(split.canary);
+  bundle.canary.dims = features.dims();
+
+  // Golden inputs come from what was fitted on least: the canary, else the held-out part.
+  const std::vector<std::size_t>& pool = split.canary.empty() ? split.held_out : split.canary;
+  Golden& golden = bundle.golden;
+  golden.count = std::min<std::size_t>(options.golden, pool.size());
+  for (std::size_t i = 0; i < golden.count; ++i) {
+    const std::size_t row = pool[i * pool.size() / golden.count];
+    const auto raw = std::span(data.raw).subspan(row * data.raw_count, data.raw_count);
+    golden.raw.insert(golden.raw.end(), raw.begin(), raw.end());
+    const auto feature = features[row];
+    golden.features.insert(golden.features.end(), feature.begin(), feature.end());
+    golden.labels.push_back(classifier.Classify(feature).nearest);
+    if (data.picture_bytes != 0) {
+      const auto picture =
+          std::span(data.pictures).subspan(row * data.picture_bytes, data.picture_bytes);
+      golden.pictures.insert(golden.pictures.end(), picture.begin(), picture.end());
+    }
+  }
+  if (data.picture_bytes == 0) golden.rows = golden.raw;
+
+  FitReport& report = fitted.report;
+  ASSIGN_OR_RETURN(const std::vector<classify::LeftOut> left_out,
+                   classify::LeaveOneOut(classifier_options, bundle.anchors));
+  report.leave_one_out_accuracy = classify::Accuracy(left_out);
+  report.held_out_accuracy = AccuracyOn(classifier, features, data, split.held_out);
+  report.canary_accuracy = AccuracyOn(classifier, features, data, split.canary);
+  report.ece = CalibrationError(classifier, features, data, pool);
+  report.samples = data.size();
+  report.anchors = bundle.anchors.size();
+  report.held_out = split.held_out.size();
+  report.canary = split.canary.size();
+  report.dims = features.dims();
+  return fitted;
+}
+
+base::Json FitReport::Write() const {
+  base::Json sizes = base::Json::MakeObject();
+  for (const auto& [path, bytes] : files) sizes.Set(path, bytes);
+  return base::Json::MakeObject({{"bundle", bundle},
+                                 {"samples", samples},
+                                 {"skipped", skipped},
+                                 {"anchors", anchors},
+                                 {"held_out", held_out},
+                                 {"canary", canary},
+                                 {"dims", dims},
+                                 {"leave_one_out_accuracy", leave_one_out_accuracy},
+                                 {"held_out_accuracy", held_out_accuracy},
+                                 {"canary_accuracy", canary_accuracy},
+                                 {"ece", ece},
+                                 {"files", std::move(sizes)}});
+}
+
+std::string FitReport::Text() const {
+  char line[256];
+  std::string text =
+      StrCat("bundle ", bundle, "\n", samples, " samples (", skipped, " skipped): ", anchors,
+             " anchors of ", dims, " numbers, ", held_out, " held out, ", canary, " canary\n");
+  std::snprintf(
+      line, sizeof line,
+      "accuracy: leave-one-out %.4f, held-out %.4f, canary %.4f; calibration error %.4f\n",
+      leave_one_out_accuracy, held_out_accuracy, canary_accuracy, ece);
+  text += line;
+  for (const auto& [path, bytes] : files) text += StrCat("  ", path, "  ", bytes, " bytes\n");
+  return text;
+}
+
+}  // namespace tinylcm::model
