@@ -405,8 +405,8 @@ Actions Adapter::OnCanary(double accuracy_before, double accuracy_after) {
       accuracy_after >= accuracy_before - options_.canary_loss_max) {
     return {};
   }
-  return RollBack(
-      StrCat("rolled back: canary accuracy fell from ", accuracy_before, " to ", accuracy_after));
+  return RollBack(state_.champion, StrCat("rolled back: canary accuracy fell from ",
+                                          accuracy_before, " to ", accuracy_after));
 }
 
 void Adapter::OnBundle(const Carried& carried) {
