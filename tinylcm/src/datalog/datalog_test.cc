@@ -10,7 +10,7 @@ namespace {
 class DatalogTest : public testing::Test {
  protected:
   Datalog Open(const Datalog::Options& options = {}) {
-    return std::move(*Datalog::Open(fs_, "/log", options));
+    return Datalog::Open(fs_, "/log", options).value();
   }
   std::string Read(const std::string& name) {
     return *base::ReadTextFile(fs_, "/log/" + name, 1u << 20);

@@ -102,8 +102,11 @@ Status Lifecycle::Restore() {
     escalations_ = static_cast<std::uint64_t>(reader.Int("escalations", {.min = 0}));
     bundle_swap_gap_ms_ = reader.Double("swap_gap_ms");
     feedback_done_ = reader.Strings("feedback_done");
-    const std::string bundle = reader.String("bundle");
-    const std::string adapter = reader.String("adapter", {.bytes_max = 4u << 20});
+    std::vector<Kept> kept;
+    for (base::JsonReader item : reader.Array("adapters", 2)) {
+      const auto bytes = base::Base64Decode(item.String("state", {.bytes_max = 4u << 20}));
+      kept.push_back({item.String("bundle"), bytes.ok() ? *bytes : Bytes{}});
+    }
     if (reader.Has("event")) {
       ASSIGN_OR_RETURN(event_, protocol::ParseDriftEvent(reader.Object("event").json().Write()));
     }
@@ -122,15 +125,21 @@ Status Lifecycle::Restore() {
       events_.push_back(std::move(event));
     }
     RETURN_IF_ERROR(reader.status());
-    // An adaptation belongs to its bundle: after a slot was changed behind our back it is dropped.
-    if (bundle == bundle_->bundle) {
-      ASSIGN_OR_RETURN(const Bytes bytes, base::Base64Decode(adapter));
-      const Status restored = adapter_->Restore(bytes);
+    // An adaptation belongs to its bundle; which one runs is the slots' word.
+    bool is_found = false;
+    for (Kept& one : kept) {
+      if (one.bundle != bundle_->bundle) {
+        previous_ = std::move(one);
+        continue;
+      }
+      is_found = true;
+      const Status restored = adapter_->Restore(one.adapter);
       if (!restored.ok()) {
         parts_.logger->Warning("adaptation dropped: " + restored.error().message);
       }
-    } else {
-      parts_.logger->Warning("another bundle runs than the last adaptation was made for: dropped");
+    }
+    if (!is_found) {
+      parts_.logger->Warning("a bundle runs that nothing was adapted for");
     }
   }
   reserved_index_ = first_index_ + kIndexBlock;
@@ -186,6 +195,13 @@ void Lifecycle::Save() {
   }
   Json feedback = Json::MakeArray();
   for (const std::string& id : feedback_done_) feedback.Append(id);
+  Json adapters = Json::MakeArray();
+  adapters.Append(Json::MakeObject(
+      {{"bundle", bundle_->bundle}, {"state", base::Base64Encode(adapter_->Save())}}));
+  if (!previous_.bundle.empty() && previous_.bundle != bundle_->bundle) {
+    adapters.Append(Json::MakeObject(
+        {{"bundle", previous_.bundle}, {"state", base::Base64Encode(previous_.adapter)}}));
+  }
   const Json json = Json::MakeObject({{"reserved_index", reserved_index_},
                                       {"revision", revision_},
                                       {"labels_applied", labels_applied_},
@@ -193,11 +209,10 @@ void Lifecycle::Save() {
                                       {"rollbacks", rollbacks_},
                                       {"escalations", escalations_},
                                       {"swap_gap_ms", bundle_swap_gap_ms_},
-                                      {"bundle", bundle_->bundle},
                                       {"feedback_done", std::move(feedback)},
                                       {"event", event_ ? protocol::ToJson(*event_) : Json()},
                                       {"events", std::move(events)},
-                                      {"adapter", base::Base64Encode(adapter_->Save())}});
+                                      {"adapters", std::move(adapters)}});
   const std::string text = json.Write();
   const Status written = record_.Write(base::AsBytes(text));
   if (!written.ok()) parts_.logger->Error("lifecycle not saved: " + written.error().message);
@@ -848,7 +863,7 @@ Status Lifecycle::SwapBundle(std::shared_ptr<const model::ModelBundle> bundle,
                                    {{"adaptation", adapt::Serialise(served)},
                                     {"bundle", base::ToBytes(bundle_->bundle)}}));
   swap.old_bundle = bundle_;
-  swap.old_adapter = adapter_->Save();
+  previous_ = {bundle_->bundle, adapter_->Save()};
   swap.deployment_id = deployment_id;
   swap.done = std::move(done);
   swap.first_revision = revision_ + 1;
@@ -920,8 +935,9 @@ void Lifecycle::FinishSwap(bool healthy, const std::string& detail) {
     bundle_ = swap.old_bundle;
     bench_.reset();
     adapter_ = std::make_unique<adapt::Adapter>(adapter_->options(), bundle_->bundle);
-    const Status restored = adapter_->Restore(swap.old_adapter);
+    const Status restored = adapter_->Restore(previous_.adapter);
     CHECK(restored.ok());
+    previous_ = {};
     auto stage = std::make_unique<Stage>();
     auto serving = MakeServing(bundle_, adapter_->served(), revision_ + 1);
     auto monitor = MakeMonitor(*bundle_);
@@ -945,9 +961,39 @@ void Lifecycle::FinishSwap(bool healthy, const std::string& detail) {
   report.labels = bundle_->manifest.labels;
   parts_.logger->Info(
       StrCat("bundle ", report.version, healthy ? " is healthy" : " runs again: ", detail));
+  // First the slots, then the record: it holds both bundles' adaptations until then.
+  swap.done(healthy, report);
   Save();
   UpdateWants();
-  swap.done(healthy, report);
+}
+
+Status Lifecycle::RollBackTo(const std::string& snapshot_id) {
+  if (swap_) return Error{ErrorCode::kUnavailable, "rollback: a new bundle is being watched"};
+  ASSIGN_OR_RETURN(const state::Blobs blobs, snapshots_.Load(snapshot_id));
+  const auto bytes = blobs.find("adaptation");
+  const auto whose = blobs.find("bundle");
+  if (bytes == blobs.end() || whose == blobs.end()) {
+    return Error{ErrorCode::kInvalidArgument, snapshot_id + ": holds no adaptation"};
+  }
+  if (base::AsText(whose->second) != bundle_->bundle) {
+    return Error{ErrorCode::kInvalidArgument, snapshot_id + ": is another bundle's"};
+  }
+  ASSIGN_OR_RETURN(adapt::Adaptation adaptation, adapt::ParseAdaptation(bytes->second));
+  adaptation.bundle = bundle_->bundle;
+  adapt::Action action;
+  action.kind = adapt::ActionKind::kRollBack;
+  action.adaptation = adaptation;
+  RETURN_IF_ERROR(Serve(action));
+  adapt::Carried carried;
+  carried.adaptation = std::move(adaptation);
+  adapter_->OnBundle(carried);
+  ++rollbacks_;
+  path_->Rebaseline();
+  action = {};
+  action.kind = adapt::ActionKind::kReport;
+  action.text = "rolled back by a person to snapshot " + snapshot_id;
+  Do({action});
+  return {};
 }
 
 LifecycleStatus Lifecycle::status() const {

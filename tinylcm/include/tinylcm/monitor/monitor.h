@@ -29,7 +29,7 @@ struct FrameFigures {
 struct ProcessFigures {
   std::uint64_t rss_bytes = 0;
   double cpu_seconds = 0.0;
-  std::optional<double> temperature_c;
+  std::optional<double> temperature_c = std::nullopt;
 };
 
 // Implemented by platform/procfs.

@@ -122,6 +122,10 @@ class Lifecycle {
                           const std::string& deployment_id, BundleDone done);
   bool swap_is_under_way() const { return swap_.has_value(); }
 
+  // Serves what a snapshot holds (`tinylcm state rollback`). kInvalidArgument where it is another
+  // bundle's.
+  base::Status RollBackTo(const std::string& snapshot_id);
+
   // About once a second: makes durable what was collected, frees what is no longer served.
   void Tick();
   // Saves the drift reference too; at a clean stop and once a minute.
@@ -130,11 +134,17 @@ class Lifecycle {
   LifecycleStatus status() const;
   void SetMode(adapt::Mode mode) { adapter_->SetMode(mode); }
   const model::ModelBundle& bundle() const { return *bundle_; }
+  const std::shared_ptr<const model::ModelBundle>& shared_bundle() const { return bundle_; }
 
  private:
+  // An adaptation and whose it is; the one of the bundle before is kept, so that going back brings
+  // both back.
+  struct Kept {
+    std::string bundle;
+    base::Bytes adapter;
+  };
   struct Swap {
     std::shared_ptr<const model::ModelBundle> old_bundle;
-    base::Bytes old_adapter;
     std::unique_ptr<Serving> old_serving;  // Shadows.
     std::string deployment_id;
     BundleDone done;
@@ -206,6 +216,7 @@ class Lifecycle {
   std::uint64_t rollbacks_ = 0;
   std::uint64_t escalations_ = 0;
   double bundle_swap_gap_ms_ = 0.0;
+  Kept previous_;
   std::vector<std::string> feedback_done_;  // The last ones, by id.
   std::optional<protocol::DriftEvent> event_;
   std::vector<EventSummary> events_;

@@ -1,0 +1,27 @@
+// Agent: `tinylcm run`. Four threads, each with one job:
+//
+//   frame    source -> answer -> drift          never waits for a disk, a network or a lock for
+//   long control  quarantine, labels, bundles         does what the lifecycle decides network
+//   packages out, desired state in      may take as long as the network does main     the log of
+//   predictions, status      and the signal to stop
+//
+// A clean stop loses nothing that was buffered; a kill at most one second of the log.
+
+#pragma once
+
+#include <atomic>
+
+#include "agent/config.h"
+#include "base/clock.h"
+#include "base/file_system.h"
+#include "base/logger.h"
+#include "base/result.h"
+
+namespace agent {
+
+// Runs until `stop` is set or the source ends. kInvalidArgument and kCorrupt for what a person must
+// mend, kConflict if another agent runs on the folder.
+base::Status RunAgent(const Config& config, base::FileSystem& fs, base::Clock& clock,
+                      base::Logger& logger, const std::atomic<bool>& stop);
+
+}  // namespace agent

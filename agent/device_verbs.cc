@@ -1,0 +1,643 @@
+#include "agent/device_verbs.h"
+
+#include <atomic>
+#include <csignal>
+#include <cstdlib>
+#include <iostream>
+#include <iterator>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/agent.h"
+#include "agent/config.h"
+#include "agent/layout.h"
+#include "agent/verbs.h"
+#include "base/clock.h"
+#include "base/file_system.h"
+#include "base/logger.h"
+#include "base/text.h"
+#include "protocol/enrolment.h"
+#include "protocol/identifiers.h"
+#include "tinylcm/adapt/adaptation.h"
+#include "tinylcm/model/archive.h"
+#include "tinylcm/model/litert.h"
+#include "tinylcm/model/slots.h"
+#include "tinylcm/state/snapshot_store.h"
+#include "tinylcm/sync/enrol.h"
+#include "tinylcm/sync/package_queue.h"
+#include "tinylcm/sync/transport.h"
+
+namespace agent {
+
+namespace model = tinylcm::model;
+namespace state = tinylcm::state;
+namespace sync = tinylcm::sync;
+
+using base::Error;
+using base::ErrorCode;
+using base::Fail;
+using base::Json;
+using base::Result;
+using base::Status;
+using base::StrCat;
+
+namespace {
+
+std::atomic<bool> stop_requested{false};
+
+void RequestStop(int) { stop_requested.store(true); }
+
+base::FileSystem& Disk() { return base::SystemFileSystem(); }
+
+// Calls `action` with the configuration named by --config.
+template <typename F>
+int WithConfig(const std::string& path, F action) {
+  auto config = ReadConfig(Disk(), path);
+  if (!config.ok()) return Fail(kProgram, config.error());
+  const Status done = action(*config);
+  return done.ok() ? base::kExitDone : Fail(kProgram, done.error());
+}
+
+// ---- enroll -----------------------------------------------------------------------------------
+
+struct EnrollArguments {
+  std::string config;
+  std::string server;
+  std::string token_file;
+  std::string name;
+  std::string server_key;
+  std::string publisher_key;
+  std::string tls_pin;
+  bool insecure_http = false;
+  bool again = false;
+};
+
+// A fingerprint as it is, or that of a public key's file.
+Result<std::string> FingerprintOf(const std::string& given, std::string_view option) {
+  if (protocol::IsFingerprint(given)) return given;
+  const auto text = base::ReadTextFile(Disk(), given, 4096);
+  if (!text.ok()) {
+    return Error{ErrorCode::kInvalidArgument,
+                 StrCat(option, ": neither a fingerprint nor a readable file: ", given)};
+  }
+  auto key = base::ParsePublicKeyText(*text);
+  if (!key.ok()) return key.error().Within(given);
+  return base::Fingerprint(*key);
+}
+
+Result<std::string> ReadToken(const EnrollArguments& given) {
+  if (given.token_file == "-") {
+    std::string token;
+    std::getline(std::cin, token);
+    return std::string(base::Trim(token));
+  }
+  if (!given.token_file.empty()) {
+    ASSIGN_OR_RETURN(const std::string text, base::ReadTextFile(Disk(), given.token_file, 4096));
+    return std::string(base::Trim(text));
+  }
+  // Not from the command line, where every user of the machine could read it.
+  const char* token = std::getenv("TINYLCM_TOKEN");
+  return std::string(token == nullptr ? "" : base::Trim(token));
+}
+
+Status Enroll(const EnrollArguments& given, const Config& config) {
+  const Layout layout(config.data);
+  if (base::Exists(Disk(), layout.identity) && !given.again) {
+    return Error{ErrorCode::kConflict, StrCat("enroll: ", config.data,
+                                              " is enrolled already (--again to ask once more)")};
+  }
+  ASSIGN_OR_RETURN(const std::string token_text, ReadToken(given));
+  sync::EnrolOptions options;
+  std::string pin = given.tls_pin;
+  if (!token_text.empty()) {
+    ASSIGN_OR_RETURN(const protocol::EnrolmentToken token,
+                     protocol::ParseEnrolmentToken(token_text));
+    options = sync::FromToken(token);
+    if (pin.empty()) pin = token.tls_pin;
+  } else if (given.server_key.empty() || given.publisher_key.empty()) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "enroll: without a token (TINYLCM_TOKEN, --token-file) both --server-key and "
+                 "--publisher-key are asked: a device never learns whom to trust from the server "
+                 "it asks"};
+  }
+  if (!given.server_key.empty()) {
+    ASSIGN_OR_RETURN(options.server_fingerprint, FingerprintOf(given.server_key, "--server-key"));
+  }
+  if (!given.publisher_key.empty()) {
+    ASSIGN_OR_RETURN(options.publisher_fingerprint,
+                     FingerprintOf(given.publisher_key, "--publisher-key"));
+  }
+  options.name = given.name.empty() ? config.name : given.name;
+  options.agent_version = kVersion;
+  RETURN_IF_ERROR(Disk().CreateDirectories(base::JoinPath(config.data, "keys")));
+  ASSIGN_OR_RETURN(const base::Ed25519Key key,
+                   sync::LoadOrMakeDeviceKey(Disk(), layout.device_key));
+  sync::CurlOptions curl;
+  curl.server = given.server.empty() ? config.sync.server : given.server;
+  if (curl.server.empty()) {
+    return Error{ErrorCode::kInvalidArgument, "enroll: --server is asked (https://host:port)"};
+  }
+  curl.tls_pin = pin;
+  curl.allow_insecure_http = given.insecure_http || config.sync.insecure_http;
+  ASSIGN_OR_RETURN(const std::unique_ptr<sync::Transport> transport, sync::MakeCurlTransport(curl));
+  auto enrolment = sync::Enrol(*transport, key, options);
+  if (!enrolment.ok()) return enrolment.error().Within("enroll");
+  enrolment->server = curl.server;
+  enrolment->tls_pin = pin;
+  RETURN_IF_ERROR(sync::WriteEnrolment(Disk(), layout.identity, *enrolment));
+  std::cout << enrolment->device_id << " is "
+            << (enrolment->is_pending ? "pending: an admin accepts it by its fingerprint "
+                                      : "enrolled; its key's fingerprint is ")
+            << base::Fingerprint(key.public_key()) << '\n';
+  return {};
+}
+
+// ---- status -----------------------------------------------------------------------------------
+
+Result<Json> ReadStatus(const Config& config) {
+  const Layout layout(config.data);
+  Json status = Json::MakeObject();
+  const auto written = base::ReadTextFile(Disk(), layout.status, 4u << 20);
+  if (written.ok()) {
+    ASSIGN_OR_RETURN(status, Json::Parse(*written));
+    const Json* at = status.Find("written_at");
+    const auto time = at != nullptr && at->is_string() ? base::ParseTime(at->as_string())
+                                                       : Result<base::Time>(base::Time{});
+    // A killed agent could not say that it no longer runs.
+    if (!time.ok() || base::SystemClock().Now() - *time > base::Duration{10'000}) {
+      status.Set("running", false);
+    }
+  } else {
+    status.Set("name", config.name);
+    status.Set("running", false);
+  }
+  const auto key = base::ReadTextFile(Disk(), layout.device_key, 4096);
+  if (key.ok()) {
+    auto parsed = base::ParsePrivateKeyText(*key);
+    if (!parsed.ok()) return parsed.error().Within(layout.device_key);
+    status.Set("device_id", protocol::DeviceIdOf(parsed->public_key()));
+    status.Set("fingerprint", base::Fingerprint(parsed->public_key()));
+  }
+  status.Set("enrolled", base::Exists(Disk(), layout.identity));
+  return status;
+}
+
+std::string TextOf(const Json& status, std::string_view key) {
+  const Json* value = status.Find(key);
+  if (value == nullptr || value->is_null()) return "-";
+  return value->is_string() ? value->as_string() : value->Write();
+}
+
+void PrintStatus(const Json& status) {
+  const Json empty = Json::MakeObject();
+  const auto part = [&](std::string_view key) -> const Json& {
+    const Json* found = status.Find(key);
+    return found != nullptr && found->is_object() ? *found : empty;
+  };
+  const bool running = TextOf(status, "running") == "true";
+  std::cout << TextOf(status, "name") << " (" << TextOf(status, "device_id") << ") "
+            << (running ? "runs" : "does not run") << '\n'
+            << "  fingerprint " << TextOf(status, "fingerprint") << '\n'
+            << "  enrolled    " << TextOf(status, "enrolled") << '\n';
+  if (status.Find("state") == nullptr) return;
+  std::cout << "  bundle      " << TextOf(part("bundle"), "name") << ' '
+            << TextOf(part("bundle"), "version") << '\n'
+            << "  state       " << TextOf(status, "state") << ", mode " << TextOf(status, "mode")
+            << '\n'
+            << "  serves      hypothesis " << TextOf(part("adaptation"), "hypothesis")
+            << ", challenger " << TextOf(part("adaptation"), "challenger") << '\n'
+            << "  frames      " << TextOf(status, "frames") << " answered, "
+            << TextOf(status, "skipped") << " bad, " << TextOf(status, "dropped") << " dropped\n"
+            << "  queue       " << TextOf(part("queue"), "waiting") << " waiting, "
+            << TextOf(part("queue"), "dead") << " refused, " << TextOf(part("queue"), "evicted")
+            << " evicted\n";
+  if (status.Find("sync") != nullptr) {
+    std::cout << "  server      " << TextOf(part("sync"), "server") << ", last heard "
+              << TextOf(part("sync"), "last_contact");
+    const std::string error = TextOf(part("sync"), "last_error");
+    std::cout << (error.empty() || error == "-" ? "" : ", now: " + error) << '\n';
+  }
+  const Json* events = status.Find("events");
+  if (events == nullptr || !events->is_array()) return;
+  for (const Json& event : events->as_array()) {
+    std::cout << "  drift       at " << TextOf(event, "index") << ": " << TextOf(event, "text")
+              << '\n';
+  }
+}
+
+// ---- doctor -----------------------------------------------------------------------------------
+
+class Doctor {
+ public:
+  void Fine(const std::string& what) { std::cout << "  ok    " << what << '\n'; }
+  void Wrong(const std::string& what, const std::string& advice) {
+    std::cout << "  WRONG " << what << "\n        " << advice << '\n';
+    ++wrong_;
+  }
+  int wrong() const { return wrong_; }
+
+ private:
+  int wrong_ = 0;
+};
+
+int Examine(const Config& config) {
+  Doctor doctor;
+  const Layout layout(config.data);
+  doctor.Fine("the configuration is well formed");
+
+  const std::string probe = base::JoinPath(config.data, "doctor-probe");
+  Status writable = Disk().CreateDirectories(config.data);
+  if (writable.ok()) writable = base::WriteFileDurably(Disk(), probe, base::AsBytes("probe"));
+  if (writable.ok()) {
+    static_cast<void>(Disk().Remove(probe).ok());
+    doctor.Fine(config.data + " can be written");
+  } else {
+    doctor.Wrong(config.data + ": " + writable.error().message,
+                 "give the agent's user this folder, or free space on the disk");
+  }
+  const auto free_bytes = Disk().FreeBytes(config.data);
+  if (free_bytes.ok() && *free_bytes < (64ull << 20)) {
+    doctor.Wrong(StrCat("only ", *free_bytes >> 20, " MiB are free"),
+                 "free some: packages and logs are dropped, the least important first");
+  } else if (free_bytes.ok()) {
+    doctor.Fine(StrCat(*free_bytes >> 20, " MiB are free"));
+  }
+
+  bool is_image = config.source.kind == "camera" || config.source.kind == "images";
+  auto slots = model::Slots::Open(Disk(), layout.slots);
+  const std::string current = slots.ok() ? slots->state().current : "";
+  if (!current.empty()) {
+    const auto bundle = model::LoadBundle(Disk(), slots->FolderOf(current),
+                                          {config.model_family, config.device_class, kVersion});
+    if (bundle.ok()) {
+      is_image = bundle->is_image;
+      doctor.Fine(StrCat("the current bundle is whole: ", bundle->manifest.name, " ",
+                         bundle->manifest.version));
+    } else {
+      doctor.Wrong("the current bundle: " + bundle.error().message,
+                   "start the agent: after three failed starts it goes back by itself");
+    }
+  } else {
+    const auto info = Disk().Stat(config.bundle);
+    if (!info.ok()) {
+      doctor.Wrong(config.bundle + ": " + info.error().message,
+                   "name the bundle the device comes with in \"bundle\"");
+    } else if (!info->is_directory) {
+      const auto archive = model::VerifyArchive(Disk(), config.bundle, nullptr);
+      if (archive.ok()) {
+        doctor.Fine(StrCat("the bundle is whole: ", archive->manifest.name, " ",
+                           archive->manifest.version));
+      } else {
+        doctor.Wrong("the bundle: " + archive.error().message, "fetch it again, or sign it");
+      }
+    }
+  }
+  if (is_image) {
+    const auto runtime = model::FindLiteRt();
+    if (runtime.ok()) {
+      doctor.Fine("the inference engine is " + *runtime);
+    } else {
+      doctor.Wrong(runtime.error().message,
+                   "run tools/setup/fetch-litert.sh, or set TINYLCM_LITERT");
+    }
+  }
+  if (base::SystemClock().Now() < base::ParseTime("2026-01-01T00:00:00.000Z").value()) {
+    doctor.Wrong("the clock says " + base::FormatTime(base::SystemClock().Now()),
+                 "set it, or let it be: nothing depends on it but the times people read");
+  } else {
+    doctor.Fine("the clock is plausible");
+  }
+
+  if (!base::Exists(Disk(), layout.identity)) {
+    doctor.Wrong("not enrolled", "get a token from the server's admin and run: tinylcm enroll");
+    return doctor.wrong();
+  }
+  const auto enrolment = sync::ReadEnrolment(Disk(), layout.identity);
+  if (!enrolment.ok()) {
+    doctor.Wrong(layout.identity + ": " + enrolment.error().message,
+                 "remove the file and enrol again");
+    return doctor.wrong();
+  }
+  doctor.Fine("enrolled as " + enrolment->device_id);
+  sync::CurlOptions curl;
+  curl.server = config.sync.server.empty() ? enrolment->server : config.sync.server;
+  curl.tls_pin = enrolment->tls_pin;
+  curl.allow_insecure_http = config.sync.insecure_http;
+  auto transport = sync::MakeCurlTransport(curl);
+  sync::HttpRequest request;
+  request.method = "GET";
+  request.path = "/health";
+  request.timeout = base::Duration{10'000};
+  const auto answer =
+      transport.ok() ? (*transport)->Do(request) : Result<sync::HttpAnswer>(transport.error());
+  if (!answer.ok()) {
+    doctor.Wrong(curl.server + ": " + answer.error().message,
+                 "the device goes on alone and sends when the server is back");
+  } else if (answer->status != 200) {
+    doctor.Wrong(StrCat(curl.server, " answers ", answer->status, " to /health"),
+                 "look at the server; the device goes on alone");
+  } else {
+    doctor.Fine(curl.server + " answers, with the pinned certificate");
+  }
+  const auto queue = sync::ListQueue(Disk(), layout.queue);
+  std::size_t dead = 0;
+  if (queue.ok()) {
+    for (const auto& package : queue->packages) {
+      dead += package.folder == sync::QueueFolder::kDead ? 1 : 0;
+    }
+  }
+  if (dead > 0) {
+    doctor.Wrong(StrCat(dead, " packages were refused or damaged"),
+                 "tinylcm queue ls says why; queue requeue sends them again");
+  }
+  return doctor.wrong();
+}
+
+// ---- queue ------------------------------------------------------------------------------------
+
+Json ToJson(const sync::QueuedPackage& package) {
+  Json json = Json::MakeObject({{"package_id", package.name.id()},
+                                {"folder", sync::Name(package.folder)},
+                                {"type", package.type},
+                                {"bytes", package.bytes},
+                                {"created_at", base::FormatTime(package.created_at)}});
+  if (!package.reason.empty()) json.Set("reason", package.reason);
+  return json;
+}
+
+Status ListPackages(const Config& config, bool as_json) {
+  ASSIGN_OR_RETURN(const sync::QueueListing listing,
+                   sync::ListQueue(Disk(), Layout(config.data).queue));
+  std::int64_t waiting = 0, acked = 0, dead = 0;
+  Json packages = Json::MakeArray();
+  for (const sync::QueuedPackage& package : listing.packages) {
+    (package.folder == sync::QueueFolder::kQueue   ? waiting
+     : package.folder == sync::QueueFolder::kAcked ? acked
+                                                   : dead) += 1;
+    packages.Append(ToJson(package));
+  }
+  if (as_json) {
+    std::cout << Json::MakeObject({{"epoch", listing.epoch},
+                                   {"seq_last", listing.seq_last},
+                                   {"waiting", waiting},
+                                   {"acked", acked},
+                                   {"dead", dead},
+                                   {"packages", std::move(packages)}})
+                     .WritePretty()
+              << '\n';
+    return {};
+  }
+  for (const sync::QueuedPackage& package : listing.packages) {
+    std::cout << sync::Name(package.folder) << '\t' << package.name.id() << '\t' << package.type
+              << '\t' << package.bytes << " bytes"
+              << (package.reason.empty() ? "" : "\t" + package.reason) << '\n';
+  }
+  std::cout << waiting << " waiting, " << acked << " acknowledged and kept, " << dead
+            << " refused or damaged; " << listing.seq_last << " ever made\n";
+  return {};
+}
+
+Status VerifyPackages(const Config& config) {
+  const std::string folder = Layout(config.data).queue;
+  ASSIGN_OR_RETURN(const sync::QueueListing listing, sync::ListQueue(Disk(), folder));
+  std::size_t bad = 0;
+  for (const sync::QueuedPackage& package : listing.packages) {
+    const Status verified = sync::VerifyQueued(Disk(), folder, package);
+    if (verified.ok()) continue;
+    ++bad;
+    std::cout << package.file << ": " << verified.error().message << '\n';
+  }
+  std::cout << listing.packages.size() - bad << " of " << listing.packages.size()
+            << " packages are whole\n";
+  if (bad > 0) return Error{ErrorCode::kConflict, StrCat("queue: ", bad, " packages are damaged")};
+  return {};
+}
+
+Result<sync::QueuedPackage> FindPackage(const Config& config, const std::string& id) {
+  ASSIGN_OR_RETURN(const sync::QueueListing listing,
+                   sync::ListQueue(Disk(), Layout(config.data).queue));
+  for (const sync::QueuedPackage& package : listing.packages) {
+    if (package.name.id() == id || package.file == id) return package;
+  }
+  return Error{ErrorCode::kNotFound, "queue: no package " + id};
+}
+
+// ---- state ------------------------------------------------------------------------------------
+
+Status ListSnapshots(const Config& config) {
+  ASSIGN_OR_RETURN(const state::SnapshotStore store,
+                   state::SnapshotStore::Open(Disk(), Layout(config.data).snapshots, {}));
+  ASSIGN_OR_RETURN(const state::SnapshotStore::Listing listing, store.List());
+  for (const state::SnapshotInfo& snapshot : listing.snapshots) {
+    std::cout << snapshot.id << '\t' << base::FormatTime(snapshot.created) << '\t' << snapshot.bytes
+              << " bytes\t" << snapshot.reason << '\n';
+  }
+  for (const std::string& damaged : listing.damaged) std::cout << "damaged\t" << damaged << '\n';
+  std::cout << listing.snapshots.size() << " snapshots\n";
+  return {};
+}
+
+Status ShowSnapshot(const Config& config, const std::string& id) {
+  ASSIGN_OR_RETURN(const state::SnapshotStore store,
+                   state::SnapshotStore::Open(Disk(), Layout(config.data).snapshots, {}));
+  ASSIGN_OR_RETURN(const state::Blobs blobs, store.Load(id));
+  std::cout << id << '\n';
+  for (const auto& [name, bytes] : blobs) {
+    std::cout << "  " << name << '\t' << bytes.size() << " bytes\t" << base::Sha256Hex(bytes);
+    if (name == "adaptation") {
+      const auto adaptation = tinylcm::adapt::ParseAdaptation(bytes);
+      if (adaptation.ok()) {
+        std::cout << '\t' << adaptation->name() << ", " << adaptation->labels.size() << " labels";
+      }
+    }
+    std::cout << '\n';
+  }
+  return {};
+}
+
+Status DiffSnapshots(const Config& config, const std::string& before, const std::string& after) {
+  ASSIGN_OR_RETURN(const state::SnapshotStore store,
+                   state::SnapshotStore::Open(Disk(), Layout(config.data).snapshots, {}));
+  ASSIGN_OR_RETURN(const std::vector<state::BlobDifference> differences, store.Diff(before, after));
+  for (const state::BlobDifference& difference : differences) {
+    std::cout << difference.name << '\t' << difference.bytes_before << " -> "
+              << difference.bytes_after << " bytes, first difference at "
+              << difference.first_difference << '\n';
+  }
+  if (differences.empty()) std::cout << "no difference\n";
+  return {};
+}
+
+Status RequestRollback(const Config& config, const std::string& id) {
+  const Layout layout(config.data);
+  ASSIGN_OR_RETURN(const state::SnapshotStore store,
+                   state::SnapshotStore::Open(Disk(), layout.snapshots, {}));
+  ASSIGN_OR_RETURN(const state::Blobs blobs, store.Load(id));
+  if (!blobs.contains("adaptation")) {
+    return Error{ErrorCode::kInvalidArgument, id + ": holds no adaptation"};
+  }
+  RETURN_IF_ERROR(base::WriteFileDurably(Disk(), layout.rollback_request, base::AsBytes(id)));
+  std::cout << "asked: the agent goes back to " << id << " within a second, or at its next start\n";
+  return {};
+}
+
+}  // namespace
+
+void AddRun(base::CommandLine& line) {
+  struct Arguments {
+    std::string config;
+    std::string server;
+    bool verbose = false;
+  };
+  auto given = std::make_shared<Arguments>();
+  base::Command& run = line.Add("run", "The agent: run until told to stop");
+  run.Text("--config", given->config, "The agent's configuration").Required();
+  run.Text("--server", given->server, "Another server address than the configuration's");
+  run.Flag("--verbose", given->verbose, "Say more on stderr");
+  run.Action([given] {
+    std::signal(SIGINT, RequestStop);
+    std::signal(SIGTERM, RequestStop);
+    return WithConfig(given->config, [&](Config& config) {
+      if (!given->server.empty()) config.sync.server = given->server;
+      return RunAgent(
+          config, Disk(), base::SystemClock(),
+          base::StderrLogger(given->verbose ? base::LogLevel::kDebug : base::LogLevel::kInfo),
+          stop_requested);
+    });
+  });
+}
+
+void AddEnroll(base::CommandLine& line) {
+  auto given = std::make_shared<EnrollArguments>();
+  base::Command& enroll = line.Add(
+      "enroll", "Make this device known to a server; the token comes from TINYLCM_TOKEN or a file");
+  enroll.Text("--config", given->config, "The agent's configuration").Required();
+  enroll.Text("--server", given->server, "https://host:port");
+  enroll.Text("--token-file", given->token_file, "File with the token, - for stdin");
+  enroll.Text("--name", given->name, "What people call the device; default: the configuration's");
+  enroll.Text("--server-key", given->server_key, "Fingerprint or file; overrides the token");
+  enroll.Text("--publisher-key", given->publisher_key, "Fingerprint or file; overrides the token");
+  enroll.Text("--tls-pin", given->tls_pin, "SPKI pin of the server's certificate");
+  enroll.Flag("--insecure-http", given->insecure_http, "Plain HTTP to another machine");
+  enroll.Flag("--again", given->again, "Even if this folder is enrolled");
+  enroll.Action([given] {
+    return WithConfig(given->config, [&](Config& config) { return Enroll(*given, config); });
+  });
+}
+
+void AddStatus(base::CommandLine& line) {
+  struct Arguments {
+    std::string config;
+    bool json = false;
+  };
+  auto given = std::make_shared<Arguments>();
+  base::Command& verb = line.Add("status", "How the device does");
+  verb.Text("--config", given->config, "The agent's configuration").Required();
+  verb.Flag("--json", given->json, "As JSON");
+  verb.Action([given] {
+    return WithConfig(given->config, [&](Config& config) -> Status {
+      ASSIGN_OR_RETURN(const Json status, ReadStatus(config));
+      if (given->json) {
+        std::cout << status.WritePretty() << '\n';
+      } else {
+        PrintStatus(status);
+      }
+      return {};
+    });
+  });
+}
+
+void AddDoctor(base::CommandLine& line) {
+  auto given = std::make_shared<std::string>();
+  base::Command& verb = line.Add("doctor", "What is wrong here, and what to do");
+  verb.Text("--config", *given, "The agent's configuration").Required();
+  verb.Action([given] {
+    auto config = ReadConfig(Disk(), *given);
+    if (!config.ok()) return Fail(kProgram, config.error());
+    return Examine(*config) == 0 ? base::kExitDone : base::kExitNotSo;
+  });
+}
+
+void AddQueue(base::CommandLine& line) {
+  struct Arguments {
+    std::string config;
+    std::string id;
+    std::string out;
+    bool json = false;
+  };
+  auto given = std::make_shared<Arguments>();
+  base::Command& queue =
+      line.Add("queue", "Packages that wait, were acknowledged, or were refused");
+  const auto verb = [&](const char* name, const char* about) -> base::Command& {
+    base::Command& command = queue.Add(name, about);
+    command.Text("--config", given->config, "The agent's configuration").Required();
+    return command;
+  };
+  base::Command& ls = verb("ls", "List them");
+  ls.Flag("--json", given->json, "As JSON");
+  ls.Action([given] {
+    return WithConfig(given->config,
+                      [&](Config& config) { return ListPackages(config, given->json); });
+  });
+  verb("verify", "Check every digest").Action([given] {
+    return WithConfig(given->config, [](Config& config) { return VerifyPackages(config); });
+  });
+  base::Command& export_verb = verb("export", "Copy one package's archive to a file");
+  export_verb.Text("package", given->id, "Package id").Required();
+  export_verb.Text("--out", given->out, "File").Required();
+  export_verb.Action([given] {
+    return WithConfig(given->config, [&](Config& config) -> Status {
+      ASSIGN_OR_RETURN(const sync::QueuedPackage package, FindPackage(config, given->id));
+      return sync::ExportQueued(Disk(), Layout(config.data).queue, package, given->out);
+    });
+  });
+  base::Command& requeue = verb("requeue", "Send a refused package again");
+  requeue.Text("package", given->id, "Package id").Required();
+  requeue.Action([given] {
+    return WithConfig(given->config, [&](Config& config) -> Status {
+      ASSIGN_OR_RETURN(const sync::QueuedPackage package, FindPackage(config, given->id));
+      return sync::RequeueDead(Disk(), Layout(config.data).queue, package);
+    });
+  });
+}
+
+void AddState(base::CommandLine& line) {
+  struct Arguments {
+    std::string config;
+    std::string id;
+    std::string after;
+  };
+  auto given = std::make_shared<Arguments>();
+  base::Command& states = line.Add("state", "Snapshots taken before every change");
+  const auto verb = [&](const char* name, const char* about) -> base::Command& {
+    base::Command& command = states.Add(name, about);
+    command.Text("--config", given->config, "The agent's configuration").Required();
+    return command;
+  };
+  verb("ls", "List them").Action([given] {
+    return WithConfig(given->config, [](Config& config) { return ListSnapshots(config); });
+  });
+  base::Command& show = verb("show", "What one holds");
+  show.Text("snapshot", given->id, "Snapshot id").Required();
+  show.Action([given] {
+    return WithConfig(given->config,
+                      [&](Config& config) { return ShowSnapshot(config, given->id); });
+  });
+  base::Command& diff = verb("diff", "What changed between two");
+  diff.Text("before", given->id, "Snapshot id").Required();
+  diff.Text("after", given->after, "Snapshot id").Required();
+  diff.Action([given] {
+    return WithConfig(given->config, [&](Config& config) {
+      return DiffSnapshots(config, given->id, given->after);
+    });
+  });
+  base::Command& rollback = verb("rollback", "Go back to one");
+  rollback.Text("snapshot", given->id, "Snapshot id").Required();
+  rollback.Action([given] {
+    return WithConfig(given->config,
+                      [&](Config& config) { return RequestRollback(config, given->id); });
+  });
+}
+
+}  // namespace agent

@@ -1,0 +1,23 @@
+// tinylcm: the device's one binary. This is the list of what it can do.
+
+#include "agent/device_verbs.h"
+#include "agent/verbs.h"
+
+int main(int argc, char** argv) {
+  base::CommandLine line(
+      agent::kProgram,
+      "Runs a model in the field, notices when the world has changed, and adapts "
+      "only as far as it can be undone.",
+      agent::kVersion);
+  agent::AddRun(line);
+  agent::AddEnroll(line);
+  agent::AddStatus(line);
+  agent::AddDoctor(line);
+  agent::AddQueue(line);
+  agent::AddState(line);
+  agent::AddFit(line);
+  agent::AddBundle(line);
+  agent::AddReplay(line);
+  agent::AddDetect(line);
+  return line.Run(argc, argv);
+}
