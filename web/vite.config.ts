@@ -6,7 +6,7 @@ import { defineConfig } from 'vitest/config';
 const server = process.env.TINYSPHERE_URL ?? 'https://127.0.0.1:8443';
 
 export default defineConfig(async ({ mode }) => ({
-  plugins: [react(), ...(mode === 'mock' ? [(await import('./src/testing/mock_server')).mockServer()] : [])],
+  plugins: [react(), ...(mode === 'mock' ? [(await import('./src/testing/mock_server.ts')).mockServer()] : [])],
   resolve: { alias: { '@': fileURLToPath(new URL('./src', import.meta.url)) } },
   build: {
     target: 'es2022',
@@ -21,6 +21,6 @@ export default defineConfig(async ({ mode }) => ({
     include: ['src/**/*.test.{ts,tsx}'],
     setupFiles: ['src/testing/setup.ts'],
     restoreMocks: true,
-    testTimeout: 20_000,
+    testTimeout: 60_000,
   },
 }));

@@ -3,8 +3,8 @@
 import type { IncomingMessage } from 'node:http';
 import { getResponse } from 'msw';
 import type { Connect, Plugin } from 'vite';
-import { handlersOf } from './handlers';
-import { makeWorld } from './world';
+import { handlersOf } from './handlers.ts';
+import { makeWorld } from './world.ts';
 
 async function bodyOf(message: IncomingMessage): Promise<Buffer> {
   const parts: Buffer[] = [];

@@ -28,6 +28,17 @@ function readDraft(eventId: string): State['draft'] {
   }
 }
 
+/** Scrolls the grid, never the page: who labels looks at the large view. */
+function showWithin(thumb: HTMLElement | null) {
+  const grid = thumb?.parentElement;
+  if (!thumb || !grid) return;
+  const [inner, outer] = [thumb.getBoundingClientRect(), grid.getBoundingClientRect()];
+  if (inner.top < outer.top) grid.scrollTop += inner.top - outer.top;
+  else if (inner.bottom > outer.bottom) grid.scrollTop += inner.bottom - outer.bottom;
+  if (inner.left < outer.left) grid.scrollLeft += inner.left - outer.left;
+  else if (inner.right > outer.right) grid.scrollLeft += inner.right - outer.right;
+}
+
 function Thumb({ sample, label, isCurrent, isUnsent, onGo }: {
   sample: Sample;
   label: string | null;
@@ -37,7 +48,7 @@ function Thumb({ sample, label, isCurrent, isUnsent, onGo }: {
 }) {
   const ref = useRef<HTMLButtonElement>(null);
   useEffect(() => {
-    if (isCurrent) ref.current?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+    if (isCurrent) showWithin(ref.current);
   }, [isCurrent]);
   return (
     <button

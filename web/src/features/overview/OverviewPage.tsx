@@ -98,7 +98,7 @@ function DeviceCard({ device }: { device: Device }) {
       <Link to="/devices/$deviceId" params={{ deviceId: device.device_id }} className={classes.device}>
         <div className={classes.deviceHead}>
           <span className={classes.deviceName}>{device.name}</span>
-          <DriftStateTag state={device.drift_state} />
+          {device.state === 'active' && <DriftStateTag state={device.drift_state} />}
         </div>
         <div className={classes.quiet}>
           <PresenceTag device={device} /> · {device.online ? 'seen' : 'last seen'} {ago(device.last_seen, now)}

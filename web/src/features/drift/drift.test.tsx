@@ -1,0 +1,99 @@
+import { screen, waitFor, within } from '@testing-library/react';
+import { http } from 'msw';
+import { describe, expect, it } from 'vitest';
+import { fault } from '@/testing/handlers';
+import { open } from '@/testing/render';
+import { server } from '@/testing/server';
+import { makeWorld } from '@/testing/world';
+
+const now = Date.parse('2026-11-21T10:00:00.000Z');
+
+describe('Drift Hub', () => {
+  it('lists what waits for labels and leads to the event', async () => {
+    const { user } = open('/drift', makeWorld(now));
+    await user.click(await screen.findByRole('link', { name: 'Abrupt drift on camera-east' }));
+    expect(await screen.findByRole('heading', { name: 'Abrupt drift on camera-east' })).toBeVisible();
+    expect(screen.getByText(/rose 2.4 sigma 37 frames ago/)).toBeVisible();
+  });
+
+  it('says that nothing waits when nothing does', async () => {
+    const world = makeWorld(now);
+    for (const event of world.events) event.state = 'answered';
+    open('/drift', world);
+    expect(await screen.findByText('Nothing waits for you')).toBeVisible();
+  });
+
+  it('says why it failed, and has the list at the second try', async () => {
+    const world = makeWorld(now);
+    const { user } = open('/drift', world);
+    server.use(http.get('*/api/v1/drift-events', () => fault(503, 'unavailable', 'The database does not answer.'), { once: true }));
+    expect(await screen.findByText('The database does not answer.')).toBeVisible();
+    await user.click(screen.getByRole('button', { name: 'Try again' }));
+    expect(await screen.findByRole('link', { name: 'Abrupt drift on camera-east' })).toBeVisible();
+  });
+
+  it('takes labels by keys alone: choose, undo, skip, send', async () => {
+    const world = makeWorld(now);
+    const { user } = open('/drift/e-camera-east', world);
+    const progress = await screen.findByRole('progressbar', { name: 'Samples labelled' });
+    const sample = (index: number) => screen.getByRole('button', { name: new RegExp(`^Sample ${index},`) });
+    expect(sample(1840)).toHaveAttribute('aria-current', 'true');
+
+    await user.keyboard('3');
+    expect(sample(1840)).toHaveAccessibleName('Sample 1840, label 3');
+    expect(sample(1845)).toHaveAttribute('aria-current', 'true');
+    await user.keyboard('7{Backspace}');
+    expect(sample(1845)).toHaveAccessibleName('Sample 1845, no label');
+    await user.keyboard(' 0');
+    expect(sample(1850)).toHaveAccessibleName('Sample 1850, label 0');
+    await user.keyboard('{ArrowLeft}{ArrowLeft}{ArrowLeft}');
+    expect(sample(1840)).toHaveAttribute('aria-current', 'true');
+    expect(progress).toHaveAttribute('aria-valuenow', '2');
+
+    await user.keyboard('{Control>}{Enter}{/Control}');
+    await waitFor(() =>
+      expect(world.given).toEqual([
+        {
+          event_id: 'e-camera-east',
+          body: { labels: [{ sample_id: 's-1840', label: '3' }, { sample_id: 's-1850', label: '0' }], event_verdict: 'real' },
+        },
+      ]),
+    );
+    expect(await screen.findByText('Labels on their way')).toBeVisible();
+  });
+
+  it('keeps the labels and says so when they could not be sent', async () => {
+    const world = makeWorld(now);
+    const { user } = open('/drift/e-camera-east', world);
+    await screen.findByRole('progressbar', { name: 'Samples labelled' });
+    server.use(http.post('*/verdicts', () => fault(503, 'unavailable', 'The disk is full.')));
+    await user.keyboard('5');
+    await user.click(screen.getByRole('button', { name: 'Send 1 label' }));
+    expect(await screen.findByText(/Not sent: The disk is full./)).toBeVisible();
+    expect(screen.getByText('1 of 24 labelled')).toBeVisible();
+    expect(screen.getByRole('button', { name: 'Send 1 label' })).toBeEnabled();
+  });
+
+  it('finds the labels again that were not sent before the page was left', async () => {
+    sessionStorage.setItem('tinysphere.draft.e-camera-east', JSON.stringify({ 's-1840': '6' }));
+    open('/drift/e-camera-east', makeWorld(now));
+    expect(await screen.findByRole('button', { name: 'Sample 1840, label 6' })).toBeVisible();
+    expect(screen.getByRole('button', { name: 'Send 1 label' })).toBeEnabled();
+  });
+
+  it('draws a sensor row beside its reference, and the channels that moved', async () => {
+    open('/drift/e-sensor-array', makeWorld(now));
+    expect(await screen.findByRole('img', { name: 'Row 2100' })).toBeVisible();
+    expect(screen.getByRole('img', { name: 'Usual (mean before)' })).toBeVisible();
+    const moved = screen.getByRole('img', { name: '16 of 64 channels moved' });
+    expect(within(moved).getByText(/^channel 16: [4-7]\.\d\d σ$/)).toBeInTheDocument();
+  });
+
+  it('shows a viewer the samples but offers no labels', async () => {
+    const world = makeWorld(now);
+    world.session = { name: 'eve', role: 'viewer' };
+    open('/drift/e-camera-east', world);
+    expect(await screen.findByText('An operator can label these samples.')).toBeVisible();
+    expect(screen.queryByRole('group', { name: 'Label of this sample' })).not.toBeInTheDocument();
+  });
+});

@@ -1,0 +1,4 @@
+import { setupServer } from 'msw/node';
+
+/** Stands where the server would; each test gives it a World. */
+export const server = setupServer();
