@@ -21,9 +21,11 @@ using base::JsonReader;
 constexpr char kFormat[] = "tinylcm-drift-monitor/1";
 // Scores kept to place the change point. A rise that needs more to be proven has no clear
 // beginning.
-constexpr std::size_t kRecentScores = 256;
+constexpr std::size_t kRecentScores = 512;
 // A 95 % likelihood interval: half the chi-squared quantile at one degree of freedom.
 constexpr double kIntervalDrop = 1.92;
+// How much better, in log likelihood, a ramp must explain the scores than a step.
+constexpr double kRampLead = 2.0;
 // A class is said to carry the evidence from this share on.
 constexpr double kMainShare = 0.5;
 
@@ -238,11 +240,10 @@ DriftSignal DriftMonitor::Observe(std::uint64_t index, std::uint16_t predicted, 
   if (is_open) {
     state_.since_alarm += 1;
     if (state_.since_alarm > options_.explain) return DriftSignal::kWarning;
-  } else {
-    recent_[recent_next_] = {index, state_.score};
-    recent_next_ = (recent_next_ + 1) % recent_.size();
-    recent_count_ = std::min(recent_count_ + 1, recent_.size());
   }
+  recent_[recent_next_] = {index, state_.score};
+  recent_next_ = (recent_next_ + 1) % recent_.size();
+  recent_count_ = std::min(recent_count_ + 1, recent_.size());
 
   if (state_.run_count == 0) state_.run_first = index;
   state_.run_count += 1;
@@ -299,7 +300,7 @@ std::optional<DriftExplanation> DriftMonitor::explanation() const {
   found.samples = state_.run_count;
   found.sigma = state_.run_scores / static_cast<double>(state_.run_count);
 
-  // The change point is where a level of `rise` explains the scores up to the alarm best. For a
+  // The change point is where a level of `rise` explains the scores best. For a
   // change before score t the log likelihood ratio is the sum from t on of rise (z - rise / 2), for
   // normal scores; summed from the end, one walk finds the best t.
   const double rise = std::max(found.sigma, 2.0 * options_.k);
@@ -324,22 +325,24 @@ std::optional<DriftExplanation> DriftMonitor::explanation() const {
   found.change_first = nth(static_cast<std::size_t>(first - likelihood.begin())).index;
   found.change_last = nth(static_cast<std::size_t>(last - likelihood.begin())).index;
 
-  // Gradual: as many scores before the change point were raised already, or the last third of the
-  // rise lies higher than the first, by more than chance (two standard errors of a mean of normal
-  // scores, or of a difference of two).
-  const auto mean = [&nth](std::size_t from, std::size_t count) {
-    double scores = 0.0;
-    for (std::size_t i = from; i < from + count; ++i) scores += nth(i).score;
-    return count == 0 ? 0.0 : scores / static_cast<double>(count);
-  };
-  const std::size_t risen = recent_count_ - change;
-  const std::size_t before = std::min(risen, change);
-  const std::size_t third = risen / 3;
-  const bool rose_before =
-      before >= 4 && mean(change - before, before) > 2.0 / std::sqrt(static_cast<double>(before));
-  const bool rises_on = third >= 4 && mean(recent_count_ - third, third) - mean(change, third) >
-                                          2.0 * std::sqrt(2.0 / static_cast<double>(third));
-  found.kind = rose_before || rises_on ? "gradual" : "abrupt";
+  // Gradual: a ramp from somewhere to the alarm explains the scores better than a step. With n
+  // scores z from there, a step of their mean explains (sum z)^2 / 2n, a ramp (sum i z)^2 / (2 sum
+  // i^2).
+  double best_step = 0.0;
+  double best_ramp = 0.0;
+  double scores = 0.0;
+  double weighted = 0.0;
+  for (std::size_t i = recent_count_; i-- > 0;) {
+    scores += nth(i).score;
+    weighted += scores;  // One step further back, every weight is one more.
+    const double n = static_cast<double>(recent_count_ - i);
+    if (scores > 0.0) best_step = std::max(best_step, scores * scores / (2.0 * n));
+    if (weighted > 0.0) {
+      const double squares = n * (n + 1.0) * (2.0 * n + 1.0) / 6.0;
+      best_ramp = std::max(best_ramp, weighted * weighted / (2.0 * squares));
+    }
+  }
+  found.kind = best_ramp > best_step + kRampLead ? "gradual" : "abrupt";
 
   const double evidence =
       std::accumulate(state_.class_evidence.begin(), state_.class_evidence.end(), 0.0);

@@ -126,15 +126,19 @@ TEST(DriftMonitor, NamesTheClassThatCarriesTheEvidence) {
   EXPECT_NE(found.text.find("most in class dog"), std::string::npos) << found.text;
 }
 
-TEST(DriftMonitor, CallsARiseThatCameSlowlyGradual) {
-  Field field;
-  field.UntilAlarm(2000);
-  bool is_noticed = false;
-  for (int i = 0; i < 2000 && !is_noticed; ++i) {
-    is_noticed = field.Sample(0.02 * i) == DriftSignal::kDrift;
+TEST(DriftMonitor, TellsARiseThatCameSlowlyFromOneThatCameAtOnce) {
+  int gradual = 0;
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    Field field({.classes = 10, .channels = 8, .seed = seed}, seed);
+    field.UntilAlarm(2000);
+    for (int i = 0; i < 1000 && !field.monitor.explanation_is_complete(); ++i) {
+      field.Sample(0.02 * i);
+    }
+    ASSERT_TRUE(field.monitor.explanation_is_complete()) << seed;
+    gradual += field.monitor.explanation()->kind == "gradual" ? 1 : 0;
   }
-  ASSERT_TRUE(is_noticed);
-  EXPECT_EQ(field.monitor.explanation()->kind, "gradual");
+  std::printf("seeds 1..10: %d of 10 slow rises called gradual\n", gradual);
+  EXPECT_GE(gradual, 8);
 }
 
 TEST(DriftMonitor, HasNothingToExplainWhileNothingIsOpen) {

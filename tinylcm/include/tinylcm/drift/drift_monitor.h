@@ -134,7 +134,7 @@ class DriftMonitor {
   Cusum cusum_;
   ChannelShift shift_;
   State state_;
-  std::vector<Recent> recent_;  // A ring, frozen at the alarm.
+  std::vector<Recent> recent_;  // A ring; none is added once the explanation is complete.
   std::size_t recent_next_ = 0;
   std::size_t recent_count_ = 0;
 };
