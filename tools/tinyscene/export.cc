@@ -57,7 +57,7 @@ std::vector<Shot> PlanExport(const Digits& digits, const Settings& settings,
 base::Status ExportFrames(base::FileSystem& fs, Drawer& drawer, const std::vector<Shot>& shots,
                           const std::string& folder, const Progress& progress) {
   if (base::Exists(fs, folder)) {
-    return Error{ErrorCode::kConflict, StrCat(folder, ": is there already")};
+    return Error{ErrorCode::kInvalidArgument, StrCat(folder, ": is there already")};
   }
   const std::string partial = folder + ".partial";
   RETURN_IF_ERROR(base::RemoveTree(fs, partial));

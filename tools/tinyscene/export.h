@@ -24,7 +24,7 @@ std::vector<Shot> PlanExport(const Digits& digits, const Settings& settings,
 using Progress = std::function<bool(std::size_t done, std::size_t of)>;
 
 // folder/<label>/<frame, 6 digits>-d<digit id, 4 digits>.jpg. The folder appears when it is
-// complete. Fails with kConflict if it is there already.
+// complete. Fails with kInvalidArgument if it is there already.
 base::Status ExportFrames(base::FileSystem& fs, Drawer& drawer, const std::vector<Shot>& shots,
                           const std::string& folder, const Progress& progress);
 

@@ -30,7 +30,7 @@ struct Arguments {
   std::int64_t seed = 1;
   std::string pool = "A";
   std::int64_t unseen_class = -1;
-  Drifts drifts;
+  Drifts drifts{};
   double unseen = 0;
 
   std::string control;

@@ -22,7 +22,7 @@ namespace tinyscene {
 
 struct Settings {
   Pool pool = Pool::kA;
-  Drifts drifts;
+  Drifts drifts{};
   double unseen = 0;  // Share of frames showing the class left out otherwise.
   bool stop = false;  // End the stream as if it were over.
 

@@ -25,7 +25,7 @@ struct Shot {
   std::uint32_t digit = 0;
   int label = 0;
   Pool pool = Pool::kA;
-  Drifts drifts;
+  Drifts drifts{};
   bool dropped = false;
 
   friend bool operator==(const Shot&, const Shot&) = default;
