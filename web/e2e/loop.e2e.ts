@@ -126,8 +126,8 @@ async function labelOneEvent(done: Set<string>): Promise<void> {
 
 test('a person walks the loop from signing in to a roll-out', async () => {
   await page.goto(url);
-  await page.getByLabel('Name').fill(needed('TINYSPHERE_USER'));
-  await page.getByLabel('Password').fill(needed('TINYSPHERE_PASSWORD'));
+  await page.getByRole('textbox', { name: 'Name' }).fill(needed('TINYSPHERE_USER'));
+  await page.getByRole('textbox', { name: 'Password' }).fill(needed('TINYSPHERE_PASSWORD'));
   await page.getByRole('button', { name: 'Sign in' }).click();
 
   // Overview: the fleet is there and live.
@@ -147,11 +147,11 @@ test('a person walks the loop from signing in to a roll-out', async () => {
       return now.feedback?.state === 'applied' ? now : undefined;
     });
     await link('Devices').click();
-    await page.getByRole('table').getByRole('link', { name: event.device_name }).click();
+    await page.getByRole('table').getByRole('link', { name: event.device_name, exact: true }).click();
     await page.getByRole('heading', { name: event.device_name }).waitFor();
     const timeline = page.getByRole('region', { name: 'Timeline' });
     await timeline.locator('[title="drift"]').first().waitFor();
-    await timeline.locator('[title="adaptation"]').first().waitFor();
+    await timeline.locator('[title="adaptation"], [title="feedback"]').first().waitFor();
     await picture(`device-${event.device_name}`);
   }
 
