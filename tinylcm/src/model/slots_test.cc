@@ -124,7 +124,8 @@ TEST_F(SlotsTest, APowerCutAtAnyPointLeavesOneWholeCurrentBundle) {
   for (int operation = 0;; ++operation) {
     tests::FakeFileSystem disk;
     for (const std::string name : {"first", "second"}) {
-      for (const base::FileInfo& file : fs_.List(Path(name)).value()) {
+      const std::vector<base::FileInfo> files = fs_.List(Path(name)).value();
+      for (const base::FileInfo& file : files) {
         disk.Write("/" + name + "/" + file.name, Read(name + "/" + file.name));
       }
     }
@@ -134,7 +135,7 @@ TEST_F(SlotsTest, APowerCutAtAnyPointLeavesOneWholeCurrentBundle) {
       ASSERT_TRUE(slots->InstallFolder("/first", {}).ok());
       ASSERT_TRUE(slots->Activate(first_).ok());
     }
-    disk.PowerOffAt(disk.operations() + operation);
+    disk.PowerOffAt(operation);
     bool was_told_so = false;
     {
       auto slots = Slots::Open(disk, "/slots");

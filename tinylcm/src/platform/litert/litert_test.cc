@@ -19,11 +19,8 @@ using base::ErrorCode;
 
 // A model to try: the project's own, or the one of the research data.
 std::string ModelPath() {
-  for (const auto& entry : {std::string("examples/digits/model/digits.tflite"),
-                            std::string("examples/bundles/digits.tflite"),
-                            std::string("training/model/digits.tflite")}) {
-    if (std::filesystem::exists(entry)) return entry;
-  }
+  const std::string own = "examples/models/digits-camera/model.tflite";
+  if (std::filesystem::exists(own)) return own;
   const char* data = std::getenv("TINYMLOPS_DATA");
   const std::string research =
       data == nullptr ? "" : std::string(data) + "/embeddings/model_object.tflite";
