@@ -128,6 +128,13 @@ TEST_P(ObjectStoreContract, AdoptsASpooledFile) {
   EXPECT_FALSE(base::Exists(*stand_->fs, path));
 }
 
+TEST_P(ObjectStoreContract, AdoptsNothingWhereThereIsNoFile) {
+  const base::Status adopted = stand_->store->Adopt("packages/d/e/7", stand_->folder + "/none");
+  ASSERT_FALSE(adopted.ok());
+  EXPECT_EQ(adopted.error().code, ErrorCode::kNotFound);
+  EXPECT_FALSE(stand_->store->Exists("packages/d/e/7").value());
+}
+
 TEST_P(ObjectStoreContract, ListsByPrefixInKeyOrderAndInPages) {
   // '-' sorts before '/', so the folder "d" must not come before the file "d-1".
   Put("packages/d/2", "x");

@@ -66,6 +66,7 @@ class FolderObjectStore final : public store::ObjectStore {
   base::Status Adopt(const std::string& key, const std::string& path) override {
     RETURN_IF_ERROR(store::CheckObjectKey(key));
     RETURN_IF_ERROR(CheckRoom());
+    RETURN_IF_ERROR(fs_.Stat(path));  // Opening below would create it.
     // Opened for appending only to flush what the spool wrote.
     ASSIGN_OR_RETURN(const std::unique_ptr<base::WritableFile> file,
                      fs_.Create(path, base::FileSystem::Mode::kAppend));
