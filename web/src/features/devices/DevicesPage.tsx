@@ -66,10 +66,10 @@ const columns = column.columns([
     id: 'model',
     header: 'Model',
     cell: ({ row: { original: device } }) => (
-      <>
+      <span>
         {device.model?.name ?? UNKNOWN} {device.model?.version}
         {!device.in_sync && device.desired !== null && <span className={classes.wanted}>to {device.desired.version}</span>}
-      </>
+      </span>
     ),
   }),
   column.accessor((device) => device.mode ?? '', {
