@@ -43,6 +43,7 @@ struct UploadVerdict {
   UploadOutcome outcome = UploadOutcome::kNoAnswer;
   std::optional<protocol::Statement> statement;  // Unless kNoAnswer.
   std::string why;                               // For the log.
+  bool is_heard = false;                         // Some HTTP answer came back.
 };
 UploadVerdict JudgeUpload(const HttpAnswer& answer, const base::Ed25519PublicKey& server_key,
                           const Asked& asked);

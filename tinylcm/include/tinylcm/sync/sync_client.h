@@ -118,20 +118,22 @@ class SyncClient {
              const Trust& trust, state::TwoCopyRecord record, const Options& options);
 
   // One try at one package.
-  UploadVerdict Upload(const QueuedPackage& package, bool resumable);
+  UploadVerdict Upload(const QueuedPackage& package, bool in_parts);
   UploadVerdict UploadWhole(const QueuedPackage& package, const QueuedArchive& archive);
   UploadVerdict UploadInParts(const QueuedPackage& package, const QueuedArchive& archive);
   bool SendWaiting(base::Duration now, SyncResult& result);
   bool Poll(base::Duration now, SyncResult& result);
-  bool FetchFeedback(SyncResult& result);
-  bool Offer(SyncResult& result);
-  void Conflict(const QueuedPackage& package);
+  bool FetchFeedback(base::Duration now, SyncResult& result);
+  bool Offer(base::Duration now, SyncResult& result);
+  base::Status Conflict(const QueuedPackage& package);
   void RequeueDeadSince(base::Time since);
   void Report(const std::string& kind, base::Json details);
   void ReportSetAside();
 
-  base::Result<SignedClient::Reply> Ask(const HttpRequest& request, SyncResult* result);
-  bool NoteStanding(const SignedClient::Reply& reply, SyncResult& result);
+  base::Result<SignedClient::Reply> Ask(const HttpRequest& request);
+  bool NoteStanding(base::Duration now, const SignedClient::Reply& reply, SyncResult& result);
+  void Decommission();
+  void Reached(SyncResult& result);
   void NoteGeneration(const std::string& generation);
   void NoteHints(const HttpAnswer& answer);
   void Failed(base::Duration now, const std::string& why);
@@ -157,8 +159,10 @@ class SyncClient {
   base::Duration next_poll_{0};
   bool asked_for_send_ = true;  // What waited while we were off is sent at once.
   std::optional<base::Duration> retry_after_;
-  std::string etag_;
-  std::string etag_hint_;
+  std::string etag_;       // Of the desired document we have.
+  std::string etag_hint_;  // What the last answer said it is now.
+  bool poll_now_ = true;
+  base::Duration poll_after_{0};
   std::string new_generation_;                       // To be offered to, then saved.
   std::map<std::string, int> tries_;                 // By package id: failed ones.
   std::map<std::string, base::Duration> held_back_;  // By package id: not before.
