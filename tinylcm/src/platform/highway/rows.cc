@@ -42,37 +42,61 @@ struct Absolute {
   HWY_INLINE V operator()(V a, V b) const { return hn::Abs(hn::Sub(a, b)); }
 };
 
-// Lane i takes lane i + 8, then i + 4, i + 2, i + 1.
-HWY_INLINE float Fold(const V (&parts)[kParts]) {
-  HWY_ALIGN float lanes[kLanes];
-  const D d;
-  for (std::size_t part = 0; part < kParts; ++part)
-    hn::Store(parts[part], d, lanes + part * kWidth);
-  for (std::size_t half = kLanes / 2; half > 0; half /= 2) {
+// Lane i takes lane i + 8, then i + 4, i + 2, i + 1: first whole vectors, then halves of one, and
+// the last four by hand.
+template <class DV>
+HWY_INLINE float FoldVector(DV d, hn::Vec<DV> vector) {
+  constexpr std::size_t width = hn::MaxLanes(DV());
+#if HWY_TARGET != HWY_SCALAR  // Which has one lane, and so no halves.
+  if constexpr (width > 4) {
+    const hn::Half<DV> half;
+    return FoldVector(half, hn::Add(hn::LowerHalf(half, vector), hn::UpperHalf(half, vector)));
+  }
+#endif
+  HWY_ALIGN float lanes[width];
+  hn::Store(vector, d, lanes);
+  for (std::size_t half = width / 2; half > 0; half /= 2) {
     for (std::size_t lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
   }
   return lanes[0];
 }
 
+HWY_INLINE float Fold(V (&parts)[kParts]) {
+#pragma GCC unroll 16
+  for (std::size_t half = kParts / 2; half > 0; half /= 2) {
+#pragma GCC unroll 16
+    for (std::size_t part = 0; part < half; ++part) {
+      parts[part] = hn::Add(parts[part], parts[part + half]);
+    }
+  }
+  return FoldVector(D(), parts[0]);
+}
+
 // Four rows at a time: they share the loads of the query, and four sums hide each other's latency.
+// The inner loops are unrolled by order, or the sums would live in memory instead of registers.
 template <typename Term, std::size_t kRows>
 HWY_INLINE void Block(const float* HWY_RESTRICT query, const float* HWY_RESTRICT rows,
                       std::size_t stride, float* HWY_RESTRICT out) {
   const D d;
   const Term term;
   V sums[kRows][kParts];
+#pragma GCC unroll 16
   for (std::size_t row = 0; row < kRows; ++row) {
+#pragma GCC unroll 16
     for (std::size_t part = 0; part < kParts; ++part) sums[row][part] = hn::Zero(d);
   }
   for (std::size_t j = 0; j < stride; j += kLanes) {
+#pragma GCC unroll 16
     for (std::size_t part = 0; part < kParts; ++part) {
       const V q = hn::LoadU(d, query + j + part * kWidth);
+#pragma GCC unroll 16
       for (std::size_t row = 0; row < kRows; ++row) {
         const V r = hn::LoadU(d, rows + row * stride + j + part * kWidth);
         sums[row][part] = hn::Add(sums[row][part], term(q, r));
       }
     }
   }
+#pragma GCC unroll 16
   for (std::size_t row = 0; row < kRows; ++row) out[row] = Fold(sums[row]);
 }
 
