@@ -1,0 +1,90 @@
+#include "tinysphere/command/installation.h"
+
+#include <utility>
+
+#include "base/crypto.h"
+#include "base/text.h"
+#include "tinysphere/platform/folder/folder_object_store.h"
+#include "tinysphere/platform/sodium/sodium_password_hasher.h"
+#include "tinysphere/platform/sqlite/sqlite_database.h"
+#include "tinysphere/store/schema.h"
+
+namespace tinysphere::command {
+
+using base::Error;
+using base::ErrorCode;
+
+namespace {
+
+constexpr std::string_view kGenerationSetting = "store_generation";
+
+// "sqlite:FILE" -> "FILE"; an option of another kind is one this build does not have.
+base::Result<std::string> After(std::string_view kind, const std::string& given,
+                                std::string otherwise, std::string_view option) {
+  if (given.empty()) return otherwise;
+  if (given.starts_with(kind) && given.size() > kind.size()) return given.substr(kind.size());
+  return Error{ErrorCode::kUnsupported,
+               base::StrCat(option, " ", given, ": this build knows ", kind, "... only")};
+}
+
+base::Result<std::string> ReadGeneration(store::Database& database) {
+  return database.Write([](store::Transaction& transaction) -> base::Result<std::string> {
+    ASSIGN_OR_RETURN(const auto known, store::ReadSetting(transaction, kGenerationSetting));
+    if (known) return *known;
+    const std::string made = base::RandomHex(8);
+    RETURN_IF_ERROR(store::WriteSetting(transaction, kGenerationSetting, made));
+    return made;
+  });
+}
+
+}  // namespace
+
+base::Result<std::string> DatabaseFile(const Place& place) {
+  return After("sqlite:", place.database, base::JoinPath(place.data, "tinysphere.db"),
+               "--database");
+}
+
+base::Result<std::string> Installation::tls_pin() const {
+  ASSIGN_OR_RETURN(const auto row, database->QueryOne("SELECT value FROM settings WHERE name = $1",
+                                                      {kTlsPinSetting}));
+  return row ? row->Text("value") : std::string();
+}
+
+base::Result<std::unique_ptr<Installation>> Open(const Place& place, bool may_make,
+                                                 bool is_server) {
+  base::FileSystem& fs = base::SystemFileSystem();
+  base::Clock& clock = base::SystemClock();
+  ASSIGN_OR_RETURN(const std::string database_file, DatabaseFile(place));
+  ASSIGN_OR_RETURN(
+      const std::string objects_root,
+      After("file:", place.objects, base::JoinPath(place.data, "objects"), "--objects"));
+  if (!may_make && !base::Exists(fs, database_file)) {
+    return Error{ErrorCode::kNotFound,
+                 base::StrCat(database_file,
+                              ": no server has been started on this data; start it "
+                              "with: tinysphere serve --data ",
+                              place.data)};
+  }
+  RETURN_IF_ERROR(fs.CreateDirectories(place.data));
+  RETURN_IF_ERROR(fs.CreateDirectories(objects_root));
+  ASSIGN_OR_RETURN(access::ServerKeys keys,
+                   access::LoadOrMakeServerKeys(fs, base::JoinPath(place.data, "keys")));
+  ASSIGN_OR_RETURN(auto database, sqlite::OpenDatabase({.path = database_file}));
+  RETURN_IF_ERROR(store::Migrate(*database, store::Migrations(), clock.Now()));
+  ASSIGN_OR_RETURN(std::string generation, ReadGeneration(*database));
+  ASSIGN_OR_RETURN(auto objects,
+                   folder::OpenObjectStore(fs, {.root = objects_root, .sweeps = is_server}));
+  return std::unique_ptr<Installation>(new Installation{
+      .fs = fs,
+      .clock = clock,
+      .data = place.data,
+      .objects_root = objects_root,
+      .keys = std::move(keys),
+      .store_generation = std::move(generation),
+      .database = std::move(database),
+      .objects = std::move(objects),
+      .hasher = sodium::MakePasswordHasher(),
+  });
+}
+
+}  // namespace tinysphere::command

@@ -1,0 +1,53 @@
+// Installation: one server's data on this machine, opened: DATA/keys, the database, the objects.
+//
+// The server opens it, and so does every other verb, beside a running server too: SQLite arbitrates
+// between them.
+
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "base/file_system.h"
+#include "base/result.h"
+#include "tinysphere/access/password_hasher.h"
+#include "tinysphere/access/server_keys.h"
+#include "tinysphere/store/database.h"
+#include "tinysphere/store/object_store.h"
+
+namespace tinysphere::command {
+
+struct Place {
+  std::string data;      // --data
+  std::string database;  // --database sqlite:FILE; "" for DATA/tinysphere.db
+  std::string objects;   // --objects file:DIR; "" for DATA/objects
+};
+
+// Lives as long as the program.
+struct Installation {
+  base::FileSystem& fs;
+  base::Clock& clock;
+  std::string data;
+  std::string objects_root;
+  access::ServerKeys keys;
+  std::string store_generation;
+  std::unique_ptr<store::Database> database;
+  std::unique_ptr<store::ObjectStore> objects;
+  std::unique_ptr<access::PasswordHasher> hasher;
+
+  std::string key_folder() const { return base::JoinPath(data, "keys"); }
+  // Of the certificate the server last served with, if no CA vouches for it; "" otherwise.
+  base::Result<std::string> tls_pin() const;
+};
+
+// The SQLite file that `place` names. kUnsupported for another kind of database.
+base::Result<std::string> DatabaseFile(const Place& place);
+
+// Opens what is there, or makes it (`may_make`), and brings the schema up to date. kNotFound where
+// there is none and none may be made. `is_server`: the one process that sweeps up after a crash.
+base::Result<std::unique_ptr<Installation>> Open(const Place& place, bool may_make, bool is_server);
+
+inline constexpr std::string_view kTlsPinSetting = "tls_pin";
+
+}  // namespace tinysphere::command

@@ -1,0 +1,203 @@
+#include "tinysphere/command/serve.h"
+
+#include <atomic>
+#include <csignal>
+#include <cstdint>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "base/logger.h"
+#include "base/text.h"
+#include "tinysphere/command/sphere.h"
+#include "tinysphere/http/server.h"
+#include "tinysphere/platform/beast/beast_server.h"
+#include "tinysphere/platform/openssl/certificate.h"
+#include "tinysphere/store/schema.h"
+
+namespace tinysphere::command {
+
+using base::Error;
+using base::ErrorCode;
+
+namespace {
+
+constexpr base::Duration kLookAtSignals{50};
+constexpr base::Duration kSavePresence{10'000};
+constexpr int kSelfSignedDays = 3650;
+
+// Lock-free, so that a signal handler may set it.
+std::atomic<bool> is_told_to_stop{false};
+static_assert(std::atomic<bool>::is_always_lock_free);
+
+void OnSignal(int) { is_told_to_stop.store(true); }
+
+struct Address {
+  std::string host;
+  std::uint16_t port = 0;
+
+  bool is_loopback() const {
+    return host == "localhost" || host == "::1" || host.starts_with("127.");
+  }
+};
+
+base::Result<Address> ParseListen(const std::string& text) {
+  const std::size_t colon = text.rfind(':');
+  const Error wrong{ErrorCode::kInvalidArgument,
+                    base::StrCat("--listen ", text, ": HOST:PORT is wanted, [HOST]:PORT for IPv6")};
+  if (colon == std::string::npos || colon == 0) return wrong;
+  Address address;
+  address.host = text.substr(0, colon);
+  if (address.host.starts_with('[') && address.host.ends_with(']')) {
+    address.host = address.host.substr(1, address.host.size() - 2);
+  }
+  const auto port = base::ParseInt(std::string_view(text).substr(colon + 1));
+  if (!port.ok() || *port < 0 || *port > 65535) return wrong;
+  address.port = static_cast<std::uint16_t>(*port);
+  return address;
+}
+
+// What the server shows who it is with. No paths: plain HTTP.
+struct Tls {
+  std::string certificate_path;
+  std::string key_path;
+  std::string pin;  // For enrolment tokens, where no CA vouches for the certificate.
+
+  bool is_on() const { return !certificate_path.empty(); }
+};
+
+std::string HostOf(std::string_view url) {
+  const std::size_t scheme = url.find("://");
+  if (scheme != std::string_view::npos) url.remove_prefix(scheme + 3);
+  return std::string(url.substr(0, url.find_first_of(":/")));
+}
+
+base::Result<Tls> PrepareTls(const ServeOptions& options, const Address& address,
+                             Installation& installation) {
+  if (options.tls_cert.empty() != options.tls_key.empty()) {
+    return Error{ErrorCode::kInvalidArgument, "--tls-cert and --tls-key go together"};
+  }
+  if (options.tls_self_signed && !options.tls_cert.empty()) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "--tls-self-signed and --tls-cert exclude each other"};
+  }
+  if (!options.tls_cert.empty()) {
+    return Tls{.certificate_path = options.tls_cert, .key_path = options.tls_key, .pin = ""};
+  }
+  if (!options.tls_self_signed) {
+    if (address.is_loopback() || options.insecure_http_on_any_address) return Tls{};
+    return Error{ErrorCode::kInvalidArgument,
+                 base::StrCat("--listen ", options.listen,
+                              ": plain HTTP is served on loopback only; give --tls-cert and "
+                              "--tls-key, --tls-self-signed, or "
+                              "--insecure-http-on-any-address")};
+  }
+  Tls tls{.certificate_path = base::JoinPath(installation.key_folder(), "tls.crt"),
+          .key_path = base::JoinPath(installation.key_folder(), "tls.key"),
+          .pin = ""};
+  // Kept from start to start: devices have pinned it.
+  if (!base::Exists(installation.fs, tls.certificate_path)) {
+    std::vector<std::string> names = {"localhost", "127.0.0.1", "::1"};
+    if (!address.is_loopback()) names.push_back(address.host);
+    if (!options.public_url.empty()) names.push_back(HostOf(options.public_url));
+    ASSIGN_OR_RETURN(
+        const openssl::CertificateAndKey made,
+        openssl::MakeSelfSignedCertificate(names, installation.clock.Now(), kSelfSignedDays));
+    RETURN_IF_ERROR(base::WriteFileDurably(installation.fs, tls.key_path,
+                                           base::AsBytes(made.key_pem), /*owner_only=*/true));
+    RETURN_IF_ERROR(base::WriteFileDurably(installation.fs, tls.certificate_path,
+                                           base::AsBytes(made.certificate_pem)));
+  }
+  ASSIGN_OR_RETURN(const std::string pem,
+                   base::ReadTextFile(installation.fs, tls.certificate_path, 1u << 20));
+  ASSIGN_OR_RETURN(tls.pin, openssl::SpkiPin(pem));
+  return tls;
+}
+
+// The way in for whoever can read the data folder, while there is no user.
+base::Status WriteFirstAdminLink(Installation& installation, access::People& people,
+                                 const std::string& url, base::Logger& logger) {
+  ASSIGN_OR_RETURN(const auto secret, people.MakeFirstAdminSecret());
+  if (!secret) return {};
+  const std::string path = base::JoinPath(installation.data, "first-admin");
+  const std::string link = base::StrCat(url, "/first-admin?link=", *secret, "\n");
+  RETURN_IF_ERROR(base::WriteFileDurably(installation.fs, path, base::AsBytes(link),
+                                         /*owner_only=*/true));
+  logger.Info("no user yet: the link in " + path + " makes the first administrator, for an hour");
+  return {};
+}
+
+void RunUntilTold(Sphere& sphere, base::Clock& clock, base::Logger& logger) {
+  base::Duration save_at = clock.Uptime() + kSavePresence;
+  while (!is_told_to_stop.load()) {
+    clock.SleepUntil(clock.Uptime() + kLookAtSignals);
+    if (clock.Uptime() < save_at) continue;
+    save_at = clock.Uptime() + kSavePresence;
+    const base::Status saved = sphere.presence.Save(sphere.database);
+    if (!saved.ok()) logger.Warning("last seen: " + saved.error().message);
+  }
+}
+
+}  // namespace
+
+base::Status Serve(const ServeOptions& options) {
+  base::Logger& logger = base::StderrLogger();
+  std::signal(SIGTERM, OnSignal);
+  std::signal(SIGINT, OnSignal);
+  std::signal(SIGPIPE, SIG_IGN);
+
+  ASSIGN_OR_RETURN(const Address address, ParseListen(options.listen));
+  ASSIGN_OR_RETURN(const base::Duration poll, base::ParseDuration(options.poll));
+  if (poll < std::chrono::seconds(1)) {
+    return Error{ErrorCode::kInvalidArgument, "--poll: at least 1s"};
+  }
+  ASSIGN_OR_RETURN(const auto installation,
+                   Open(options.place, /*may_make=*/true, /*is_server=*/true));
+  ASSIGN_OR_RETURN(const Tls tls, PrepareTls(options, address, *installation));
+  RETURN_IF_ERROR(installation->database->Write([&](store::Transaction& transaction) {
+    return store::WriteSetting(transaction, kTlsPinSetting, tls.pin);
+  }));
+
+  // Beside the objects, on their file system: taking a body over is a rename.
+  const std::string spool = base::JoinPath(installation->objects_root, "spool");
+  RETURN_IF_ERROR(base::RemoveTree(installation->fs, spool));
+  RETURN_IF_ERROR(installation->fs.CreateDirectories(spool));
+  Sphere sphere(*installation,
+                {.poll = poll,
+                 .spool = spool,
+                 .uploads = base::JoinPath(installation->objects_root, "uploads"),
+                 .tls_pin = tls.pin},
+                logger);
+  RETURN_IF_ERROR(sphere.uploads.Open());
+  RETURN_IF_ERROR(sphere.desired_states.RefreshAll(sphere.database));
+  sphere.worker.Start();
+
+  ASSIGN_OR_RETURN(const auto server,
+                   beast::StartServer({.host = address.host,
+                                       .port = address.port,
+                                       .tls_certificate_path = tls.certificate_path,
+                                       .tls_key_path = tls.key_path,
+                                       .spool_folder = spool},
+                                      sphere.router, sphere.events, installation->fs, logger));
+  const bool is_ipv6 = address.host.find(':') != std::string::npos;
+  const std::string url =
+      base::StrCat(server->is_secure() ? "https://" : "http://", is_ipv6 ? "[" : "", address.host,
+                   is_ipv6 ? "]" : "", ":", server->port());
+  RETURN_IF_ERROR(WriteFirstAdminLink(
+      *installation, sphere.people, options.public_url.empty() ? url : options.public_url, logger));
+  std::printf("ready %s\n", url.c_str());
+  std::fflush(stdout);
+
+  RunUntilTold(sphere, installation->clock, logger);
+
+  logger.Info("told to stop: no new requests, those under way end");
+  sphere.events.CloseAll();
+  server->Stop();
+  sphere.worker.Stop();
+  RETURN_IF_ERROR(sphere.presence.Save(sphere.database));
+  return {};
+}
+
+}  // namespace tinysphere::command

@@ -1,0 +1,26 @@
+// The verb `serve`: API, dashboard and workers in one process, until it is told to stop.
+
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "tinysphere/command/installation.h"
+
+namespace tinysphere::command {
+
+struct ServeOptions {
+  Place place;
+  std::string listen = "127.0.0.1:8443";
+  std::string public_url;  // How devices and browsers reach it, if that is not --listen.
+  std::string tls_cert;
+  std::string tls_key;
+  bool tls_self_signed = false;
+  bool insecure_http_on_any_address = false;
+  std::string poll = "10s";
+};
+
+// Prints "ready https://HOST:PORT" once it serves. Returns after SIGTERM or SIGINT, drained.
+base::Status Serve(const ServeOptions& options);
+
+}  // namespace tinysphere::command

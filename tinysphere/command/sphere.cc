@@ -1,0 +1,46 @@
+#include "tinysphere/command/sphere.h"
+
+#include "tinysphere/web/web_files.h"
+
+namespace tinysphere::command {
+
+Sphere::Sphere(Installation& i, const SphereOptions& options, base::Logger& logger)
+    : database(*i.database),
+      queue(database),
+      signer(i.keys, i.store_generation, i.clock),
+      people(database, *i.hasher, i.clock),
+      gate(database, people, i.keys, i.clock),
+      access_routes(database, people, i.keys, i.clock, options.tls_pin),
+      presence(options.poll),
+      fleet(database, i.clock, events, signer, i.keys, presence),
+      registry(database, *i.objects, i.fs, i.clock, events),
+      desired_states(options.poll),
+      rollouts(database, i.clock, events, desired_states, signer),
+      feedbacks(database, i.clock, desired_states, signer),
+      drift_hub(database, *i.objects, queue, i.clock, events, feedbacks),
+      unpacker(database, *i.objects, queue, events, drift_hub, feedbacks, rollouts),
+      worker(database, queue, unpacker, drift_hub, i.clock, logger),
+      receiver(database, *i.objects, queue, i.fs, i.clock, events, signer,
+               [this] { worker.Wake(); }),
+      uploads(i.fs, options.uploads, i.clock, receiver),
+      ingest(database, i.fs, i.clock, receiver, uploads, unpacker, options.spool),
+      insight(database, *i.objects, i.clock, events, signer, i.keys, presence),
+      router(gate) {
+  access_routes.AddRoutes(router);
+  fleet.AddRoutes(router);
+  registry.AddRoutes(router);
+  rollouts.AddRoutes(router);
+  feedbacks.AddRoutes(router);
+  drift_hub.AddRoutes(router);
+  ingest.AddRoutes(router);
+  insight.AddRoutes(router);
+  router.AddFallback(
+      [](http::Request& request) { return http::ServeWebFile(web::WebFiles(), request); });
+  router.AddDeviceGuard([this](const http::Request& request) { return fleet.TurnAway(request); });
+  router.OnAnswer([this](const http::Request& request, http::Response& response) {
+    gate.RenewNonce(request, response);
+    rollouts.AddHints(request, response);
+  });
+}
+
+}  // namespace tinysphere::command

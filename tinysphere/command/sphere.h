@@ -1,0 +1,66 @@
+// Sphere: everything the server consists of, built in order, the most general first.
+
+#pragma once
+
+#include <string>
+
+#include "base/logger.h"
+#include "tinysphere/access/gate.h"
+#include "tinysphere/access/people.h"
+#include "tinysphere/access/routes.h"
+#include "tinysphere/access/statements.h"
+#include "tinysphere/command/installation.h"
+#include "tinysphere/drifthub/drift_hub.h"
+#include "tinysphere/feedback/feedbacks.h"
+#include "tinysphere/fleet/fleet.h"
+#include "tinysphere/fleet/presence.h"
+#include "tinysphere/http/events.h"
+#include "tinysphere/http/router.h"
+#include "tinysphere/ingest/ingest.h"
+#include "tinysphere/ingest/receiver.h"
+#include "tinysphere/ingest/unpacker.h"
+#include "tinysphere/ingest/uploads.h"
+#include "tinysphere/ingest/worker.h"
+#include "tinysphere/insight/insight.h"
+#include "tinysphere/registry/registry.h"
+#include "tinysphere/rollout/desired_states.h"
+#include "tinysphere/rollout/rollouts.h"
+#include "tinysphere/store/database_queue.h"
+
+namespace tinysphere::command {
+
+struct SphereOptions {
+  base::Duration poll{10'000};  // How often devices are asked to look in.
+  std::string spool;            // Bodies on their way in.
+  std::string uploads;          // Partial uploads.
+  std::string tls_pin;
+};
+
+struct Sphere {
+  // `installation` and `logger` must outlive it.
+  Sphere(Installation& installation, const SphereOptions& options, base::Logger& logger);
+
+  store::Database& database;
+  store::DatabaseQueue queue;
+  http::EventHub events;
+  access::StatementSigner signer;
+  access::People people;
+  access::Gate gate;
+  access::AccessRoutes access_routes;
+  fleet::Presence presence;
+  fleet::Fleet fleet;
+  registry::Registry registry;
+  rollout::DesiredStates desired_states;
+  rollout::Rollouts rollouts;
+  feedback::Feedbacks feedbacks;
+  drifthub::DriftHub drift_hub;
+  ingest::Unpacker unpacker;
+  ingest::Worker worker;
+  ingest::Receiver receiver;
+  ingest::Uploads uploads;
+  ingest::Ingest ingest;
+  insight::Insight insight;
+  http::Router router;
+};
+
+}  // namespace tinysphere::command

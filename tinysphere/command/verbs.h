@@ -1,0 +1,52 @@
+// The verbs beside `serve`: what an administrator does from a shell, beside a running server or
+// without one. Each gives an exit code and prints to stdout what was asked for.
+
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "tinysphere/command/installation.h"
+
+namespace tinysphere::command {
+
+base::Status MigrateDatabase(const Place& place);
+
+struct NewUser {
+  std::string name;
+  std::string role = "viewer";
+  bool generates = false;  // Otherwise the password is the first line of stdin.
+};
+base::Status CreateUser(const Place& place, const NewUser& user);
+base::Status ListUsers(const Place& place, bool as_json);
+
+struct NewToken {
+  std::string kind;
+  std::string publisher_key;    // File; enroll.
+  std::string tls_cert;         // File to pin instead of the server's own; enroll.
+  std::string name;             // api.
+  std::string role = "viewer";  // api.
+  std::string ttl;
+};
+base::Status CreateToken(const Place& place, const NewToken& token);
+base::Status ListTokens(const Place& place, bool as_json);
+
+base::Status AddModel(const Place& place, const std::string& file, bool as_json);
+base::Status ListModels(const Place& place, bool as_json);
+
+struct NewRollout {
+  std::string name;
+  std::string version;
+  std::vector<std::string> devices;  // Empty: all of the model family.
+};
+base::Status StartRollout(const Place& place, const NewRollout& rollout, bool as_json);
+base::Status ListRollouts(const Place& place, bool as_json);
+// "pause", "resume" or "halt".
+base::Status OrderRollout(const Place& place, const std::string& rollout_id,
+                          const std::string& order, bool as_json);
+
+// Every route and who may use it, a line each.
+base::Status ListRoutes(const Place& place);
+
+}  // namespace tinysphere::command

@@ -1,0 +1,209 @@
+#include "tinysphere/ingest/ingest.h"
+
+#include <limits>
+#include <utility>
+
+#include "base/crypto.h"
+#include "base/text.h"
+#include "protocol/identifiers.h"
+#include "tinysphere/http/multipart.h"
+#include "tinysphere/http/page.h"
+
+namespace tinysphere::ingest {
+
+using base::Error;
+using base::ErrorCode;
+using base::Json;
+using http::Access;
+using http::BodyRule;
+using http::Method;
+using http::Request;
+using http::Response;
+using store::Row;
+
+namespace {
+
+base::Result<Response> Answer(base::Result<Json> json) {
+  if (!json.ok()) return json.error();
+  return Response::Json(*json);
+}
+
+Json StatusJson(const Row& row) {
+  const std::string error = row.Text("error");
+  return Json::MakeObject({{"package_id", row.Text("package_id")},
+                           {"state", row.Text("state")},
+                           {"error", error.empty() ? Json() : Json(error)},
+                           {"received_at", base::FormatTime(row.Time("received_at"))}});
+}
+
+Json PackageJson(const Row& row) {
+  const std::string error = row.Text("error");
+  return Json::MakeObject({{"package_id", row.Text("package_id")},
+                           {"device_id", row.Text("device_id")},
+                           {"seq", row.Int("seq")},
+                           {"epoch", row.Text("epoch")},
+                           {"type", row.Text("type")},
+                           {"bytes", row.Int("bytes")},
+                           {"sha256", row.Text("sha256")},
+                           {"received_at", base::FormatTime(row.Time("received_at"))},
+                           {"state", row.Text("state")},
+                           {"error", error.empty() ? Json() : Json(error)}});
+}
+
+}  // namespace
+
+base::Result<Response> Ingest::Put(const Request& request) {
+  // Always the whole archive: an empty body is a lost one, and so unsigned.
+  if (!request.body.is_spooled()) {
+    return Error{ErrorCode::kInvalidArgument, "package: the body is empty"};
+  }
+  return receiver_.Take({.device_id = request.identity.id,
+                         .package_id = request.Param("package_id"),
+                         .path = request.body.path(),
+                         .bytes = request.body.bytes(),
+                         .sha256 = base::HexEncode(request.body.sha256())});
+}
+
+// Content-Length said it is too large; what the body would have been, the signed digest says.
+base::Result<Response> Ingest::TooLarge(const Request& request) {
+  const auto stated = http::StatedSha256(request.headers);
+  if (!stated) return Error{ErrorCode::kInvalidArgument, "Content-Digest is missing"};
+  return receiver_.Refuse(
+      {.device_id = request.identity.id,
+       .package_id = request.Param("package_id"),
+       .path = "",
+       .bytes = 0,
+       .sha256 = base::HexEncode(*stated)},
+      {ErrorCode::kExhausted,
+       base::StrCat("a package may have ", kPackageBytesMax, " bytes at most")});
+}
+
+base::Result<Response> Ingest::Multipart(const Request& request) {
+  const std::string path = base::JoinPath(spool_, "part-" + base::RandomHex(16));
+  ASSIGN_OR_RETURN(const http::MultipartUpload upload,
+                   http::ReadMultipartUpload(fs_, request, path, kPackageBytesMax));
+  ASSIGN_OR_RETURN(const Json metadata, Json::Parse(upload.metadata));
+  base::JsonReader reader(metadata, "metadata");
+  const std::string package_id = reader.String("package_id", {.bytes_max = 200});
+  RETURN_IF_ERROR(reader.status());
+  if (!upload.package.is_spooled()) {
+    return Error{ErrorCode::kInvalidArgument, "package: the part is empty"};
+  }
+  return receiver_.Take({.device_id = request.identity.id,
+                         .package_id = package_id,
+                         .path = upload.package.path(),
+                         .bytes = upload.package.bytes(),
+                         .sha256 = base::HexEncode(upload.package.sha256())});
+}
+
+base::Result<Response> Ingest::Offer(const Request& request) {
+  ASSIGN_OR_RETURN(const Json body, request.body.ParseJson());
+  base::JsonReader reader(body, "offer");
+  const std::vector<std::string> offered = reader.Strings("packages", 1000);
+  RETURN_IF_ERROR(reader.status());
+  return database_.Read([&](store::Transaction& transaction) -> base::Result<Response> {
+    Json::Array unknown;
+    for (const std::string& package_id : offered) {
+      ASSIGN_OR_RETURN(const auto row, transaction.QueryOne("SELECT package_id FROM packages WHERE "
+                                                            "package_id = $1 AND device_id = $2",
+                                                            {package_id, request.identity.id}));
+      if (!row) unknown.emplace_back(package_id);
+    }
+    return Response::Json(Json::MakeObject({{"unknown", std::move(unknown)}}));
+  });
+}
+
+base::Result<Json> Ingest::Status(const Request& request) {
+  const std::string& package_id = request.Param("package_id");
+  ASSIGN_OR_RETURN(const auto row,
+                   database_.QueryOne("SELECT package_id, device_id, state, error, received_at "
+                                      "FROM packages WHERE package_id = $1",
+                                      {package_id}));
+  // A device learns nothing of another's packages, not even that they exist.
+  const bool may_see =
+      row && (request.identity.is_person() || row->Text("device_id") == request.identity.id);
+  if (!may_see) return Error{ErrorCode::kNotFound, "no package is called " + package_id};
+  return StatusJson(*row);
+}
+
+base::Result<Json> Ingest::List(const Request& request) {
+  ASSIGN_OR_RETURN(const auto cursor, http::ReadCursor(request));
+  const std::size_t limit = request.Limit(100, 500);
+  const std::int64_t before = cursor ? cursor->number : std::numeric_limits<std::int64_t>::max();
+  ASSIGN_OR_RETURN(
+      store::Rows rows,
+      database_.Query("SELECT package_id, device_id, seq, epoch, type, bytes, sha256, received_at, "
+                      "state, error FROM packages WHERE (received_at < $1 OR (received_at = $1 "
+                      "AND package_id < $2)) AND ($3 = '' OR device_id = $3) AND "
+                      "($4 = '' OR state = $4) "
+                      "ORDER BY received_at DESC, package_id DESC LIMIT $5",
+                      {before, cursor ? cursor->text : "", std::string(request.Query("device")),
+                       std::string(request.Query("state")), limit + 1}));
+  return http::MakePage(std::move(rows), limit, PackageJson, [](const Row& row) {
+    return http::Cursor{.number = row.Int("received_at"), .text = row.Text("package_id")};
+  });
+}
+
+void Ingest::AddRoutes(http::Router& router) {
+  router.Add({.method = Method::kPut,
+              .path = "/api/v1/packages/{package_id}",
+              .access = Access::kDevice,
+              .body = BodyRule::Spool(kPackageBytesMax),
+              .handler = [this](Request& request) { return Put(request); },
+              .too_large = [this](Request& request) { return TooLarge(request); }});
+  for (const char* path : {"/upload/package", "/api/packages/upload"}) {
+    router.Add({.method = Method::kPost,
+                .path = path,
+                .access = Access::kDevice,
+                .body = BodyRule::Spool(kPackageBytesMax + (128u << 10)),
+                .handler = [this](Request& request) { return Multipart(request); },
+                .too_large = nullptr});
+  }
+  router.Add({.method = Method::kPost,
+              .path = "/api/v1/packages/{package_id}",
+              .access = Access::kDevice,
+              .body = BodyRule::Memory(4096),
+              .handler = [this](Request& request) { return uploads_.Create(request); },
+              .too_large = nullptr});
+  router.Add({.method = Method::kHead,
+              .path = "/api/v1/packages/{package_id}/upload",
+              .access = Access::kDevice,
+              .body = BodyRule::None(),
+              .handler = [this](Request& request) { return uploads_.Offset(request); },
+              .too_large = nullptr});
+  router.Add({.method = Method::kPatch,
+              .path = "/api/v1/packages/{package_id}/upload",
+              .access = Access::kDevice,
+              .body = BodyRule::Spool(kPackageBytesMax),
+              .handler = [this](Request& request) { return uploads_.Append(request); },
+              .too_large = nullptr});
+  router.Add({.method = Method::kPost,
+              .path = "/api/v1/packages/offer",
+              .access = Access::kDevice,
+              .body = BodyRule::Memory(256u << 10),
+              .handler = [this](Request& request) { return Offer(request); },
+              .too_large = nullptr});
+  router.Add({.method = Method::kGet,
+              .path = "/api/v1/packages",
+              .access = Access::kViewer,
+              .body = BodyRule::None(),
+              .handler = [this](Request& request) { return Answer(List(request)); },
+              .too_large = nullptr});
+  router.Add({.method = Method::kGet,
+              .path = "/api/v1/packages/{package_id}/status",
+              .access = Access::kDeviceOrViewer,
+              .body = BodyRule::None(),
+              .handler = [this](Request& request) { return Answer(Status(request)); },
+              .too_large = nullptr});
+  router.Add({.method = Method::kPost,
+              .path = "/api/v1/packages/{package_id}/retry",
+              .access = Access::kOperator,
+              .body = BodyRule::Memory(1024),
+              .handler = [this](Request& request) -> base::Result<Response> {
+                RETURN_IF_ERROR(unpacker_.Retry(request.Param("package_id"), clock_.Now()));
+                return Answer(Status(request));
+              },
+              .too_large = nullptr});
+}
+
+}  // namespace tinysphere::ingest

@@ -1,0 +1,51 @@
+// Ingest: the routes by which packages come in and are looked at.
+
+#pragma once
+
+#include <string>
+
+#include "base/clock.h"
+#include "base/file_system.h"
+#include "base/result.h"
+#include "tinysphere/http/router.h"
+#include "tinysphere/ingest/receiver.h"
+#include "tinysphere/ingest/unpacker.h"
+#include "tinysphere/ingest/uploads.h"
+#include "tinysphere/store/database.h"
+
+namespace tinysphere::ingest {
+
+// May be used from several threads.
+class Ingest {
+ public:
+  // All must outlive it. `spool`: where multipart uploads are taken apart.
+  Ingest(store::Database& database, base::FileSystem& fs, base::Clock& clock, Receiver& receiver,
+         Uploads& uploads, Unpacker& unpacker, std::string spool)
+      : database_(database),
+        fs_(fs),
+        clock_(clock),
+        receiver_(receiver),
+        uploads_(uploads),
+        unpacker_(unpacker),
+        spool_(std::move(spool)) {}
+
+  void AddRoutes(http::Router& router);
+
+ private:
+  base::Result<http::Response> Put(const http::Request& request);
+  base::Result<http::Response> Multipart(const http::Request& request);
+  base::Result<http::Response> TooLarge(const http::Request& request);
+  base::Result<http::Response> Offer(const http::Request& request);
+  base::Result<base::Json> Status(const http::Request& request);
+  base::Result<base::Json> List(const http::Request& request);
+
+  store::Database& database_;
+  base::FileSystem& fs_;
+  base::Clock& clock_;
+  Receiver& receiver_;
+  Uploads& uploads_;
+  Unpacker& unpacker_;
+  const std::string spool_;
+};
+
+}  // namespace tinysphere::ingest

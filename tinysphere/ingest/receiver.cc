@@ -1,0 +1,199 @@
+#include "tinysphere/ingest/receiver.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "base/crypto.h"
+#include "base/text.h"
+#include "protocol/archive.h"
+#include "protocol/package.h"
+#include "tinysphere/store/schema.h"
+
+namespace tinysphere::ingest {
+
+using base::Error;
+using base::ErrorCode;
+using base::Json;
+using store::Transaction;
+
+// What the manifest says, once the device's signature over it held.
+struct Verified {
+  protocol::PackageManifest manifest;
+};
+
+namespace {
+
+// Lets every file pass; the reader has compared size and digest.
+class PassSink final : public protocol::FileSink {
+ public:
+  base::Status Begin(const protocol::NamedFile&) override { return {}; }
+  base::Status Append(base::ByteView) override { return {}; }
+  base::Status End() override { return {}; }
+};
+
+// Whether an error is about the package itself, for ever, rather than about us now.
+bool IsPermanent(ErrorCode code) {
+  return code != ErrorCode::kUnavailable && code != ErrorCode::kInternal;
+}
+
+// PROTOCOL 3: a permanent refusal is one of 400, 413, 415, 422.
+int RefusalStatus(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kCorrupt:
+      return 400;
+    case ErrorCode::kExhausted:
+      return 413;
+    case ErrorCode::kUnsupported:
+      return 415;
+    default:
+      return 422;
+  }
+}
+
+base::Result<base::Ed25519PublicKey> KeyOf(store::Database& database,
+                                           const std::string& device_id) {
+  ASSIGN_OR_RETURN(const auto row,
+                   database.QueryOne("SELECT public_key FROM device_keys WHERE device_id = $1 "
+                                     "ORDER BY key_count DESC LIMIT 1",
+                                     {device_id}));
+  base::Ed25519PublicKey key{};
+  if (!row || row->Blob("public_key").size() != key.size()) {
+    return Error{ErrorCode::kPermissionDenied, "manifest.sig: no key of " + device_id};
+  }
+  const base::Bytes bytes = row->Blob("public_key");
+  std::copy(bytes.begin(), bytes.end(), key.begin());
+  return key;
+}
+
+}  // namespace
+
+http::Response Receiver::Say(int status, const std::string& kind, const std::string& device_id,
+                             const std::string& package_id, const std::string& sha256) const {
+  return http::Response::Json(
+      status, signer_.Sign(
+                  {.kind = kind, .device_id = device_id, .subject = package_id, .sha256 = sha256}));
+}
+
+http::Response Receiver::Refuse(const Arrival& arrival, const Error& error,
+                                const std::string& field) {
+  Count("refused");
+  return http::Response::Json(RefusalStatus(error.code),
+                              signer_.Sign({.kind = "refused",
+                                            .device_id = arrival.device_id,
+                                            .subject = arrival.package_id,
+                                            .sha256 = arrival.sha256,
+                                            .code = base::Name(error.code),
+                                            .message = error.message,
+                                            .field = field}));
+}
+
+// Figures for people; one that is lost with a crash does no harm.
+void Receiver::Count(std::string_view counter) {
+  const auto counted = database_.Execute(
+      "INSERT INTO counters (name, count) VALUES ($1, 1) "
+      "ON CONFLICT (name) DO UPDATE SET count = counters.count + 1",
+      {counter});
+  (void)counted.ok();
+}
+
+base::Result<std::optional<http::Response>> Receiver::Answered(const std::string& device_id,
+                                                               const std::string& package_id,
+                                                               const std::string& sha256) {
+  ASSIGN_OR_RETURN(const auto row, database_.QueryOne("SELECT device_id, sha256 FROM packages "
+                                                      "WHERE package_id = $1",
+                                                      {package_id}));
+  if (!row) return std::optional<http::Response>();
+  if (row->Text("device_id") == device_id && row->Text("sha256") == sha256) {
+    RETURN_IF_ERROR(database_.Execute(
+        "UPDATE packages SET duplicates = duplicates + 1 WHERE package_id = $1", {package_id}));
+    return std::optional(Say(200, "duplicate", device_id, package_id, sha256));
+  }
+  Count("conflicts");
+  return std::optional(
+      http::Response::Json(409, signer_.Sign({.kind = "conflict",
+                                              .device_id = device_id,
+                                              .subject = package_id,
+                                              .sha256 = sha256,
+                                              .code = base::Name(ErrorCode::kConflict),
+                                              .message = "another archive has this id"})));
+}
+
+// Reads the archive to its end: what is acknowledged can be unpacked, as far as its shape goes.
+base::Result<Verified> Receiver::Verify(const Arrival& arrival, const protocol::PackageName& name) {
+  ASSIGN_OR_RETURN(const auto file, fs_.Open(arrival.path));
+  protocol::FileSource source(*file);
+  PassSink sink;
+  ASSIGN_OR_RETURN(
+      protocol::ReadPackageResult read,
+      protocol::ReadPackage(
+          source, protocol::ArchiveLimits{.compressed_bytes_max = kPackageBytesMax},
+          [&](const protocol::PackageManifest& manifest) -> base::Result<base::Ed25519PublicKey> {
+            if (!(manifest.name == name)) {
+              return Error{ErrorCode::kInvalidArgument,
+                           base::StrCat("manifest.json: package_id: is ", manifest.name.id(),
+                                        ", sent as ", arrival.package_id)};
+            }
+            return KeyOf(database_, arrival.device_id);
+          },
+          sink));
+  return Verified{.manifest = std::move(read.manifest)};
+}
+
+base::Status Receiver::Insert(Transaction& transaction, const Arrival& arrival,
+                              const protocol::PackageName& name, const Verified& verified,
+                              const std::string& key, base::Time now) {
+  RETURN_IF_ERROR(transaction.Execute(
+      "INSERT INTO packages (device_id, epoch, seq, package_id, type, bytes, sha256, object_key, "
+      "bundle, created_at, received_at, state) "
+      "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'stored')",
+      {arrival.device_id, name.epoch, name.seq, arrival.package_id, verified.manifest.type,
+       arrival.bytes, arrival.sha256, key, verified.manifest.bundle, verified.manifest.created_at,
+       now}));
+  return queue_.Enqueue(
+      transaction,
+      {.kind = std::string(kUnpackJob), .key = arrival.package_id, .payload = "", .due = {}});
+}
+
+base::Result<http::Response> Receiver::Take(const Arrival& arrival) {
+  const auto name = protocol::ParsePackageId(arrival.package_id);
+  if (!name.ok()) return Refuse(arrival, name.error(), "package_id");
+  if (name->device_id != arrival.device_id) {
+    return Refuse(
+        arrival,
+        {ErrorCode::kPermissionDenied,
+         base::StrCat("package ", arrival.package_id, " is not ", arrival.device_id, "'s to send")},
+        "package_id");
+  }
+  ASSIGN_OR_RETURN(auto answered, Answered(arrival.device_id, arrival.package_id, arrival.sha256));
+  if (answered) return std::move(*answered);
+
+  const auto verified = Verify(arrival, *name);
+  if (!verified.ok()) {
+    if (!IsPermanent(verified.error().code)) return verified.error();
+    return Refuse(arrival, verified.error());
+  }
+
+  // The digest in the key: should two archives with one id arrive at the same moment, neither can
+  // overwrite the other, and the row says which of them is the package.
+  const std::string key =
+      base::StrCat(store::kPackagesBucket, "/", name->device_id, "/", name->epoch, "/", name->seq,
+                   "-", arrival.sha256.substr(0, 16));
+  RETURN_IF_ERROR(objects_.Adopt(key, arrival.path));
+  const base::Time now = clock_.Now();
+  const base::Status written = database_.Write([&](Transaction& transaction) {
+    return Insert(transaction, arrival, *name, *verified, key, now);
+  });
+  if (!written.ok()) {
+    if (written.error().code != ErrorCode::kConflict) return written.error();
+    // The same package came on two ways at once; the other one was first.
+    ASSIGN_OR_RETURN(answered, Answered(arrival.device_id, arrival.package_id, arrival.sha256));
+    if (answered) return std::move(*answered);
+    return written.error();
+  }
+  events_.Publish("package", Json::MakeObject({{"id", arrival.package_id}}));
+  stored_();
+  return Say(201, "stored", arrival.device_id, arrival.package_id, arrival.sha256);
+}
+
+}  // namespace tinysphere::ingest

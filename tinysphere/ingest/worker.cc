@@ -1,0 +1,86 @@
+#include "tinysphere/ingest/worker.h"
+
+#include <chrono>
+
+#include "base/text.h"
+#include "tinysphere/ingest/receiver.h"
+
+namespace tinysphere::ingest {
+
+namespace {
+
+// A worker that dies holds a job no longer than this.
+constexpr base::Duration kLease{5 * 60 * 1000};
+
+}  // namespace
+
+void Worker::Start() {
+  thread_ = std::thread([this] { Loop(); });
+}
+
+void Worker::Wake() {
+  {
+    const std::lock_guard lock(mutex_);
+    is_woken_ = true;
+  }
+  changed_.notify_one();
+}
+
+void Worker::Stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    is_stopping_ = true;
+  }
+  changed_.notify_one();
+  if (thread_.joinable()) thread_.join();
+}
+
+void Worker::Loop() {
+  while (true) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (is_stopping_) return;
+      is_woken_ = false;
+    }
+    if (DoOne()) continue;
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, std::chrono::seconds(1), [this] { return is_woken_ || is_stopping_; });
+  }
+}
+
+base::Status Worker::Do(const store::Job& job) {
+  if (job.kind == kUnpackJob) return unpacker_.Unpack(job);
+  RETURN_IF_ERROR(hub_.WriteVerdictFile(job.key));
+  return database_.Write(
+      [&](store::Transaction& transaction) { return queue_.Complete(transaction, job); });
+}
+
+bool Worker::DoOne() {
+  for (const std::string_view kind : {kUnpackJob, drifthub::kVerdictFileJob}) {
+    const auto claimed = queue_.Claim(std::string(kind), clock_.Now(), kLease);
+    if (!claimed.ok()) {
+      logger_.Error("jobs: " + claimed.error().message);
+      return false;
+    }
+    if (!claimed->has_value()) continue;
+    const store::Job& job = **claimed;
+    const base::Status done = Do(job);
+    if (done.ok()) return true;
+    const std::string& reason = done.error().message;
+    const bool is_hopeless = Unpacker::IsHopeless(done.error().code);
+    logger_.Warning(base::StrCat(job.kind, " ", job.key, ": ", reason));
+    const base::Status failed = queue_.Fail(job, reason, is_hopeless, clock_.Now());
+    if (!failed.ok()) {
+      logger_.Error("jobs: " + failed.error().message);
+      return false;
+    }
+    if (job.kind == kUnpackJob && (is_hopeless || job.attempts >= store::kJobAttemptsMax)) {
+      const base::Status marked = unpacker_.MarkFailed(job, reason, clock_.Now());
+      if (!marked.ok()) logger_.Error("jobs: " + marked.error().message);
+    }
+    return true;
+  }
+  return false;
+}
+
+}  // namespace tinysphere::ingest

@@ -1,0 +1,54 @@
+// Insight: the figures of the whole fleet, and the stream that says when they changed.
+
+#pragma once
+
+#include <functional>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/result.h"
+#include "tinysphere/access/server_keys.h"
+#include "tinysphere/access/statements.h"
+#include "tinysphere/fleet/presence.h"
+#include "tinysphere/http/events.h"
+#include "tinysphere/http/router.h"
+#include "tinysphere/store/database.h"
+#include "tinysphere/store/object_store.h"
+
+namespace tinysphere::insight {
+
+// May be used from several threads.
+class Insight {
+ public:
+  // All must outlive it.
+  Insight(store::Database& database, store::ObjectStore& objects, base::Clock& clock,
+          http::EventHub& events, const access::StatementSigner& signer,
+          const access::ServerKeys& keys, const fleet::Presence& presence)
+      : database_(database),
+        objects_(objects),
+        clock_(clock),
+        events_(events),
+        signer_(signer),
+        keys_(keys),
+        presence_(presence) {}
+
+  base::Result<base::Json> Overview();
+  base::Result<base::Json> PackagesSummary();
+  http::Response Health();
+  // Who this server is, proven over the caller's challenge (PROTOCOL 1).
+  base::Result<base::Json> Identity(std::string_view challenge);
+
+  // Also GET /health and the event stream.
+  void AddRoutes(http::Router& router);
+
+ private:
+  store::Database& database_;
+  store::ObjectStore& objects_;
+  base::Clock& clock_;
+  http::EventHub& events_;
+  const access::StatementSigner& signer_;
+  const access::ServerKeys& keys_;
+  const fleet::Presence& presence_;
+};
+
+}  // namespace tinysphere::insight

@@ -1,0 +1,125 @@
+// tinysphere: the fleet's server, and what an administrator does beside it.
+
+#include <functional>
+#include <string>
+
+#include "base/command_line.h"
+#include "base/result.h"
+#include "tinysphere/command/serve.h"
+#include "tinysphere/command/verbs.h"
+
+namespace {
+
+using base::Command;
+using namespace tinysphere::command;  // NOLINT: this file is the list of what is in there
+
+int Exit(const base::Status& status) {
+  return status.ok() ? base::kExitDone : base::Fail("tinysphere", status.error());
+}
+
+void AddPlace(Command& verb, Place& place) {
+  verb.Text("--data", place.data, "folder of keys, database and objects").Required();
+  verb.Text("--database", place.database, "sqlite:FILE (DATA/tinysphere.db)");
+  verb.Text("--objects", place.objects, "file:DIR (DATA/objects)");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  base::CommandLine line("tinysphere", "Where a fleet of TinyLCM devices comes together.", "0.1.0");
+  Place place;
+  bool as_json = false;
+  const auto add_json = [&](Command& verb) { verb.Flag("--json", as_json, "print JSON"); };
+
+  ServeOptions serve;
+  Command& serve_verb = line.Add("serve", "API, dashboard and workers in one process");
+  AddPlace(serve_verb, serve.place);
+  serve_verb.Text("--listen", serve.listen, "HOST:PORT; port 0 for any free one");
+  serve_verb.Text("--public-url", serve.public_url, "how browsers and devices reach it");
+  serve_verb.Text("--tls-cert", serve.tls_cert, "certificate chain, PEM");
+  serve_verb.Text("--tls-key", serve.tls_key, "its key, PEM");
+  serve_verb.Flag("--tls-self-signed", serve.tls_self_signed,
+                  "a certificate of its own, pinned in enrolment tokens");
+  serve_verb.Flag("--insecure-http-on-any-address", serve.insecure_http_on_any_address,
+                  "serve plain HTTP to the network, where something in front speaks TLS");
+  serve_verb.Text("--poll", serve.poll, "how often devices are asked to look in");
+  serve_verb.Action([&] { return Exit(Serve(serve)); });
+
+  Command& migrate = line.Add("migrate", "bring the database's schema up to date");
+  AddPlace(migrate, place);
+  migrate.Action([&] { return Exit(MigrateDatabase(place)); });
+
+  NewUser user;
+  Command& user_verb = line.Add("user", "who may sign in");
+  Command& user_create = user_verb.Add("create", "a new user; the password is read from stdin");
+  AddPlace(user_create, place);
+  user_create.Text("--name", user.name, "1 to 64 of a-z 0-9 . _ @ -").Required();
+  user_create.Text("--role", user.role, "viewer, operator or admin")
+      .OneOf({"viewer", "operator", "admin"});
+  user_create.Flag("--generate", user.generates, "make the password and print it, once");
+  user_create.Action([&] { return Exit(CreateUser(place, user)); });
+  Command& user_ls = user_verb.Add("ls", "the users");
+  AddPlace(user_ls, place);
+  add_json(user_ls);
+  user_ls.Action([&] { return Exit(ListUsers(place, as_json)); });
+
+  NewToken token;
+  Command& token_verb = line.Add("token", "secrets for devices and programs");
+  Command& token_create = token_verb.Add("create", "a new token; it is printed once");
+  AddPlace(token_create, place);
+  token_create.Text("--kind", token.kind, "enroll (a device joins, once) or api (a program)")
+      .Required()
+      .OneOf({"enroll", "api"});
+  token_create.Text("--publisher-key", token.publisher_key,
+                    "enroll: FILE.pub of who may sign what devices install");
+  token_create.Text("--tls-cert", token.tls_cert, "enroll: the certificate to pin, PEM");
+  token_create.Text("--name", token.name, "api: what it is for");
+  token_create.Text("--role", token.role, "api: viewer, operator or admin")
+      .OneOf({"viewer", "operator", "admin"});
+  token_create.Text("--ttl", token.ttl, "how long it is good (24h, api: 90d)");
+  token_create.Action([&] { return Exit(CreateToken(place, token)); });
+  Command& token_ls = token_verb.Add("ls", "the tokens, without their secrets");
+  AddPlace(token_ls, place);
+  add_json(token_ls);
+  token_ls.Action([&] { return Exit(ListTokens(place, as_json)); });
+
+  std::string file;
+  Command& model = line.Add("model", "bundles, as their publisher signed them");
+  Command& model_add = model.Add("add", "register a signed bundle");
+  AddPlace(model_add, place);
+  model_add.Text("file", file, "FILE.tar.zst").Required();
+  add_json(model_add);
+  model_add.Action([&] { return Exit(AddModel(place, file, as_json)); });
+  Command& model_ls = model.Add("ls", "models, versions, and where each runs");
+  AddPlace(model_ls, place);
+  add_json(model_ls);
+  model_ls.Action([&] { return Exit(ListModels(place, as_json)); });
+
+  NewRollout rollout;
+  std::string rollout_id;
+  Command& rollout_verb = line.Add("rollout", "bring a version to devices");
+  Command& rollout_start = rollout_verb.Add("start", "to every device of the model family");
+  AddPlace(rollout_start, place);
+  rollout_start.Text("--name", rollout.name, "the model").Required();
+  rollout_start.Text("--version", rollout.version, "the version").Required();
+  rollout_start.Texts("--device", rollout.devices, "only this device (may be repeated)");
+  add_json(rollout_start);
+  rollout_start.Action([&] { return Exit(StartRollout(place, rollout, as_json)); });
+  Command& rollout_ls = rollout_verb.Add("ls", "all rollouts, newest first");
+  AddPlace(rollout_ls, place);
+  add_json(rollout_ls);
+  rollout_ls.Action([&] { return Exit(ListRollouts(place, as_json)); });
+  for (const char* order : {"pause", "resume", "halt"}) {
+    Command& verb = rollout_verb.Add(order, std::string(order) + " a rollout");
+    AddPlace(verb, place);
+    verb.Text("rollout", rollout_id, "its id").Required();
+    add_json(verb);
+    verb.Action([&, order] { return Exit(OrderRollout(place, rollout_id, order, as_json)); });
+  }
+
+  Command& routes = line.Add("routes", "every route of the API, and who may use it");
+  AddPlace(routes, place);
+  routes.Action([&] { return Exit(ListRoutes(place)); });
+
+  return line.Run(argc, argv);
+}
