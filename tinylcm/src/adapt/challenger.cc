@@ -75,6 +75,16 @@ Moments Weighted(const ClassMoments& anchors, std::span<const double> priors) {
   return moments;
 }
 
+// A channel that moved beyond doubt is believed almost entirely. In logarithms, or a tenth of the
+// old variance would outweigh nine tenths of one that shrank elevenfold (gain x 0.3): the
+// correction would come out as 2.4 where 3.3 is right.
+double Between(double variance, double reference_variance, double rows) {
+  constexpr double kTiny = 1e-12;
+  return std::exp((rows * std::log(std::max(kTiny, variance)) +
+                   kMeanSamples * std::log(std::max(kTiny, reference_variance))) /
+                  (rows + kMeanSamples));
+}
+
 bool HasMoved(double mean, double variance, double reference_mean, double reference_variance,
               double rows) {
   constexpr double kTiny = 1e-12;
@@ -248,8 +258,11 @@ FeatureTransform Align(Alignment kind, std::span<const float> features, const Cl
                   rows)) {
       continue;
     }
-    const double variance = (rows * stream.variance[j] + kVarianceSamples * reference.variance[j]) /
-                            (rows + kVarianceSamples);
+    const double variance =
+        kind == Alignment::kMovedChannels
+            ? Between(stream.variance[j], reference.variance[j], rows)
+            : (rows * stream.variance[j] + kVarianceSamples * reference.variance[j]) /
+                  (rows + kVarianceSamples);
     const double scale = variance > 0.0 && reference.variance[j] > 0.0
                              ? std::sqrt(reference.variance[j] / variance)
                              : 1.0;

@@ -111,7 +111,7 @@ InputHypothesis MakeChannelGain(const PictureReference& reference, std::span<con
                                 std::span<const float> sd) {
   const ChannelMoments was = MomentsOf(reference.mean, reference.sd);
   const ChannelMoments is = MomentsOf(mean, sd);
-  InputHypothesis hypothesis{.kind = HypothesisKind::kChannelGain, .gains = {}, .offsets = {}};
+  InputHypothesis hypothesis{.kind = HypothesisKind::kChannelGain};
   for (std::size_t c = 0; c < 3; ++c) {
     const double gain = std::clamp((was.sd[c] + kContrastLift) / (is.sd[c] + kContrastLift),
                                    kFlatGainMin, kContrastGainMax);
@@ -124,7 +124,7 @@ InputHypothesis MakeChannelGain(const PictureReference& reference, std::span<con
 InputHypothesis MakeFlatField(const PictureReference& reference, std::span<const float> mean) {
   const std::vector<double> was = Smooth(reference.mean, reference.size);
   const std::vector<double> is = Smooth(mean, reference.size);
-  InputHypothesis hypothesis{.kind = HypothesisKind::kFlatField, .gains = {}, .offsets = {}};
+  InputHypothesis hypothesis{.kind = HypothesisKind::kFlatField};
   for (std::size_t i = 0; i < mean.size(); ++i) {
     hypothesis.gains.push_back(FixedGain(
         std::clamp((was[i] + kFlatLift) / (is[i] + kFlatLift), kFlatGainMin, kFlatGainMax)));
@@ -137,8 +137,7 @@ InputHypothesis MakeFlatFieldContrast(const PictureReference& reference,
                                       std::span<const float> mean, std::span<const float> sd) {
   const std::vector<double> was = Smooth(reference.sd, reference.size);
   const std::vector<double> is = Smooth(sd, reference.size);
-  InputHypothesis hypothesis{
-      .kind = HypothesisKind::kFlatFieldContrast, .gains = {}, .offsets = {}};
+  InputHypothesis hypothesis{.kind = HypothesisKind::kFlatFieldContrast};
   for (std::size_t i = 0; i < mean.size(); ++i) {
     const double gain = std::clamp((was[i] + kContrastLift) / (is[i] + kContrastLift), kFlatGainMin,
                                    kContrastGainMax);
@@ -315,8 +314,7 @@ Result<std::vector<InputHypothesis>> MakeHypotheses(const PictureReference& refe
   hypotheses.push_back(MakeFlatField(reference, mean));
   hypotheses.push_back(MakeFlatFieldContrast(reference, mean, sd));
   for (const int angle : kAngles) {
-    hypotheses.push_back(
-        {.kind = HypothesisKind::kRotate, .angle_degrees = angle, .gains = {}, .offsets = {}});
+    hypotheses.push_back({.kind = HypothesisKind::kRotate, .angle_degrees = angle});
   }
   return hypotheses;
 }

@@ -40,8 +40,8 @@ struct InputHypothesis {
   HypothesisKind kind = HypothesisKind::kIdentity;
   int angle_degrees = 0;  // kRotate only; counter-clockwise.
   // pixel * gain / 4096 + offset / 16, one a channel (kChannelGain) or one a byte of the picture.
-  std::vector<std::uint16_t> gains;
-  std::vector<std::int16_t> offsets;
+  std::vector<std::uint16_t> gains = {};
+  std::vector<std::int16_t> offsets = {};
 
   std::string name() const;  // "rotate(-20)", "flat_field_contrast".
   bool is_identity() const { return kind == HypothesisKind::kIdentity; }

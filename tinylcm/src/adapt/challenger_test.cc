@@ -1,0 +1,143 @@
+#include "tinylcm/adapt/challenger.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "base/random.h"
+
+namespace tinylcm::adapt {
+namespace {
+
+using classify::Anchors;
+
+// Two classes: class 0 around (0, 0), class 1 around (4, 2), spread 1.
+struct World {
+  Anchors anchors;
+  std::vector<float> features;  // The stream.
+  std::vector<std::uint16_t> truth;
+};
+
+World MakeWorld(double share_of_one, float gain, float bias, std::uint64_t seed) {
+  base::Random random(seed);
+  World world;
+  world.anchors.dims = 2;
+  const auto draw = [&](std::uint16_t label) {
+    return std::vector<float>{static_cast<float>(4.0 * label + random.Normal()),
+                              static_cast<float>(2.0 * label + random.Normal())};
+  };
+  for (int i = 0; i < 200; ++i) {
+    const auto label = static_cast<std::uint16_t>(i % 2);
+    world.anchors.Add(draw(label), label);
+  }
+  for (int i = 0; i < 300; ++i) {
+    const auto label = static_cast<std::uint16_t>(random.Uniform() < share_of_one ? 1 : 0);
+    std::vector<float> row = draw(label);
+    row[0] = row[0] * gain + bias;  // Only the first channel ages.
+    world.features.insert(world.features.end(), row.begin(), row.end());
+    world.truth.push_back(label);
+  }
+  return world;
+}
+
+std::vector<LabelledRow> LabelEvery(const World& world, std::uint32_t step) {
+  std::vector<LabelledRow> labelled;
+  for (std::uint32_t row = 0; row < world.truth.size(); row += step) {
+    labelled.push_back({row, world.truth[row]});
+  }
+  return labelled;
+}
+
+TEST(Challenger, HasANameThatReadsBack) {
+  for (const ChallengerKind& kind : AllChallengers()) {
+    EXPECT_EQ(ParseChallenger(kind.name()).value(), kind) << kind.name();
+  }
+  EXPECT_EQ(AllChallengers().front().name(), "none");
+  EXPECT_EQ((ChallengerKind{Alignment::kMovedChannels, Memory::kPropagated}.name()),
+            "moved_channels+propagated");
+  EXPECT_FALSE(ParseChallenger("retrain").ok());
+}
+
+TEST(Challenger, UndoesAGainAndABiasOfOneChannelAndLeavesTheOtherAlone) {
+  const World world = MakeWorld(0.5, 0.3f, 10.0f, 11);
+  const ClassMoments moments = ClassMoments::Of(world.anchors, 2);
+  const Challenger challenger = MakeChallenger({Alignment::kMovedChannels, Memory::kNone},
+                                               world.features, moments, LabelEvery(world, 10), {});
+  // y = .3 x + 10, so x = y / .3 - 33.3; estimated from 300 rows, hence the width.
+  EXPECT_NEAR(challenger.transform.scale[0], 1.0 / 0.3, 0.4);
+  EXPECT_NEAR(challenger.transform.shift[0], -10.0 / 0.3, 4.0);
+  EXPECT_EQ(challenger.transform.scale[1], 1.0f);
+  EXPECT_EQ(challenger.transform.shift[1], 0.0f);
+  EXPECT_TRUE(challenger.memory.labels.empty());
+}
+
+TEST(Challenger, DoesNotTakeAnotherMixOfClassesForAMovedChannel) {
+  // Nine of ten are of class 1 now: the mean of both channels moved, but no channel did.
+  const World world = MakeWorld(0.9, 1.0f, 0.0f, 5);
+  const ClassMoments moments = ClassMoments::Of(world.anchors, 2);
+  const std::vector<double> as_before = {0.5, 0.5};
+  const FeatureTransform blind = Align(Alignment::kMean, world.features, moments, as_before);
+  EXPECT_LT(blind.shift[0], -1.0f);  // Would pull every one towards a zero.
+
+  const Challenger informed = MakeChallenger({Alignment::kMean, Memory::kNone}, world.features,
+                                             moments, LabelEvery(world, 10), {});
+  EXPECT_LT(std::abs(informed.transform.shift[0]), 0.5f);
+}
+
+TEST(Challenger, EstimatesTheClassSharesFromTheLabelledClusters) {
+  ClassMoments anchors;
+  anchors.classes = 2;
+  anchors.shares = {0.5, 0.5};
+  Clustering clustering;
+  clustering.masses = {0.75f, 0.25f};
+  const std::vector<LabelledRow> labelled = {{0, 1}, {1, 0}};
+  // (90 * .75 + 10 * .5) / 100 and (90 * .25 + 10 * .5) / 100.
+  const std::vector<double> priors = EstimatePriors(anchors, clustering, labelled, 90);
+  EXPECT_NEAR(priors[1], 0.725, 1e-9);
+  EXPECT_NEAR(priors[0], 0.275, 1e-9);
+}
+
+TEST(Challenger, ShiftsTheMeanByWhatTheRowsAreWorth) {
+  Anchors anchors;
+  anchors.dims = 1;
+  for (int i = 0; i < 4; ++i) anchors.Add(std::vector<float>{5.0f}, 0);
+  const std::vector<float> features = {1, 1, 1, 1, 1, 1};  // Six rows, so 6 / (6 + 3) of the way.
+  const std::vector<double> priors = {1.0};
+  const FeatureTransform transform =
+      Align(Alignment::kMean, features, ClassMoments::Of(anchors, 1), priors);
+  EXPECT_FLOAT_EQ(transform.shift[0], 4.0f * 6.0f / 9.0f);
+}
+
+TEST(Challenger, RemembersTheLabelledAndTheirNearestWithWhereTheyCameFrom) {
+  const World world = MakeWorld(0.5, 1.0f, 0.0f, 9);
+  const ClassMoments moments = ClassMoments::Of(world.anchors, 2);
+  const std::vector<LabelledRow> labelled = LabelEvery(world, 60);  // Five of them.
+  const Challenger labelled_only =
+      MakeChallenger({Alignment::kNone, Memory::kLabelled}, world.features, moments, labelled, {});
+  ASSERT_EQ(labelled_only.memory.size(), 5u);
+  EXPECT_EQ(labelled_only.memory.weight(0), 3.0f);
+
+  const Challenger propagated =
+      MakeChallenger({Alignment::kNone, Memory::kPropagated}, world.features, moments, labelled,
+                     {.propagated_max = 8});
+  EXPECT_EQ(propagated.memory.size(), 5u * 9u);  // Sixty a cluster: all find eight.
+  ASSERT_EQ(propagated.provenance.size(), propagated.memory.size());
+  for (std::size_t i = 5; i < propagated.memory.size(); ++i) {
+    EXPECT_EQ(propagated.memory.labels[i], labelled[propagated.provenance[i].taught_by].label);
+    EXPECT_EQ(propagated.memory.weight(i), 1.0f);
+  }
+}
+
+TEST(Challenger, DoesNotRememberARowThatIsAboutToBeAsked) {
+  const World world = MakeWorld(0.5, 1.0f, 0.0f, 9);
+  const ClassMoments moments = ClassMoments::Of(world.anchors, 2);
+  const std::vector<LabelledRow> labelled = {{0, world.truth[0]}};
+  std::vector<std::uint32_t> left_out;
+  for (std::uint32_t row = 1; row < 298; ++row) left_out.push_back(row);
+  const Challenger challenger = MakeChallenger({Alignment::kNone, Memory::kPropagated},
+                                               world.features, moments, labelled, {}, left_out);
+  EXPECT_EQ(challenger.memory.size(), 3u);  // The labelled one, 298 and 299.
+}
+
+}  // namespace
+}  // namespace tinylcm::adapt

@@ -1,0 +1,75 @@
+#include "tinylcm/adapt/cluster.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "base/random.h"
+
+namespace tinylcm::adapt {
+namespace {
+
+// Rows around four corners of a square, `shares` of each; all moved by `offset`.
+std::vector<float> FourCorners(std::vector<int> shares, float offset, std::uint64_t seed) {
+  base::Random random(seed);
+  std::vector<float> rows;
+  for (int corner = 0; corner < 4; ++corner) {
+    for (int i = 0; i < shares[static_cast<std::size_t>(corner)]; ++i) {
+      const double x = (corner & 1) != 0 ? 1.0 : -1.0;
+      const double y = (corner & 2) != 0 ? 1.0 : -1.0;
+      rows.push_back(static_cast<float>(x + 0.05 * random.Normal()) + offset);
+      rows.push_back(static_cast<float>(y + 0.05 * random.Normal()) + offset);
+    }
+  }
+  return rows;
+}
+
+TEST(Cluster, FindsTheGroupsThereAreAndWhatTheyWeigh) {
+  const std::vector<float> rows = FourCorners({40, 30, 20, 10}, 0.0f, 7);
+  const Clustering clustering = Cluster(rows, 2, {.clusters = 4, .seed = 7});
+  ASSERT_EQ(clustering.medoids.size(), 4u);
+  // Numbered in the order of their first row, so cluster c is corner c.
+  const std::vector<float> expected = {0.4f, 0.3f, 0.2f, 0.1f};
+  for (std::size_t c = 0; c < 4; ++c) {
+    EXPECT_NEAR(clustering.masses[c], expected[c], 1e-5);
+    EXPECT_EQ(clustering.cluster_of[clustering.medoids[c]], c);
+  }
+}
+
+TEST(Cluster, SeesThroughAShiftThatAllRowsShare) {
+  // Moved by a hundred, all rows point the same way; only about their own mean do they differ.
+  const Clustering moved =
+      Cluster(FourCorners({25, 25, 25, 25}, 100.0f, 3), 2, {.clusters = 4, .seed = 3});
+  ASSERT_EQ(moved.medoids.size(), 4u);
+  for (const float mass : moved.masses) EXPECT_NEAR(mass, 0.25f, 1e-5);
+}
+
+TEST(Cluster, GivesTheSameAnswerForTheSameSeed) {
+  const std::vector<float> rows = FourCorners({25, 25, 25, 25}, 0.0f, 1);
+  const Clustering once = Cluster(rows, 2, {.clusters = 10, .seed = 5});
+  const Clustering again = Cluster(rows, 2, {.clusters = 10, .seed = 5});
+  EXPECT_EQ(once.medoids, again.medoids);
+  EXPECT_EQ(once.cluster_of, again.cluster_of);
+}
+
+TEST(Cluster, AsksNothingTwiceWhereRowsAreAlike) {
+  const std::vector<float> rows(40, 1.5f);  // Twenty times the same row.
+  const Clustering clustering = Cluster(rows, 2, {.clusters = 5});
+  ASSERT_EQ(clustering.medoids.size(), 1u);
+  EXPECT_NEAR(clustering.masses[0], 1.0f, 1e-5);
+  EXPECT_TRUE(Cluster({}, 2, {}).medoids.empty());
+}
+
+TEST(Cluster, FormsAnewAroundGivenRows) {
+  const std::vector<float> rows = FourCorners({10, 10, 10, 10}, 0.0f, 2);
+  // Two of the corners are labelled: each other row joins one of the two.
+  const std::vector<std::uint32_t> centres = {0, 30};
+  const Clustering clustering = ClusterAround(rows, 2, centres);
+  EXPECT_EQ(clustering.cluster_of[5], 0u);
+  EXPECT_EQ(clustering.cluster_of[35], 1u);
+  EXPECT_EQ(clustering.medoids, centres);
+  EXPECT_NEAR(clustering.masses[0] + clustering.masses[1], 1.0f, 1e-5);
+}
+
+}  // namespace
+}  // namespace tinylcm::adapt

@@ -1,0 +1,246 @@
+#include "tinylcm/adapt/quarantine.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "base/random.h"
+#include "tests/support/fake_file_system.h"
+
+namespace tinylcm::adapt {
+namespace {
+
+using base::Bytes;
+using base::ErrorCode;
+using tests::FakeFileSystem;
+
+QuarantinedSample MakeSample(int number) {
+  QuarantinedSample sample;
+  sample.sample_id = "s" + std::to_string(number);
+  sample.index = static_cast<std::uint64_t>(1000 + number);
+  sample.prediction = 3;
+  sample.confidence = 0.25f;
+  sample.distance = 0.5f;
+  sample.neighbours = {{.anchor = 7, .label = 3, .distance = 0.4f}};
+  sample.reason = "drift";
+  sample.raw = {1.0f, static_cast<float>(number)};
+  base::Random random(static_cast<std::uint64_t>(number));
+  for (int j = 0; j < 4; ++j) sample.feature.push_back(static_cast<float>(random.Normal()));
+  return sample;
+}
+
+Bytes Picture(int number) { return Bytes(100, static_cast<std::uint8_t>(number)); }
+
+class QuarantineTest : public testing::Test {
+ protected:
+  Quarantine Open(const Quarantine::Options& options = {}) {
+    return Quarantine::Open(fs_, "quarantine", options).value();
+  }
+  static void Fill(Quarantine& quarantine, int from, int to) {
+    for (int i = from; i < to; ++i) ASSERT_TRUE(quarantine.Add(MakeSample(i), Picture(i)).ok());
+  }
+  FakeFileSystem fs_;
+  static constexpr const char* kFile = "quarantine/samples.tlq";
+};
+
+TEST_F(QuarantineTest, GivesBackWhatWasPutInAfterARestart) {
+  {
+    Quarantine quarantine = Open();
+    ASSERT_TRUE(quarantine.Begin("event-1").ok());
+    Fill(quarantine, 0, 3);
+    ASSERT_TRUE(quarantine.Add(MakeSample(3), {}).ok());  // A sensor row has no picture.
+    ASSERT_TRUE(quarantine.SetLabel({"s1", 9, "f-1"}).ok());
+  }  // Killed: nothing was synced, but the machine goes on.
+  const Quarantine quarantine = Open();
+  EXPECT_EQ(quarantine.event_id(), "event-1");
+  ASSERT_EQ(quarantine.current_count(), 4u);
+  const QuarantinedSample& sample = quarantine.samples()[2];
+  const QuarantinedSample expected = MakeSample(2);
+  EXPECT_EQ(sample.sample_id, "s2");
+  EXPECT_EQ(sample.index, 1002u);
+  EXPECT_EQ(sample.prediction, 3);
+  EXPECT_EQ(sample.confidence, 0.25f);
+  EXPECT_EQ(sample.distance, 0.5f);
+  ASSERT_EQ(sample.neighbours.size(), 1u);
+  EXPECT_EQ(sample.neighbours[0].anchor, 7u);
+  EXPECT_EQ(sample.reason, "drift");
+  EXPECT_EQ(sample.raw, expected.raw);
+  EXPECT_EQ(sample.feature, expected.feature);
+  EXPECT_EQ(quarantine.Picture("s2").value(), Picture(2));
+  EXPECT_EQ(quarantine.Picture("s3").error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(quarantine.labels().at("s1"), (Label{"s1", 9, "f-1"}));
+}
+
+TEST_F(QuarantineTest, TakesNoMoreThanItsBound) {
+  Quarantine quarantine = Open({.samples_max = 3});
+  ASSERT_TRUE(quarantine.Begin("event-1").ok());
+  Fill(quarantine, 0, 3);
+  EXPECT_TRUE(quarantine.is_full());
+  EXPECT_EQ(quarantine.Add(MakeSample(3), {}).error().code, ErrorCode::kExhausted);
+
+  Quarantine small = Quarantine::Open(fs_, "small", {.bytes_max = 500}).value();
+  int taken = 0;
+  while (small.Add(MakeSample(taken), Picture(taken)).ok()) ++taken;
+  EXPECT_GT(taken, 0);
+  EXPECT_LE(small.bytes(), 500u + 300u);  // At most one entry over.
+}
+
+TEST_F(QuarantineTest, RefusesASampleTwice) {
+  Quarantine quarantine = Open();
+  Fill(quarantine, 0, 1);
+  EXPECT_EQ(quarantine.Add(MakeSample(0), {}).error().code, ErrorCode::kConflict);
+}
+
+TEST_F(QuarantineTest, KeepsLabelledSamplesForLaterAndDropsTheRest) {
+  {
+    Quarantine quarantine = Open({.labelled_max = 2});
+    ASSERT_TRUE(quarantine.Begin("event-1").ok());
+    Fill(quarantine, 0, 6);
+    for (const char* id : {"s1", "s3", "s5"}) {
+      ASSERT_TRUE(quarantine.SetLabel({id, 1, "f"}).ok());
+    }
+    ASSERT_TRUE(quarantine.Begin("event-2").ok());
+    EXPECT_EQ(quarantine.current_count(), 0u);
+    Fill(quarantine, 6, 8);
+  }
+  fs_.Crash();  // What Begin wrote is durable; s6 and s7 were not synced.
+  Quarantine quarantine = Open({.labelled_max = 2});
+  EXPECT_EQ(quarantine.event_id(), "event-2");
+  ASSERT_EQ(quarantine.samples().size(), 2u);  // The oldest labelled one went.
+  EXPECT_EQ(quarantine.samples()[0].sample_id, "s3");
+  EXPECT_EQ(quarantine.samples()[1].sample_id, "s5");
+  EXPECT_EQ(quarantine.Picture("s5").value(), Picture(5));
+  EXPECT_EQ(quarantine.labels().size(), 2u);
+}
+
+TEST_F(QuarantineTest, LosesNothingThatWasSynced) {
+  for (std::uint64_t seed = 0; seed < 10; ++seed) {
+    bool reached = true;
+    for (int n = 0; reached; ++n) {
+      SCOPED_TRACE(testing::Message() << "seed " << seed << ", power off at " << n);
+      FakeFileSystem fs;
+      fs.PowerOffAt(n);
+      int synced = 0;
+      base::Result<Quarantine> quarantine = Quarantine::Open(fs, "q", {});
+      if (quarantine.ok() && quarantine->Begin("e").ok()) {
+        for (int i = 0; i < 6; ++i) {
+          if (!quarantine->Add(MakeSample(i), Picture(i)).ok()) break;
+          if (i % 2 == 1) {
+            if (!quarantine->Sync().ok()) break;
+            synced = i + 1;
+          }
+        }
+      }
+      reached = fs.power_is_off();
+      fs.Crash(seed);
+      const base::Result<Quarantine> after = Quarantine::Open(fs, "q", {});
+      ASSERT_TRUE(after.ok()) << after.error().message;
+      for (int i = 0; i < synced; ++i) {
+        EXPECT_EQ(after->Picture("s" + std::to_string(i)).value(), Picture(i));
+      }
+    }
+  }
+}
+
+TEST_F(QuarantineTest, SetsATornTailAsideAndGoesOn) {
+  {
+    Quarantine quarantine = Open();
+    ASSERT_TRUE(quarantine.Begin("e").ok());
+    Fill(quarantine, 0, 3);
+  }
+  fs_.Truncate(kFile, fs_.Stat(kFile).value().bytes - 10);
+  {
+    Quarantine quarantine = Open();
+    EXPECT_EQ(quarantine.current_count(), 2u);
+    EXPECT_EQ(quarantine.set_aside(), 1u);
+    EXPECT_TRUE(base::Exists(fs_, "quarantine/set_aside.bin"));
+    Fill(quarantine, 3, 5);
+  }
+  const Quarantine quarantine = Open();
+  EXPECT_EQ(quarantine.current_count(), 4u);
+  EXPECT_EQ(quarantine.set_aside(), 0u);
+  EXPECT_EQ(quarantine.Picture("s4").value(), Picture(4));
+}
+
+TEST_F(QuarantineTest, LosesOneEntryToOneFlippedBitWhereverItIs) {
+  {
+    Quarantine quarantine = Open();
+    ASSERT_TRUE(quarantine.Begin("e").ok());
+    Fill(quarantine, 0, 4);
+  }
+  const std::uint64_t size = fs_.Stat(kFile).value().bytes;
+  for (std::uint64_t byte = 0; byte < size; byte += 3) {
+    FakeFileSystem copy;
+    copy.Write(kFile, base::ReadFile(fs_, kFile, 1u << 20).value());
+    copy.FlipBit(kFile, byte, static_cast<int>(byte % 8));
+    const Quarantine quarantine = Quarantine::Open(copy, "quarantine", {}).value();
+    EXPECT_EQ(quarantine.set_aside(), 1u) << "byte " << byte;
+    // Either the event's first entry was hit, or one of the samples.
+    EXPECT_GE(quarantine.samples().size(), 3u) << "byte " << byte;
+  }
+}
+
+TEST_F(QuarantineTest, NamesAPictureThatNoLongerMatches) {
+  Quarantine quarantine = Open();
+  Fill(quarantine, 0, 1);
+  fs_.FlipBit(kFile, fs_.Stat(kFile).value().bytes - 1, 0);
+  const base::Result<Bytes> picture = quarantine.Picture("s0");
+  ASSERT_FALSE(picture.ok());
+  EXPECT_EQ(picture.error().code, ErrorCode::kCorrupt);
+}
+
+TEST_F(QuarantineTest, MakesItsFileAnewAfterADiskThatWasFull) {
+  Quarantine quarantine = Open();
+  ASSERT_TRUE(quarantine.Begin("e").ok());
+  Fill(quarantine, 0, 2);
+  fs_.SetCapacity(fs_.Stat(kFile).value().bytes + 50);  // Room for a quarter of an entry.
+  EXPECT_EQ(quarantine.Add(MakeSample(2), Picture(2)).error().code, ErrorCode::kExhausted);
+  fs_.SetCapacity(1u << 20);
+  Fill(quarantine, 3, 5);
+  ASSERT_TRUE(quarantine.Sync().ok());
+  fs_.Crash();
+  const Quarantine after = Open();
+  EXPECT_EQ(after.set_aside(), 0u);
+  EXPECT_EQ(after.current_count(), 4u);
+  EXPECT_EQ(after.Picture("s1").value(), Picture(1));
+  EXPECT_EQ(after.Picture("s4").value(), Picture(4));
+}
+
+TEST_F(QuarantineTest, ReplacesAndRemovesLabels) {
+  Quarantine quarantine = Open();
+  Fill(quarantine, 0, 2);
+  ASSERT_TRUE(quarantine.SetLabel({"s0", 1, "f-1"}).ok());
+  ASSERT_TRUE(quarantine.SetLabel({"s0", 2, "f-2"}).ok());
+  ASSERT_TRUE(quarantine.SetLabel({"s1", 2, "f-2"}).ok());
+  ASSERT_TRUE(quarantine.RemoveLabel("s1").ok());
+  EXPECT_EQ(quarantine.RemoveLabel("s1").error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(quarantine.SetLabel({"nobody", 2, "f"}).error().code, ErrorCode::kNotFound);
+  const Quarantine after = Open();
+  ASSERT_EQ(after.labels().size(), 1u);
+  EXPECT_EQ(after.labels().at("s0"), (Label{"s0", 2, "f-2"}));
+}
+
+TEST_F(QuarantineTest, AsksForSamplesOfItsOwnThatCoverItAll) {
+  Quarantine quarantine = Open();
+  ASSERT_TRUE(quarantine.Begin("e").ok());
+  Fill(quarantine, 0, 100);
+  const std::vector<Quarantine::Asked> asked = quarantine.AskFor(24, 5);
+  ASSERT_EQ(asked.size(), 24u);
+  std::set<std::string> ids;
+  float mass = 0.0f;
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    EXPECT_NE(quarantine.Find(asked[i].sample_id), nullptr);
+    ids.insert(asked[i].sample_id);
+    mass += asked[i].cluster_mass;
+    if (i > 0) {
+      EXPECT_LE(asked[i].cluster_mass, asked[i - 1].cluster_mass);
+    }
+  }
+  EXPECT_EQ(ids.size(), 24u);
+  EXPECT_NEAR(mass, 1.0f, 1e-4);
+  EXPECT_EQ(quarantine.AskFor(24, 5)[3].sample_id, asked[3].sample_id);
+  EXPECT_TRUE(Open({}).AskFor(0, 1).empty());
+}
+
+}  // namespace
+}  // namespace tinylcm::adapt
