@@ -5,7 +5,7 @@
 #include <string>
 
 #include "tinylcm/model/bundle_verbs.h"
-#include "tinylcm/src/model/model_test_bundle.h"
+#include "tinylcm/src/model/small_bundle_test.h"
 
 namespace tinylcm::model {
 namespace {

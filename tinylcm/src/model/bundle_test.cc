@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "tinylcm/src/model/model_test_bundle.h"
+#include "tinylcm/src/model/small_bundle_test.h"
 
 namespace tinylcm::model {
 namespace {

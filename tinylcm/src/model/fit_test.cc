@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "tinylcm/source/image.h"
-#include "tinylcm/src/model/model_test_bundle.h"
+#include "tinylcm/src/model/small_bundle_test.h"
 
 namespace tinylcm::model {
 namespace {
@@ -162,6 +162,11 @@ TEST_F(FitTest, ImagesGoThroughTheModelAndThePictureRuleOfTheDevice) {
   EXPECT_TRUE(CheckGolden(*bundle, &engine).ok());
   options.out = Path("again");
   EXPECT_EQ(Run(options)->bundle, report->bundle);
+
+  Write("out/model.tflite", base::AsBytes("mean"));
+  const auto truncated = LoadBundle(fs_, Path("out"), {});
+  ASSERT_FALSE(truncated.ok());
+  EXPECT_EQ(truncated.error().message, "bundle: model.tflite: 4 bytes, the manifest says 5");
 }
 
 TEST_F(FitTest, SaysWhatIsMissing) {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "tests/support/fake_file_system.h"
-#include "tinylcm/src/model/model_test_bundle.h"
+#include "tinylcm/src/model/small_bundle_test.h"
 
 namespace tinylcm::model {
 namespace {
