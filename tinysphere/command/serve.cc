@@ -172,6 +172,7 @@ base::Status Serve(const ServeOptions& options) {
                 logger);
   RETURN_IF_ERROR(sphere.uploads.Open());
   RETURN_IF_ERROR(sphere.desired_states.RefreshAll(sphere.database));
+  RETURN_IF_ERROR(sphere.queue.ReleaseClaims());
   sphere.worker.Start();
 
   ASSIGN_OR_RETURN(const auto server,

@@ -363,23 +363,31 @@ base::Result<std::string> Rollouts::TakeReport(Transaction& transaction,
                                                const protocol::UpdateReport& report) {
   // The rollout that the device names; a device that merely started names none and speaks about
   // the newest it is part of.
-  ASSIGN_OR_RETURN(const auto rollout,
-                   transaction.QueryOne("SELECT r.rollout_id FROM rollout_devices rd "
-                                        "JOIN rollouts r ON r.rollout_id = rd.rollout_id "
-                                        "WHERE rd.device_id = $1 AND rd.state <> 'skipped' AND "
-                                        "($2 = '' OR r.rollout_id = $2) "
-                                        "ORDER BY r.created_at DESC, r.rollout_id DESC LIMIT 1",
-                                        {device_id, report.deployment_id}));
+  ASSIGN_OR_RETURN(
+      const auto rollout,
+      transaction.QueryOne("SELECT r.rollout_id, r.bundle, rd.state FROM rollout_devices rd "
+                           "JOIN rollouts r ON r.rollout_id = rd.rollout_id "
+                           "WHERE rd.device_id = $1 AND rd.state <> 'skipped' AND "
+                           "($2 = '' OR r.rollout_id = $2) "
+                           "ORDER BY r.created_at DESC, r.rollout_id DESC LIMIT 1",
+                           {device_id, report.deployment_id}));
   if (!rollout) return std::string();
   const std::string rollout_id = rollout->Text("rollout_id");
-  const bool failed = report.outcome == protocol::UpdateOutcome::kFailed ||
-                      report.outcome == protocol::UpdateOutcome::kRolledBack;
-  RETURN_IF_ERROR(Append(transaction, rollout_id,
-                         {.at = clock_.Now(),
-                          .kind = failed ? EventKind::kFailed : EventKind::kReport,
-                          .device_id = device_id,
-                          .bundle = report.bundle,
-                          .detail = report.detail}));
+  const std::string bundle = rollout->Text("bundle");
+  Event event{.at = clock_.Now(),
+              .kind = EventKind::kReport,
+              .device_id = device_id,
+              .bundle = report.bundle,
+              .detail = report.detail};
+  if (report.outcome == protocol::UpdateOutcome::kFailed ||
+      report.outcome == protocol::UpdateOutcome::kRolledBack) {
+    // Of this rollout only if it was about it: a device may fail at something of its own, too.
+    if (report.deployment_id.empty() && report.attempted_bundle != bundle) return std::string();
+    event.kind = EventKind::kFailed;
+  } else if ((rollout->Text("state") == Name(DeviceState::kRunning)) == (report.bundle == bundle)) {
+    return std::string();  // As it stands in the log already: a device says so at every start.
+  }
+  RETURN_IF_ERROR(Append(transaction, rollout_id, event));
   return rollout_id;
 }
 

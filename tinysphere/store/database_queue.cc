@@ -81,6 +81,11 @@ base::Result<std::optional<Job>> DatabaseQueue::Claim(const std::string& kind, b
   });
 }
 
+base::Status DatabaseQueue::ReleaseClaims() {
+  RETURN_IF_ERROR(database_.Execute("UPDATE jobs SET due_at = 0 WHERE state = 'claimed'"));
+  return {};
+}
+
 base::Status DatabaseQueue::Complete(Transaction& transaction, const Job& job) {
   ASSIGN_OR_RETURN(const std::int64_t changed,
                    transaction.Execute("UPDATE jobs SET state = 'done', lease = '', error = '' "

@@ -24,6 +24,10 @@ class DatabaseQueue final : public Queue {
   base::Status Redrive(std::int64_t job_id, base::Time now) override;
   base::Result<JobCounts> Count() override;
 
+  // When the only process that works on this database starts: whoever held a claim is dead, and
+  // nobody has to wait for its lease to end. The attempt still counts.
+  base::Status ReleaseClaims();
+
  private:
   Database& database_;
 };

@@ -136,6 +136,10 @@ class Demo:
             print(f"\n    dashboard  {self.server.url}\n    user       operator\n    password   {self.password}\n", flush=True)
         else:
             self.say(f"server and dashboard at {self.server.url}")
+        # First the tokens: they tell the server whose signature a bundle must have.
+        self.tokens = [self.server.command("token", "create", "--kind", "enroll", "--publisher-key",
+                                           self.out / "publisher.pub", "--ttl", "1h").strip().splitlines()[-1]
+                       for _ in range(3)]
         for kind in ("camera", "sensor"):
             self.api.upload_bundle(self.bundle(kind, "1.0.0"), self.out)
 
@@ -146,9 +150,7 @@ class Demo:
         self.calm = Agent("cam-south", "camera", self.bundle("camera", "1.0.0"), rate=CAMERA_FPS, scene=2, **common)
         self.sensor = Agent("array-1", "sensor", self.bundle("sensor", "1.0.0"), rate=ROWS_PER_S, scene=3, **common)
         self.agents = [self.camera, self.calm, self.sensor]
-        for agent in self.agents:
-            token = self.server.command("token", "create", "--kind", "enroll", "--publisher-key",
-                                        self.out / "publisher.pub", "--ttl", "1h").strip().splitlines()[-1]
+        for agent, token in zip(self.agents, self.tokens):
             agent.set_scene(pool="A")
             agent.enrol(token)
             agent.start()
