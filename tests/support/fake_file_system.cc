@@ -1,8 +1,8 @@
 #include "tests/support/fake_file_system.h"
 
 #include <algorithm>
+#include <set>
 
-#include "base/random.h"
 #include "base/text.h"
 
 namespace tests {
@@ -276,32 +276,54 @@ Result<std::uint64_t> FakeFileSystem::FreeBytes(const std::string&) {
   return capacity_ > used ? capacity_ - used : 0;
 }
 
-void FakeFileSystem::CrashLocked(std::uint64_t* seed) {
-  std::optional<base::Random> random;
-  if (seed != nullptr) random.emplace(*seed);
+void FakeFileSystem::KeepSomeLocked(base::Random& random) {
+  // Every directory and file there is or was promised.
+  std::vector<NodePointer> nodes = {root_};
+  std::set<const Node*> known = {root_.get()};
+  std::set<const Node*> alive;  // Has a name now.
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    const NodePointer node = nodes[i];
+    for (const auto* entries : {&node->entries, &node->synced_entries}) {
+      for (const auto& [name, entry] : *entries) {
+        if (entries == &node->entries) alive.insert(entry.get());
+        if (known.insert(entry.get()).second) nodes.push_back(entry);
+      }
+    }
+  }
+  // Names that are new survived, or did not.
+  std::set<const Node*> placed;
+  for (const NodePointer& node : nodes) {
+    for (const auto& [name, entry] : node->entries) {
+      NodePointer& kept = node->synced_entries[name];
+      if (kept != entry && random.Below(2) == 0) kept = entry;
+      if (kept == entry) placed.insert(entry.get());
+    }
+    std::erase_if(node->synced_entries, [](const auto& entry) { return entry.second == nullptr; });
+  }
+  // Names that went are gone, or are not; but a rename is never half done such that a file has
+  // neither its old name nor its new one.
+  for (const NodePointer& node : nodes) {
+    std::erase_if(node->synced_entries, [&](const auto& entry) {
+      if (node->entries.contains(entry.first)) return false;
+      const bool may_go =
+          !alive.contains(entry.second.get()) || placed.contains(entry.second.get());
+      return may_go && random.Below(2) == 0;
+    });
+    if (!node->is_directory && node->data.size() > node->synced_data.size()) {
+      const std::size_t synced = node->synced_data.size();
+      const std::size_t kept =
+          synced + static_cast<std::size_t>(random.Below(node->data.size() - synced + 1));
+      node->synced_data.assign(node->data.begin(),
+                               node->data.begin() + static_cast<std::ptrdiff_t>(kept));
+    }
+  }
+}
+
+void FakeFileSystem::ForgetLocked() {
   std::vector<NodePointer> left = {root_};
   while (!left.empty()) {
     const NodePointer node = left.back();
     left.pop_back();
-    if (random && node->is_directory) {
-      // Each name that differs survived, or did not.
-      std::map<std::string, NodePointer> kept = node->synced_entries;
-      for (const auto& [name, entry] : node->entries) {
-        if (kept[name] != entry && random->Below(2) == 0) kept[name] = entry;
-      }
-      for (const auto& [name, entry] : node->synced_entries) {
-        if (!node->entries.contains(name) && random->Below(2) == 0) kept.erase(name);
-      }
-      std::erase_if(kept, [](const auto& entry) { return entry.second == nullptr; });
-      node->synced_entries = std::move(kept);
-    }
-    if (random && !node->is_directory && node->data.size() > node->synced_data.size()) {
-      const std::size_t synced = node->synced_data.size();
-      const std::size_t kept =
-          synced + static_cast<std::size_t>(random->Below(node->data.size() - synced + 1));
-      node->synced_data.assign(node->data.begin(),
-                               node->data.begin() + static_cast<std::ptrdiff_t>(kept));
-    }
     node->entries = node->synced_entries;
     node->data = node->synced_data;
     for (const auto& [name, entry] : node->entries) left.push_back(entry);
@@ -313,12 +335,14 @@ void FakeFileSystem::CrashLocked(std::uint64_t* seed) {
 
 void FakeFileSystem::Crash() {
   const std::lock_guard lock(mutex_);
-  CrashLocked(nullptr);
+  ForgetLocked();
 }
 
 void FakeFileSystem::Crash(std::uint64_t seed) {
   const std::lock_guard lock(mutex_);
-  CrashLocked(&seed);
+  base::Random random(seed);
+  KeepSomeLocked(random);
+  ForgetLocked();
 }
 
 void FakeFileSystem::PowerOffAt(int count) {

@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "base/file_system.h"
+#include "base/random.h"
 
 namespace tests {
 
@@ -62,7 +63,7 @@ class FakeFileSystem final : public base::FileSystem {
   // now on.
   void Crash();
   // The same, but of what was not synced each file keeps a random beginning and each directory a
-  // random selection.
+  // random selection. A rename stays atomic, as on every journaling file system.
   void Crash(std::uint64_t seed);
 
   // From the changing operation number `count` (from 0) on, everything fails until Crash().
@@ -91,7 +92,8 @@ class FakeFileSystem final : public base::FileSystem {
   NodePointer FindLocked(const std::string& path) const;
   base::Result<NodePointer> DirectoryOfLocked(const std::string& path) const;
   base::Status BeforeLocked(Operation operation, const std::string& path);
-  void CrashLocked(std::uint64_t* random);
+  void KeepSomeLocked(base::Random& random);
+  void ForgetLocked();
   std::uint64_t UsedLocked() const;
   base::Status MakeDirectoriesLocked(const std::string& path);
 

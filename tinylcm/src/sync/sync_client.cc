@@ -289,18 +289,19 @@ bool SyncClient::SendWaiting(Duration now, SyncResult& result) {
         // A damaged entry has been set aside meanwhile; the rest flows.
         if (verdict.why.empty()) break;
         const int tries = ++tries_[id];
+        // One package may be what the server stumbles over; two in a row are the server or the way
+        // to it, and then the packages are not to blame.
+        if (!verdict.is_heard || retry_after_ || ++unheard >= 2) {
+          held_back_.clear();
+          Failed(now, StrCat(id, ": ", verdict.why));
+          return false;
+        }
         Backoff own(options_.backoff, random_.Next());
         Duration wait{0};
         for (int i = 0; i < tries; ++i) wait = own.Next();
         held_back_[id] = now + wait;
         next = std::min(next, held_back_[id]);
         logger_.Warning(StrCat("sync: ", id, ": ", verdict.why, "; sent again later"));
-        // One package may be what the server stumbles over; two in a row are the server or the way
-        // to it.
-        if (!verdict.is_heard || retry_after_ || ++unheard >= 2) {
-          Failed(now, verdict.why);
-          return false;
-        }
         break;
       }
     }

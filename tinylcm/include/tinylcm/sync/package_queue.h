@@ -92,7 +92,7 @@ class PackageQueue {
   struct NewPackage {
     std::string type;
     std::string format = "tar.gz";
-    std::string replaces;
+    std::string replaces{};
   };
   // Durable when it returns ok. A failed attempt uses up no seq. kExhausted (and counted as
   // evicted) where there is no room even after evicting what may be evicted.

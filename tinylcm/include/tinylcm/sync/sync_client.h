@@ -71,7 +71,7 @@ class SyncClient {
     base::Duration interval = std::chrono::hours(1);  // Between uploads that nobody asked for.
     base::Duration poll_least = std::chrono::seconds(5);
     base::Duration poll_most = std::chrono::hours(24);  // A device's own wish, below the server's.
-    Backoff::Options backoff;
+    Backoff::Options backoff{};
     std::uint64_t resumable_from = 1u << 20;  // Bytes; larger archives are sent in parts,
     std::uint64_t part_bytes = 1u << 20;      // ... of this size.
     std::size_t packages_a_round = 64;
