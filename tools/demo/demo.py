@@ -28,7 +28,7 @@ CALM_SAMPLES = 1_300  # 300 to commission the live reference, then at least 1,00
 SCORED_SAMPLES = 600  # scored for each figure after the change
 SWAP_STRETCH_S = 12  # the swap is watched for as long as the control stretch before it
 CAMERA_FPS, ROWS_PER_S = 30, 50
-SENSOR_ANCHORS = 60
+SENSOR_ANCHORS = 120
 
 
 def main() -> int:
@@ -70,7 +70,7 @@ class Demo:
         self.options, self.out = options, out
         self.bin = pathlib.Path(options.bin).resolve()
         self.root = pathlib.Path(__file__).resolve().parents[2]
-        self.strengths = json.loads((self.root / "examples/models/digits-camera/drift_strengths.json").read_text())["demo"]
+        self.strengths = json.loads((self.root / "examples/models/digits-camera/drift_strengths.json").read_text())["chosen"]
         self.started = time.monotonic()
         self.server: Server | None = None
         self.agents: list[Agent] = []
@@ -113,7 +113,7 @@ class Demo:
         model = self.root / "examples/models/digits-camera/model.tflite"
         run([self.bin / "tinylcm", "fit", "--images", work / "frames", "--model", model, "--out", work / "camera",
              "--standardise", "--project", 64, "--anchors-per-class", camera_anchors, "--resize", "center_crop",
-             "--source-size", "160x120", "--name", "digits-camera", "--model-family", "digits-camera",
+             "--name", "digits-camera", "--model-family", "digits-camera",
              "--version", version, "--seed", seed])
         run([self.bin / "tinylcm", "fit", "--rows", work / "rows.csv", "--label-column", "label", "--out", work / "sensor",
              "--standardise", "--anchors-per-class", sensor_anchors, "--name", "digits-sensor",

@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import pathlib
+import shlex
 import ssl
 import subprocess
 import time
@@ -150,7 +151,7 @@ class Agent(Process):
         scene_kind = "camera" if kind == "camera" else "rows"
         command = [bin / "tinyscene", scene_kind, "--seed", self.scene_seed, "--control", self.control,
                    "--truth", self.truth_file, "--realtime", "--fps", rate, "--out", "-"]
-        source = {"kind": scene_kind, "command": [str(c) for c in command]}
+        source = {"kind": scene_kind, "command": shlex.join(str(c) for c in command)}
         source |= {"frame_counter": "barcode"} if kind == "camera" else {"frame_column": "seq"}
         self.config = self.folder / "agent.json"
         self.config.write_text(json.dumps({
