@@ -47,6 +47,22 @@ std::uint8_t Corrected(std::uint8_t pixel, std::uint16_t gain, std::int16_t offs
   return static_cast<std::uint8_t>(std::clamp(value >> kGainBits, 0, 255));
 }
 
+// In blocks that nothing else can point into, so that the compiler may use wide instructions.
+void CorrectAll(std::uint8_t* picture, const std::uint16_t* gains, const std::int16_t* offsets,
+                std::size_t count) {
+  constexpr std::size_t kBlock = 64;
+  std::size_t at = 0;
+  for (; at + kBlock <= count; at += kBlock) {
+    std::uint8_t pixels[kBlock];
+    std::copy_n(picture + at, kBlock, pixels);
+    for (std::size_t i = 0; i < kBlock; ++i) {
+      pixels[i] = Corrected(pixels[i], gains[at + i], offsets[at + i]);
+    }
+    std::copy_n(pixels, kBlock, picture + at);
+  }
+  for (; at < count; ++at) picture[at] = Corrected(picture[at], gains[at], offsets[at]);
+}
+
 // Gaussian, separable, the edge repeated. `image` has three channels.
 std::vector<double> Smooth(std::span<const float> image, PictureSize size) {
   constexpr int kRadius = static_cast<int>(3 * kSmoothingSd);
@@ -238,9 +254,8 @@ void PictureTransform::Apply(std::span<std::uint8_t> picture) {
       return;
     case HypothesisKind::kFlatField:
     case HypothesisKind::kFlatFieldContrast:
-      for (std::size_t i = 0; i < picture.size(); ++i) {
-        picture[i] = Corrected(picture[i], hypothesis_.gains[i], hypothesis_.offsets[i]);
-      }
+      CorrectAll(picture.data(), hypothesis_.gains.data(), hypothesis_.offsets.data(),
+                 picture.size());
       return;
     case HypothesisKind::kRotate: {
       std::copy(picture.begin(), picture.end(), scratch_.begin());

@@ -1,7 +1,7 @@
 // Adaptation: all that a device changed about its bundle, as one value.
 //
 // It belongs to the bundle it was made for. Its bytes are versioned and checksummed, and writing
-// what was read gives the same bytes, so a rollback is exact. Format: docs/formats/adaptation.md.
+// what was read gives the same bytes, so a rollback is exact. Format: docs/formats/device_state.md.
 
 #pragma once
 

@@ -6,7 +6,7 @@
 // Labelled samples outlive the event that asked for them, for the next bundle learns from them too.
 //
 // Full: Add answers kExhausted and the sample is not taken. Pictures stay on disk and are read when
-// asked for. Format: docs/formats/quarantine.md.
+// asked for. Format: docs/formats/device_state.md.
 
 #pragma once
 

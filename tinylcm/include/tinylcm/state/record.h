@@ -4,7 +4,7 @@
 // one, and only when that sheet is whole and on the disk does it become the newer. Each carries a
 // generation and a CRC-32C, so a reader takes the newest sheet that is whole.
 //
-// Disk: PATH.a and PATH.b, format in docs/formats/state.md. For values of up to 1 MiB.
+// Disk: PATH.a and PATH.b, format in docs/formats/device_state.md. For values of up to 1 MiB.
 
 #pragma once
 

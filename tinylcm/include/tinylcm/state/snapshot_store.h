@@ -4,7 +4,7 @@
 // The store knows nothing of what is in them. What does not match its checksum is refused, and the
 // error names the snapshot and the blob; the others stay readable.
 //
-// Disk: FOLDER/s-00000012.tls, format in docs/formats/state.md.
+// Disk: FOLDER/s-00000012.tls, format in docs/formats/device_state.md.
 
 #pragma once
 
