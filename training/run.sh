@@ -1,10 +1,11 @@
 #!/bin/sh
 # Trains the camera's feature model from nothing: Python environment, frames, training, check.
 #
-#   training/run.sh [--tinyscene FILE] [--out DIR] [--seed N]
+#   training/run.sh [--tinyscene FILE] [--out DIR] [--seed N] [--per-class N]
 #
 # FILE is the built tools/tinyscene (default build/release/bin/tinyscene), DIR gets model.tflite and
-# training_log.json (default build/training). About 5 minutes on two free cores, 2.5 GB of memory.
+# training_log.json (default build/training), N frames of each class are learned from (default 2000;
+# fewer are quicker and not good enough). Took 11 minutes on two cores that others used too.
 # Exit: 0 done and as good as the committed model must be; 1 trained, but not good enough;
 # 2 wrong use; 3 environment.
 set -eu
@@ -13,11 +14,13 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 tinyscene=$root/build/release/bin/tinyscene
 out=$root/build/training
 seed=1
+per_class=2000
 while [ $# -gt 0 ]; do
   case "$1" in
     --tinyscene) tinyscene=${2:?}; shift 2 ;;
     --out) out=${2:?}; shift 2 ;;
     --seed) seed=${2:?}; shift 2 ;;
+    --per-class) per_class=${2:?}; shift 2 ;;
     *) echo "training/run.sh: $1: unknown (see the head of the file)" >&2; exit 2 ;;
   esac
 done
@@ -38,7 +41,7 @@ fi
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT INT TERM
-"$tinyscene" export camera --pool T --per-class 2000 --seed "$seed" --out "$work/train"
+"$tinyscene" export camera --pool T --per-class "$per_class" --seed "$seed" --out "$work/train"
 "$tinyscene" export camera --pool A --per-class 150 --seed 3 --out "$work/a"
 "$tinyscene" export camera --pool B --per-class 150 --seed 3 --out "$work/b"
 cd "$root"
