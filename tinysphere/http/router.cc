@@ -86,7 +86,7 @@ void Router::Add(Route route) {
 }
 
 void Router::AddFallback(Handler handler) {
-  fallback_route_.path = "/";
+  fallback_route_.path = std::string(1, '/');  // g++ 12 takes = "/" for an overlapping copy.
   fallback_route_.access = Access::kOpen;
   fallback_route_.handler = std::move(handler);
 }
