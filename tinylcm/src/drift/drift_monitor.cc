@@ -27,6 +27,7 @@ constexpr double kIntervalDrop = 1.92;
 // How much better, in log likelihood, a ramp must explain the scores than a step.
 constexpr double kRampLead = 2.0;
 // A class is said to carry the evidence from this share on.
+constexpr std::size_t kNamesTold = 4;  // Of the channels, in the text.
 constexpr double kMainShare = 0.5;
 
 const char* Name(DriftMonitor::Phase phase) {
@@ -186,6 +187,10 @@ base::Result<DriftMonitor> DriftMonitor::Create(const Options& options) {
   }
   if (!options.labels.empty() && options.labels.size() != options.classes) {
     return Error{ErrorCode::kInvalidArgument, "drift monitor: labels must be one a class, or none"};
+  }
+  if (!options.channel_names.empty() && options.channel_names.size() != options.channels) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "drift monitor: channel names must be one a channel, or none"};
   }
   if (!(options.k > 0.0)) {
     return Error{ErrorCode::kInvalidArgument, "drift monitor: k must be > 0"};
@@ -365,7 +370,15 @@ std::optional<DriftExplanation> DriftMonitor::explanation() const {
   } else {
     found.text += base::StrCat(", spread over ", found.classes.size(), " classes");
   }
-  if (!found.channels.empty()) {
+  if (!found.channels.empty() && !options_.channel_names.empty()) {
+    const std::size_t told = std::min(found.channels.size(), kNamesTold);
+    for (std::size_t i = 0; i < told; ++i) {
+      const MovedChannel& channel = found.channels[i];
+      found.text += base::StrCat(i == 0 ? "; " : ", ", options_.channel_names[channel.index],
+                                 channel.shift_sigma < 0 ? " fell " : " rose ",
+                                 OneDecimal(std::abs(channel.shift_sigma)), " sigma");
+    }
+  } else if (!found.channels.empty()) {
     std::vector<std::uint32_t> indices;
     for (const MovedChannel& channel : found.channels) indices.push_back(channel.index);
     found.text += base::StrCat("; ", DescribeChannels(std::move(indices)), " moved");

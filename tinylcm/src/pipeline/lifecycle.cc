@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "protocol/safetensors.h"
 #include "protocol/samples.h"
+#include "tinylcm/pipeline/picture_figures.h"
 
 namespace tinylcm::pipeline {
 
@@ -249,8 +250,12 @@ Result<std::unique_ptr<drift::DriftMonitor>> Lifecycle::MakeMonitor(
     const model::ModelBundle& bundle) const {
   drift::DriftMonitor::Options options;
   options.classes = static_cast<std::uint32_t>(bundle.manifest.labels.size());
+  if (bundle.is_image) {
+    options.channel_names.assign(PictureFigureNames().begin(), PictureFigureNames().end());
+  }
   options.channels =
-      static_cast<std::uint32_t>(bundle.is_image ? bundle.feature_count() : bundle.raw_count());
+      static_cast<std::uint32_t>(bundle.is_image ? kPictureFigures : bundle.raw_count());
+  options.samples_noun = bundle.is_image ? "frames" : "rows";
   options.false_alarm_every = options_.false_alarm_every;
   options.seed = options_.seed;
   options.factory_distances = bundle.reference.rank;
@@ -515,7 +520,7 @@ Status Lifecycle::AskForLabels(const adapt::Action& action) {
       const auto& names = bundle_->config.channels;
       const std::size_t at = moved.index;
       event.channels.push_back({static_cast<std::int64_t>(moved.index),
-                                bundle_->is_image   ? StrCat("feature", at)
+                                bundle_->is_image   ? PictureFigureNames()[at]
                                 : at < names.size() ? names[at]
                                                     : StrCat("ch", at),
                                 moved.shift_sigma});

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "tinylcm/pipeline/picture_figures.h"
 
 namespace tinylcm::pipeline {
 
@@ -27,10 +28,6 @@ class StopWatch {
  private:
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
-
-bool HasProjection(const model::ModelBundle& bundle) {
-  return !bundle.processor.projection.empty();
-}
 
 }  // namespace
 
@@ -87,7 +84,7 @@ Serving::Serving(std::shared_ptr<const model::ModelBundle> bundle,
       picture_maker_({.rule = bundle_->image_rule, .barcode = options.barcode}) {}
 
 std::size_t Serving::channel_count() const {
-  return bundle_->is_image ? bundle_->feature_count() : bundle_->raw_count();
+  return bundle_->is_image ? kPictureFigures : bundle_->raw_count();
 }
 
 Status Serving::Decode(base::ByteView file, std::vector<std::uint8_t>& picture) {
@@ -136,10 +133,11 @@ Status Serving::InferDecoded(Inference& out) {
   processor_.Apply(out.raw, out.feature);
   adaptation_.transform.Apply(out.feature);
   out.channels.resize(channel_count());
-  if (!bundle_->is_image && HasProjection(*bundle_)) {
-    processor_.Standardise(out.raw, out.channels);
+  if (bundle_->is_image) {
+    MeasurePicture(out.picture, bundle_->image_rule.width, bundle_->image_rule.height,
+                   out.channels);
   } else {
-    out.channels.assign(out.feature.begin(), out.feature.end());
+    processor_.Standardise(out.raw, out.channels);
   }
   out.prediction = classifier_.Classify(out.feature);
   out.classify_us = watch.Lap();

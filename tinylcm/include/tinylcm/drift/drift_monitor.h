@@ -64,6 +64,9 @@ class DriftMonitor {
     std::uint64_t seed = 1;
     std::vector<std::vector<float>> factory_distances = {};  // Held-out, a class; may be empty.
     std::vector<std::string> labels = {};  // For the text; class numbers where there are none.
+    // For the text: "brightness fell 5.1 sigma"; by number ("channels 16 to 31") where there are
+    // none.
+    std::vector<std::string> channel_names = {};
     double channel_shift_min = 0.5;        // In sigma; a smaller shift is not named.
     std::string samples_noun = "samples";  // For the text: "frames", "rows".
   };

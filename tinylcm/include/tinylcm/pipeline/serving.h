@@ -31,7 +31,8 @@ struct Inference {
   std::vector<std::uint8_t> corrected;
   std::vector<float> raw;       // The model's output, or the row.
   std::vector<float> feature;   // What was classified.
-  std::vector<float> channels;  // What a drift is explained by: a row's channels, or the feature.
+  std::vector<float> channels;  // What a drift is explained by: a row's channels, standardised, or
+                                // the picture's figures (pipeline/picture_figures.h).
   classify::Prediction prediction;
   std::optional<std::uint32_t> frame_number;
   // Microseconds a stage: decode and resize; model; everything after it.
