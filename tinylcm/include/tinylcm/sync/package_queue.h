@@ -94,7 +94,8 @@ class PackageQueue {
     std::string format = "tar.gz";
     std::string replaces{};
   };
-  // Durable when it returns ok. A failed attempt uses up no seq. kExhausted (and counted as
+  // Durable when it returns ok (where the folder itself could not be synced, that is logged; the
+  // package is there and will be sent). A failed attempt uses up no seq. kExhausted (and counted as
   // evicted) where there is no room even after evicting what may be evicted.
   base::Result<protocol::PackageName> Add(const NewPackage& package, const Make& make);
 
