@@ -9,4 +9,6 @@ case " $* " in *" --help "* | *" -h "*) exec python3 tools/demo/demo.py --help ;
 
 tools/setup/install.sh
 tools/setup/build.sh tinylcm tinysphere tinyscene
+node_bin=$(tools/setup/node.sh)
+export PATH="$node_bin:$PATH"
 exec python3 tools/demo/demo.py --bin build/release/bin --out build/release/demo "$@"

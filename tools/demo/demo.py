@@ -198,11 +198,10 @@ class Demo:
             agent = next(a for a in self.agents if a.name == event["device_name"])
             truths[event["event_id"]] = agent.labels_by_index()
         if self.options.browser:
-            merged = {e["event_id"]: {str(i): label for i, label in truths[e["event_id"]].items()} for e in events}
             answers = self.out / "answers.json"
-            answers.write_text(json.dumps(merged))
+            answers.write_text(json.dumps({e["device_name"]: truths[e["event_id"]] for e in events}))
             self.say("a browser signs in and labels with the keyboard")
-            self.run_browser("label", answers)
+            self.run_browser(E2E_LABELS=str(answers), E2E_EVENTS=str(len(events)), E2E_NO_ROLLOUT="1")
         elif self.options.check:
             for event in events:
                 detail = self.api.get(f"/drift-events/{event['event_id']}")
@@ -217,12 +216,10 @@ class Demo:
                   "    array-1 (press 0 to 9). The demo goes on when both are submitted.\n", flush=True)
             self.wait("your labels", 24 * 3600, lambda: not self.open_events())
 
-    def run_browser(self, part: str, answers: pathlib.Path | None = None) -> None:
+    def run_browser(self, **settings: str) -> None:
         environment = dict(os.environ, TINYSPHERE_URL=self.server.url, TINYSPHERE_USER="operator",
-                           TINYSPHERE_PASSWORD=self.password, E2E_PART=part, E2E_OUT=str(self.out / "browser"))
-        if answers:
-            environment["E2E_LABELS"] = str(answers)
-        run(["npm", "run", "--silent", "e2e"], cwd=self.root / "web", env=environment, timeout=240)
+                           TINYSPHERE_PASSWORD=self.password, E2E_SCREENSHOTS=str(self.out / "browser"), **settings)
+        run(["npm", "run", "--silent", "e2e"], cwd=self.root / "web", env=environment, timeout=300)
 
     def wait_for_recovery(self) -> None:
         self.wait("the labels to take effect", 120, lambda: all(
@@ -278,7 +275,7 @@ class Demo:
         self.wait_until(time.monotonic() + SWAP_STRETCH_S)
         middle = {a.name: a.last_frame() for a in self.agents}
         if self.options.browser:
-            self.run_browser("rollout")
+            self.run_browser(E2E_EVENTS="0")
         else:
             for name in ("digits-camera", "digits-sensor"):
                 self.api.post("/rollouts", {"name": name, "version": "1.1.0", "devices": None})
