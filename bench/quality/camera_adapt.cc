@@ -20,6 +20,8 @@
 
 #include "base/file_system.h"
 #include "base/random.h"
+#include "base/text.h"
+#include "bench/figure.h"
 #include "tinylcm/adapt/input_hypothesis.h"
 #include "tinylcm/classify/knn_classifier.h"
 #include "tinylcm/feature/processor.h"
@@ -175,17 +177,30 @@ base::Status Report(const char* const* arguments) {
   const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(
       std::chrono::steady_clock::now() - begin);
   for (const auto& score : result.scores) {
-    std::printf("  %-22s distance %.4f\n", score.name.c_str(), score.distance);
+    std::fprintf(stderr, "  %-22s distance %.4f\n", score.name.c_str(), score.distance);
   }
   ASSIGN_OR_RETURN(const double after, camera.Accuracy(scored, result.hypothesis));
-  std::printf(
+  std::fprintf(
+      stderr,
       "drifted: before %.4f, nothing done %.4f, after %.4f (%.1f %% of before), %s at ratio %.3f, "
       "search %lld ms\n",
       before, nothing, after, 100.0 * after / before, result.hypothesis.name().c_str(),
       result.ratio, static_cast<long long>(took.count()));
   ASSIGN_OR_RETURN(const adapt::InputSearchResult calm, camera.Search(quiet));
-  std::printf("quiet: %s at ratio %.3f%s\n", calm.scores[calm.best].name.c_str(), calm.ratio,
-              calm.is_adopted ? ", ADOPTED" : ", left alone");
+  std::fprintf(stderr, "quiet: %s at ratio %.3f%s\n", calm.scores[calm.best].name.c_str(),
+               calm.ratio, calm.is_adopted ? ", ADOPTED" : ", left alone");
+  if (calm.is_adopted) {
+    return base::Error{base::ErrorCode::kInternal, "a quiet camera was not left alone"};
+  }
+  bench::Print({.name = "adapt_quality.a3_light_dirt",
+                .value = after / before,
+                .unit = "share",
+                .better = "higher",
+                .baseline = nothing / before,
+                .conditions = base::StrCat("share of the accuracy before, no labels, ", kSearched,
+                                           " pictures searched, ", scored.size(), " scored, ",
+                                           result.hypothesis.name(),
+                                           "; quiet camera left alone; baseline: nothing done")});
 
   // What one picture costs to put right.
   ASSIGN_OR_RETURN(adapt::PictureTransform transform,
@@ -195,8 +210,8 @@ base::Status Report(const char* const* arguments) {
   ASSIGN_OR_RETURN(adapt::PictureTransform turn,
                    adapt::PictureTransform::Create(
                        {.kind = adapt::HypothesisKind::kRotate, .angle_degrees = 20}, {}));
-  std::printf("cost a picture: %s %.1f us, rotate %.1f us\n", result.hypothesis.name().c_str(),
-              corrected_us, MicrosecondsToApply(turn, picture));
+  std::fprintf(stderr, "cost a picture: %s %.1f us, rotate %.1f us\n",
+               result.hypothesis.name().c_str(), corrected_us, MicrosecondsToApply(turn, picture));
   return {};
 }
 

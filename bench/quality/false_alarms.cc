@@ -12,6 +12,8 @@
 #include <cstdlib>
 
 #include "base/random.h"
+#include "base/text.h"
+#include "bench/figure.h"
 #include "tinylcm/drift/drift_monitor.h"
 
 namespace {
@@ -66,13 +68,17 @@ int main(int argc, char** argv) {
       return 1;
     }
     const double measured = sum.watched / sum.alarms;
-    std::printf(
-        "{\"name\":\"drift_quality.false_alarm_every_%s\",\"value\":%.0f,\"unit\":\"samples\","
-        "\"better\":\"equal\",\"baseline\":%.0f,\"ratio\":%.3f,\"conditions\":\"%.0f alarms, "
-        "standard "
-        "error %.0f %%, seeds 1001 to %llu\"}\n",
-        in_blocks ? "blocks" : "any_order", measured, every, measured / every, sum.alarms,
-        100.0 / std::sqrt(sum.alarms), static_cast<unsigned long long>(1000 + devices));
+    const double error_percent = 100.0 / std::sqrt(sum.alarms);
+    bench::Print(
+        {.name = base::StrCat("drift_quality.false_alarms.", in_blocks ? "blocks" : "any_order"),
+         .value = measured / every,
+         .unit = "ratio",
+         .better = "one",
+         .baseline = 1.0,
+         .conditions =
+             base::StrCat("samples to an alarm as a share of the ", every, " asked for; ",
+                          sum.alarms, " alarms, standard error ", std::round(error_percent),
+                          " %, seeds 1001 to ", 1000 + devices)});
   }
   return 0;
 }

@@ -16,9 +16,11 @@
 #include <string>
 #include <vector>
 
+#include "base/check.h"
 #include "base/file_system.h"
 #include "base/random.h"
 #include "base/text.h"
+#include "bench/figure.h"
 #include "tinylcm/adapt/cluster.h"
 #include "tinylcm/adapt/judge.h"
 #include "tinylcm/classify/knn_classifier.h"
@@ -199,10 +201,12 @@ class Experiment {
   std::optional<KnnClassifier> knn_;
 };
 
-void Report(const char* name, Stream stream, const std::vector<Digit>& digits,
+// The table goes to stderr; the figures by `figure` to stdout.
+void Report(const char* name, const char* figure, Stream stream, const std::vector<Digit>& digits,
             const Settings& settings) {
   double before = 0.0, nothing = 0.0, after = 0.0, share = 0.0;
-  double worst_before = 1.0, worst_share = 10.0, worst_change = 1.0, least_loss = 1.0;
+  double worst_before = 1.0, worst_share = 10.0, worst_nothing = 10.0, nothing_share = 0.0;
+  double worst_change = 1.0, least_loss = 1.0;
   int harmed = 0;
   std::map<std::string, int> served;
   const std::vector<adapt::ChallengerKind>& kinds = adapt::AllChallengers();
@@ -214,6 +218,8 @@ void Report(const char* name, Stream stream, const std::vector<Digit>& digits,
     nothing += outcome.nothing / settings.seeds;
     after += outcome.after / settings.seeds;
     share += outcome.after / outcome.before / settings.seeds;
+    nothing_share += outcome.nothing / outcome.before / settings.seeds;
+    worst_nothing = std::min(worst_nothing, outcome.nothing / outcome.before);
     worst_before = std::min(worst_before, outcome.before);
     worst_share = std::min(worst_share, outcome.after / outcome.before);
     worst_change = std::min(worst_change, outcome.after - outcome.nothing);
@@ -225,18 +231,37 @@ void Report(const char* name, Stream stream, const std::vector<Digit>& digits,
       each_worst[i] = std::min(each_worst[i], outcome.each[i] / outcome.before);
     }
   }
-  std::printf("%s: before %.3f (worst %.3f), nothing done %.3f (least loss %.3f), after %.3f\n",
-              name, before, worst_before, nothing, least_loss, after);
-  std::printf(
+  std::fprintf(stderr,
+               "%s: before %.3f (worst %.3f), nothing done %.3f (least loss %.3f), after %.3f\n",
+               name, before, worst_before, nothing, least_loss, after);
+  std::fprintf(
+      stderr,
       "  share of before: mean %.3f worst %.3f; change from nothing: worst %+.3f; harmed %d "
       "of %d\n  served:",
       share, worst_share, worst_change, harmed, settings.seeds);
-  for (const auto& [kind, count] : served) std::printf(" %s x%d", kind.c_str(), count);
-  std::printf("\n");
+  for (const auto& [kind, count] : served) std::fprintf(stderr, " %s x%d", kind.c_str(), count);
+  std::fprintf(stderr, "\n");
   for (std::size_t i = 0; i < kinds.size(); ++i) {
-    std::printf("    %-24s mean %.3f worst %.3f\n", kinds[i].name().c_str(), each[i],
-                each_worst[i]);
+    std::fprintf(stderr, "    %-24s mean %.3f worst %.3f\n", kinds[i].name().c_str(), each[i],
+                 each_worst[i]);
   }
+  // The question makes no sense on an array that could not read before.
+  CHECK(worst_before > 0.75);
+  const std::string start = base::StrCat("adapt_quality.rows", settings.labels, figure);
+  const std::string conditions = base::StrCat("share of the accuracy before; ", name, ", ",
+                                              settings.seeds, " seeds; baseline: nothing done");
+  bench::Print({.name = start + "_mean",
+                .value = share,
+                .unit = "share",
+                .better = "higher",
+                .baseline = nothing_share,
+                .conditions = conditions});
+  bench::Print({.name = start + "_worst",
+                .value = worst_share,
+                .unit = "share",
+                .better = "higher",
+                .baseline = worst_nothing,
+                .conditions = conditions});
 }
 
 }  // namespace
@@ -253,9 +278,9 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "rows_adapt: %s\n", digits.error().message.c_str());
     return 2;
   }
-  Report("aged", Stream::kAged, *digits, settings);
-  Report("quiet", Stream::kQuiet, *digits, settings);
-  Report("aged, two classes are 80 %", Stream::kAgedPriors, *digits, settings);
-  Report("quiet, two classes are 80 %", Stream::kQuietPriors, *digits, settings);
+  Report("aged", "", Stream::kAged, *digits, settings);
+  Report("quiet", "_quiet", Stream::kQuiet, *digits, settings);
+  Report("aged, two classes are 80 %", "_priors", Stream::kAgedPriors, *digits, settings);
+  Report("quiet, two classes are 80 %", "_quiet_priors", Stream::kQuietPriors, *digits, settings);
   return 0;
 }

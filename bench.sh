@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# Sets up, builds and runs the benchmarks.
+#   ./bench.sh             all of them
+#   ./bench.sh NAME        those whose name starts with NAME
+#   ./bench.sh --list      the names, nothing is run
+# One JSON object a line on stdout: name, value, unit, better ("lower", "higher"; "one": a ratio that
+# should be 1), baseline, ratio (value / baseline), conditions. Progress and tables go to stderr.
+# Exit: 0 done; 1 a benchmark found its own answer wrong; 2 wrong use; 3 set-up or build failed.
+set -uo pipefail
+cd "$(dirname "$0")"
+
+# A name, the target that prints it, and what that is run with ({camera}: the folder of frames).
+benchmarks='
+knn_200x256.f32                  knn_benchmark
+knn_1000x256.f32                 knn_benchmark
+project_1280x256                 projection_benchmark
+detector_ns.cusum                detectors_benchmark
+detector_ns.stack                detectors_benchmark
+frame_total                      frame_total_benchmark  {camera}/bundle {camera}/quiet
+drift_quality.false_alarms.any_order  false_alarms      60 100000 10000
+drift_quality.false_alarms.blocks     false_alarms      60 100000 10000
+drift_quality.delay.half_sigma   delay                  400
+drift_quality.delay.1_sigma      delay                  400
+drift_quality.delay.2_sigma      delay                  400
+drift_quality.delay.3_sigma      delay                  400
+adapt_quality.rows24_mean        rows_adapt             20 24
+adapt_quality.rows24_worst       rows_adapt             20 24
+adapt_quality.rows24_quiet_mean  rows_adapt             20 24
+adapt_quality.rows24_quiet_worst rows_adapt             20 24
+adapt_quality.rows24_priors_mean   rows_adapt           20 24
+adapt_quality.rows24_priors_worst  rows_adapt           20 24
+adapt_quality.rows24_quiet_priors_mean   rows_adapt     20 24
+adapt_quality.rows24_quiet_priors_worst  rows_adapt     20 24
+adapt_quality.a3_light_dirt      camera_adapt           {model} {camera}/fit {camera}/drifted {camera}/scored {camera}/quiet
+'
+model=examples/models/digits-camera/model.tflite
+bin=build/release/bin
+camera=build/release/bench/camera
+
+names() { awk 'NF {print $1}' <<<"$benchmarks"; }
+
+wanted=
+case "${1:-}" in
+  -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; echo "Names:"; names | sed 's/^/  /'; exit 0 ;;
+  --list) names; exit 0 ;;
+  -*) echo "bench.sh: unknown option $1 (try --help)" >&2; exit 2 ;;
+  *) wanted=${1:-} ;;
+esac
+[ $# -le 1 ] || { echo "bench.sh: one NAME at most (try --help)" >&2; exit 2; }
+chosen=$(awk -v start="$wanted" 'NF && index($1, start) == 1' <<<"$benchmarks")
+[ -n "$chosen" ] || { echo "bench.sh: no benchmark's name starts with $wanted (try --list)" >&2; exit 2; }
+
+mapfile -t targets < <(awk '{print $2}' <<<"$chosen" | sort -u)
+needs_camera=0
+grep -q '{camera}' <<<"$chosen" && needs_camera=1 && targets+=(tinyscene tinylcm)
+
+tools/setup/install.sh >&2 || exit 3
+tools/setup/build.sh "${targets[@]}" >&2 || exit 3
+
+# One processor to itself as far as it can be had, and a say over others where that is allowed.
+quietly=(taskset -c "$(($(nproc) - 1))")
+nice -n -5 true 2>/dev/null && quietly+=(nice -n -5)
+
+# Frames of a quiet camera and of one in which light fell and the lens got dirty; the same seed is the
+# same place, pool B is scored, A is what an adaptation sees, T what is fitted on.
+scene() { "$bin/tinyscene" export camera "$@" >&2; }
+if [ $needs_camera = 1 ]; then
+  echo "bench: drawing camera frames" >&2
+  drift=(--light 0.5 --dirt 0.75 --seed 1)
+  rm -rf "$camera" && mkdir -p "$camera" &&
+    scene --pool T --per-class 80 --seed 11 --out "$camera/fit" &&
+    scene --pool A --per-class 15 "${drift[@]}" --out "$camera/drifted" &&
+    scene --pool B --per-class 40 "${drift[@]}" --out "$camera/scored" &&
+    scene --pool B --per-class 40 --seed 1 --out "$camera/quiet" &&
+    "$bin/tinylcm" fit --images "$camera/fit" --model "$model" --out "$camera/bundle" --standardise \
+      --project 64 --anchors-per-class 30 --name digits-camera --seed 1 >&2 || exit 3
+fi
+
+failed=0
+while read -r target arguments; do
+  echo "bench: $target" >&2
+  arguments=${arguments//'{camera}'/$camera} arguments=${arguments//'{model}'/$model}
+  # shellcheck disable=SC2086  # The arguments are words.
+  figures=$("${quietly[@]}" "$bin/$target" $arguments) ||
+    { echo "bench: $target failed" >&2; failed=1; continue; }
+  while read -r name; do
+    grep -F "{\"name\":\"$name\"," <<<"$figures" ||
+      { echo "bench: $target says nothing of $name" >&2; failed=1; }
+  done < <(awk -v target="$target" '$2 == target {print $1}' <<<"$chosen")
+done < <(awk '{$1 = ""} !seen[$0]++' <<<"$chosen")
+exit $failed
