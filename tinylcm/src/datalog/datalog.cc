@@ -57,6 +57,21 @@ void Datalog::Evict() {
   }
 }
 
+// A full disk takes the first part of a write: the next flush goes on behind it, in the same file,
+// so that no line is there twice and no second leaves a file behind.
+void Datalog::KeepWhatIsMissing() {
+  File& last = files_.back();
+  const auto info = fs_->Stat(base::JoinPath(folder_, last.name));
+  if (!info.ok() || info->bytes < last.bytes || info->bytes - last.bytes > buffer_.size()) {
+    file_.reset();  // Not to be known: the file is left and a new one begun.
+    return;
+  }
+  const std::uint64_t taken = info->bytes - last.bytes;
+  buffer_.erase(0, static_cast<std::size_t>(taken));
+  last.bytes += taken;
+  bytes_ += taken;
+}
+
 Status Datalog::Flush() {
   if (buffer_.empty()) return {};
   if (file_ != nullptr && files_.back().bytes >= options_.file_bytes_max) {
@@ -67,8 +82,7 @@ Status Datalog::Flush() {
   if (file_ == nullptr) RETURN_IF_ERROR(BeginFile());
   const Status appended = file_->Append(base::AsBytes(buffer_));
   if (!appended.ok()) {
-    // What of it was written is not known: the file is left and a new one begun next time.
-    file_.reset();
+    KeepWhatIsMissing();
     return appended.error().Within("datalog");
   }
   files_.back().bytes += buffer_.size();

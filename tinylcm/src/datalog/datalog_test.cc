@@ -65,5 +65,21 @@ TEST_F(DatalogTest, AFullDiskKeepsLinesUntilTheBufferIsFullThenCountsWhatItDrops
   EXPECT_EQ(log.bytes(), 20u);
 }
 
+TEST_F(DatalogTest, ALineTheDiskTookHalfOfIsFinishedInTheSameFile) {
+  Datalog log = Open();
+  ASSERT_TRUE(log.Append("{\"a\":1}"));
+  ASSERT_TRUE(log.Flush().ok());
+  fs_.SetCapacity(12);  // The first line is 8 bytes with its line feed: half of the second fits.
+  ASSERT_TRUE(log.Append("{\"a\":2}"));
+  for (int second = 0; second < 3; ++second) EXPECT_FALSE(log.Flush().ok());
+  EXPECT_EQ(Files(), 1u);
+  fs_.SetCapacity(1u << 20);
+  ASSERT_TRUE(log.Append("{\"a\":3}"));
+  ASSERT_TRUE(log.Flush().ok());
+  EXPECT_EQ(Read("00000001.jsonl"), "{\"a\":1}\n{\"a\":2}\n{\"a\":3}\n");
+  EXPECT_EQ(Files(), 1u);
+  EXPECT_EQ(log.bytes(), 24u);
+}
+
 }  // namespace
 }  // namespace tinylcm::datalog

@@ -52,6 +52,7 @@ class Datalog {
   Datalog(base::FileSystem& fs, std::string folder, const Options& options)
       : fs_(&fs), folder_(std::move(folder)), options_(options) {}
   base::Status BeginFile();
+  void KeepWhatIsMissing();
   void Evict();
 
   base::FileSystem* fs_;
