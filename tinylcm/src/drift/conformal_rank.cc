@@ -65,6 +65,7 @@ double ConformalRank::Score(std::uint16_t label, float value) {
     const std::size_t taken = std::min(factory.size(), options_.live_samples_min - others);
     for (std::size_t i = 0; i < taken; ++i)
       meet(factory[(2 * i + 1) * factory.size() / (2 * taken)]);
+    others += taken;
   }
 
   // The newcomer's place among equals is drawn, himself included: then the rank is uniform exactly,

@@ -114,6 +114,12 @@ TEST(ConformalRank, FillsARareClassUpFromTheFactory) {
   // Nobody of class 1 was seen. Alone, a rank says nothing (anything from 0 to 1); with twenty from
   // the factory, 1000 lies above 20 of 21.
   EXPECT_GE(with.Score(1, 1000.0f), NormalQuantile(20.0 / 21.0));
+  // The twenty are 6, 16 ... 196, so 101 lies above ten of them.
+  for (int i = 0; i < 50; ++i) {
+    const double middle = with.Score(1, 101.0f);
+    EXPECT_GE(middle, NormalQuantile(10.0 / 21.0));
+    EXPECT_LE(middle, NormalQuantile(11.0 / 21.0));
+  }
   double lowest = 10.0;
   for (int i = 0; i < 50; ++i) lowest = std::min(lowest, without.Score(1, 1000.0f));
   EXPECT_LT(lowest, 0.0);
