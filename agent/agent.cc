@@ -5,16 +5,18 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "agent/handover.h"
 #include "agent/layout.h"
-#include "agent/platform/posix/folder_lock.h"
 #include "agent/verbs.h"
 #include "base/crypto.h"
+#include "base/folder_lock.h"
 #include "base/json.h"
+#include "base/private_folder.h"
 #include "base/text.h"
 #include "protocol/desired.h"
 #include "protocol/identifiers.h"
@@ -28,6 +30,7 @@
 #include "tinylcm/pipeline/lifecycle.h"
 #include "tinylcm/source/folder_source.h"
 #include "tinylcm/source/stream_source.h"
+#include "tinylcm/state/record.h"
 #include "tinylcm/sync/enrol.h"
 #include "tinylcm/sync/package_maker.h"
 #include "tinylcm/sync/package_queue.h"
@@ -60,6 +63,8 @@ constexpr std::uint64_t kHealthyFrames = 50;  // Then a start counts as one.
 constexpr base::Duration kSecond{1'000};
 constexpr base::Duration kLastSend{5'000};  // What a clean stop gives the network.
 constexpr base::Duration kDownloadRetry{5'000};
+constexpr int kDownloadTries = 20;
+constexpr std::size_t kDeploymentsKept = 32;
 
 // One line of the log of predictions.
 struct Line {
@@ -67,7 +72,7 @@ struct Line {
   std::uint64_t adaptation = 0;
   base::Time time{};
   std::optional<std::uint32_t> frame_number;
-  std::uint16_t label = 0;
+  std::string answer;
   float confidence = 0.0f;
   float distance = 0.0f;
 };
@@ -109,7 +114,10 @@ class Agent final : public pipeline::Outbox {
   void GoBack(const protocol::Desired& desired);
   void SwapTo(const std::string& bundle, const std::string& deployment_id);
   void ReportFailed(const protocol::Desired& desired, const Error& error);
-  void ReportRunning();
+  void ReportRunning(const std::string& deployment_id);
+  bool IsSettled(const std::string& deployment_id);
+  void Settle(const std::string& deployment_id);
+  Status OpenDeployments();
   void SendUpdateReport(const protocol::UpdateReport& report);
   void SendMetrics();
   void TakeRollbackRequest();
@@ -130,6 +138,8 @@ class Agent final : public pipeline::Outbox {
   std::unique_ptr<sync::Transport> transport_;
   std::unique_ptr<sync::SyncClient> client_;
   std::optional<model::Slots> slots_;
+  std::optional<tinylcm::state::TwoCopyRecord> deployments_;
+  std::vector<std::string> settled_;  // Deployments that came to an end; under status_mutex_.
   std::unique_ptr<pipeline::Lifecycle> lifecycle_;
   std::unique_ptr<pipeline::FramePath> path_;
   std::unique_ptr<monitor::Monitor> monitor_;
@@ -140,11 +150,11 @@ class Agent final : public pipeline::Outbox {
   Handover<Line> lines_{kLinesWaiting};
   std::mutex orders_mutex_;
   std::vector<Order> orders_;
-  std::vector<std::string> feedback_taken_;
+  std::vector<std::string> feedback_taken_;  // Applied; and what could not be, to come again.
+  std::vector<std::string> feedback_back_;
   std::atomic<bool> stopping_{false};
   std::atomic<bool> source_ended_{false};
   std::atomic<bool> frames_done_{false};
-  std::atomic<bool> control_done_{false};
   std::atomic<std::uint64_t> not_watched_{0};  // Frames the control thread had no room for.
 
   // The control thread's.
@@ -162,12 +172,21 @@ class Agent final : public pipeline::Outbox {
 // ---- Opening ----------------------------------------------------------------------------------
 
 Status Agent::Open() {
-  RETURN_IF_ERROR(fs_.CreateDirectories(base::JoinPath(config_.data, "keys")));
+  RETURN_IF_ERROR(base::MakePrivateFolder(base::JoinPath(config_.data, "keys")));
   const base::Ed25519PublicKey* publisher = nullptr;
   RETURN_IF_ERROR(OpenSync(&publisher));
 
-  ASSIGN_OR_RETURN(model::Slots slots, model::Slots::Open(fs_, layout_.slots));
-  slots_.emplace(std::move(slots));
+  auto slots = model::Slots::Open(fs_, layout_.slots);
+  if (!slots.ok() && slots.error().code == ErrorCode::kCorrupt) {
+    // The bundle the device came with is still named in the configuration.
+    logger_.Error("slots are set aside, the first bundle is installed again: " +
+                  slots.error().message);
+    RETURN_IF_ERROR(base::RemoveTree(fs_, layout_.slots + ".damaged"));
+    RETURN_IF_ERROR(fs_.Rename(layout_.slots, layout_.slots + ".damaged"));
+    slots = model::Slots::Open(fs_, layout_.slots);
+  }
+  if (!slots.ok()) return slots.error();
+  slots_.emplace(std::move(slots).value());
   if (slots_->state().current.empty()) {
     ASSIGN_OR_RETURN(const base::FileInfo info, fs_.Stat(config_.bundle));
     std::string installed;
@@ -181,6 +200,7 @@ Status Agent::Open() {
     RETURN_IF_ERROR(slots_->Activate(installed));
   }
   RETURN_IF_ERROR(OpenSlots());
+  RETURN_IF_ERROR(OpenDeployments());
   monitor_ = std::make_unique<monitor::Monitor>(bundle_->manifest.labels, clock_.Uptime());
   ASSIGN_OR_RETURN(
       datalog::Datalog log,
@@ -346,7 +366,7 @@ void Agent::FrameLoop() {
       line.adaptation = seen.adaptation;
       line.time = seen.time;
       line.frame_number = seen.frame_number;
-      line.label = seen.prediction.label;
+      line.answer = seen.answer;
       line.confidence = seen.prediction.confidence;
       line.distance = seen.prediction.anchor_distance;
       if (!lines_.TryGive(line)) monitor_->LogDropped(1);
@@ -362,7 +382,10 @@ void Agent::FrameLoop() {
       if (is_alarm && !alarm) alarm = std::move(seen);
     }
   }
-  if (alarm) static_cast<void>(seen_.TryGive(*alarm));
+  // The control thread still takes until it is told that this was all.
+  while (alarm && !seen_.TryGive(*alarm)) {
+    clock_.SleepUntil(clock_.Uptime() + base::Duration{1});
+  }
   source_ended_ = source_->ended();
   frames_done_ = true;
   seen_.Close();
@@ -371,7 +394,7 @@ void Agent::FrameLoop() {
 // ---- The control thread -----------------------------------------------------------------------
 
 void Agent::ControlLoop() {
-  ReportRunning();
+  ReportRunning("");
   base::Duration next_tick = clock_.Uptime();
   next_metrics_ = clock_.Uptime() + std::min(config_.sync.interval, base::Duration{10'000});
   while (true) {
@@ -407,7 +430,10 @@ void Agent::ControlLoop() {
     {
       const std::scoped_lock lock(status_mutex_);
       status_ = lifecycle_->status();
-      if (bundle_.get() != &lifecycle_->bundle()) bundle_ = lifecycle_->shared_bundle();
+      if (bundle_.get() != &lifecycle_->bundle()) {
+        bundle_ = lifecycle_->shared_bundle();
+        monitor_->SetLabels(bundle_->manifest.labels);
+      }
     }
     if (is_last) break;
   }
@@ -417,7 +443,6 @@ void Agent::ControlLoop() {
     const Status told = slots_->StartedHealthy();  // A short file is no failed start.
     if (!told.ok()) logger_.Error("slots: " + told.error().message);
   }
-  control_done_ = true;
 }
 
 Status Agent::Send(std::string_view type, const std::string& bundle,
@@ -443,7 +468,7 @@ void Agent::SendMetrics() {
   if (free_bytes.ok()) metrics.disk_free_bytes = *free_bytes;
   const pipeline::LifecycleStatus status = lifecycle_->status();
   metrics.drift_state = status.state;
-  metrics.mode = tinylcm::adapt::Name(config_.mode);
+  metrics.mode = status.mode;
   metrics.hypothesis = status.hypothesis;
   metrics.challenger = status.challenger;
   const model::ModelBundle& bundle = lifecycle_->bundle();
@@ -470,9 +495,10 @@ void Agent::SendUpdateReport(const protocol::UpdateReport& report) {
   if (!sent.ok()) logger_.Error("update report: " + sent.error().message);
 }
 
-void Agent::ReportRunning() {
+void Agent::ReportRunning(const std::string& deployment_id) {
   const model::ModelBundle& bundle = lifecycle_->bundle();
   protocol::UpdateReport report;
+  report.deployment_id = deployment_id;
   report.at = clock_.Now();
   report.outcome = protocol::UpdateOutcome::kRunning;
   report.bundle = bundle.bundle;
@@ -483,7 +509,42 @@ void Agent::ReportRunning() {
   SendUpdateReport(report);
 }
 
+bool Agent::IsSettled(const std::string& deployment_id) {
+  if (deployment_id.empty()) return false;
+  const std::scoped_lock lock(status_mutex_);
+  return std::ranges::find(settled_, deployment_id) != settled_.end();
+}
+
+// This deployment came to an end here, good or bad; a restart must know it too.
+void Agent::Settle(const std::string& deployment_id) {
+  if (deployment_id.empty()) return;
+  Json ids = Json::MakeArray();
+  {
+    const std::scoped_lock lock(status_mutex_);
+    settled_.push_back(deployment_id);
+    if (settled_.size() > kDeploymentsKept) settled_.erase(settled_.begin());
+    for (const std::string& id : settled_) ids.Append(id);
+  }
+  const std::string text = ids.Write();
+  const Status written = deployments_->Write(base::AsBytes(text));
+  if (!written.ok()) logger_.Error("deployments: " + written.error().message);
+}
+
+Status Agent::OpenDeployments() {
+  ASSIGN_OR_RETURN(tinylcm::state::TwoCopyRecord record,
+                   tinylcm::state::TwoCopyRecord::Open(fs_, layout_.deployments));
+  deployments_.emplace(std::move(record));
+  if (!deployments_->value()) return {};
+  const auto json = Json::Parse(base::AsText(*deployments_->value()));
+  if (!json.ok() || !json->is_array()) return {};
+  for (const Json& id : json->as_array()) {
+    if (id.is_string()) settled_.push_back(id.as_string());
+  }
+  return {};
+}
+
 void Agent::ReportFailed(const protocol::Desired& desired, const Error& error) {
+  Settle(desired.deployment_id);
   logger_.Error(StrCat("deployment ", desired.deployment_id, ": ", error.message));
   const model::ModelBundle& bundle = lifecycle_->bundle();
   protocol::UpdateReport report;
@@ -504,23 +565,43 @@ void Agent::Carry(Order order) {
   if (order.feedback) {
     const Status applied = lifecycle_->OnFeedback(*order.feedback);
     if (!applied.ok()) {
-      logger_.Error("feedback: " + applied.error().message);
-      return;  // It is offered again.
+      logger_.Warning("feedback, later again: " + applied.error().message);
     }
     const std::scoped_lock lock(orders_mutex_);
-    feedback_taken_.push_back(order.feedback->feedback_id);
+    (applied.ok() ? feedback_taken_ : feedback_back_).push_back(order.feedback->feedback_id);
   }
   if (!order.desired) return;
   if (order.failed) {
-    ReportFailed(*order.desired, *order.failed);
+    if (!IsSettled(order.desired->deployment_id)) ReportFailed(*order.desired, *order.failed);
     return;
   }
   if (order.desired->mode) {
     const auto mode = tinylcm::adapt::ParseMode(*order.desired->mode);
     if (mode.ok()) lifecycle_->SetMode(*mode);
   }
-  if (order.desired->action == protocol::DesiredAction::kRollback) GoBack(*order.desired);
-  if (!order.archive.empty()) Install(*order.desired, order.archive);
+  const bool goes_back = order.desired->action == protocol::DesiredAction::kRollback;
+  if (!goes_back && order.archive.empty()) {
+    const bool runs_already = order.desired->target &&
+                              order.desired->target->bundle == lifecycle_->bundle().bundle &&
+                              !lifecycle_->swap_is_under_way();
+    if (runs_already && !IsSettled(order.desired->deployment_id)) {
+      Settle(order.desired->deployment_id);
+      ReportRunning(order.desired->deployment_id);
+    }
+    return;
+  }
+  // Each deployment is acted on once, however often its document comes.
+  if (IsSettled(order.desired->deployment_id)) return;
+  if (lifecycle_->swap_is_under_way()) {
+    const std::scoped_lock lock(orders_mutex_);
+    orders_.push_back(std::move(order));
+    return;
+  }
+  if (goes_back) {
+    GoBack(*order.desired);
+  } else {
+    Install(*order.desired, order.archive);
+  }
 }
 
 void Agent::Install(const protocol::Desired& desired, const std::string& archive) {
@@ -559,15 +640,21 @@ void Agent::SwapTo(const std::string& bundle, const std::string& deployment_id) 
   if (!loaded.ok()) return ReportFailed(about, loaded.error());
   const Status swapped = lifecycle_->SwapBundle(
       std::make_shared<const model::ModelBundle>(std::move(loaded).value()), deployment_id,
-      [this, bundle](bool healthy, const protocol::UpdateReport& report) {
+      [this, bundle, deployment_id](bool healthy, protocol::UpdateReport report) {
         if (healthy) {
           const Status activated = slots_->Activate(bundle);
-          if (!activated.ok()) logger_.Error("slots: " + activated.error().message);
+          if (!activated.ok()) {
+            // It answers now, but the next start would bring the old one: that is no success.
+            report.outcome = protocol::UpdateOutcome::kFailed;
+            report.detail = "runs until the next start only: " + activated.error().message;
+            logger_.Error("slots: " + report.detail);
+          }
           const Status told = slots_->StartedHealthy();
           if (!told.ok()) logger_.Error("slots: " + told.error().message);
         }
         const Status collected = slots_->CollectGarbage();
         if (!collected.ok()) logger_.Warning("slots: " + collected.error().message);
+        Settle(deployment_id);
         SendUpdateReport(report);
       });
   if (!swapped.ok()) ReportFailed(about, swapped.error());
@@ -585,41 +672,45 @@ void Agent::TakeRollbackRequest() {
 
 void Agent::NetworkLoop() {
   std::optional<protocol::Desired> wanted;  // Whose archive is still to be fetched.
-  std::vector<std::string> handed_on;       // Feedback the control thread works on.
+  int tries = 0;                            // At it.
+  std::set<std::string> handed_on;          // Feedback the control thread works on.
   while (!client_->is_stopped()) {
     {
       const std::scoped_lock lock(orders_mutex_);
-      for (const std::string& id : feedback_taken_) client_->FeedbackTaken(id);
+      for (const std::string& id : feedback_taken_) {
+        client_->FeedbackTaken(id);
+        handed_on.erase(id);
+      }
+      for (const std::string& id : feedback_back_) handed_on.erase(id);
       feedback_taken_.clear();
+      feedback_back_.clear();
     }
     sync::SyncResult result = client_->SyncOnce(clock_.Uptime());
     std::vector<Order> orders;
     for (protocol::Feedback& feedback : result.feedback) {
       // It comes again until it was taken; once is enough for the control thread.
-      if (std::find(handed_on.begin(), handed_on.end(), feedback.feedback_id) != handed_on.end()) {
-        continue;
-      }
-      handed_on.push_back(feedback.feedback_id);
+      if (!handed_on.insert(feedback.feedback_id).second) continue;
       Order order;
       order.feedback = std::move(feedback);
       orders.push_back(std::move(order));
     }
     if (result.desired) {
-      wanted.reset();
       const bool installs = result.desired->action == protocol::DesiredAction::kInstall;
-      if (installs) {
-        std::string running;
-        {
-          const std::scoped_lock lock(status_mutex_);
-          running = bundle_->bundle;
-        }
-        if (result.desired->target->bundle != running) wanted = result.desired;
+      std::string running;
+      {
+        const std::scoped_lock lock(status_mutex_);
+        running = bundle_->bundle;
       }
-      if (!installs || result.desired->mode) {
-        Order order;
-        order.desired = std::move(result.desired);
-        orders.push_back(std::move(order));
+      if (!installs || IsSettled(result.desired->deployment_id) ||
+          result.desired->target->bundle == running) {
+        wanted.reset();
+      } else if (!wanted || wanted->deployment_id != result.desired->deployment_id) {
+        wanted = result.desired;
+        tries = 0;
       }
+      Order order;
+      order.desired = std::move(result.desired);
+      orders.push_back(std::move(order));
     }
     base::Duration next = result.next;
     if (wanted) {
@@ -627,10 +718,13 @@ void Agent::NetworkLoop() {
           base::JoinPath(layout_.downloads, wanted->target->archive_sha256 + ".tar.zst");
       Status fetched = fs_.CreateDirectories(layout_.downloads);
       if (fetched.ok()) fetched = client_->Download(*wanted->target, file);
-      if (!fetched.ok() && fetched.error().code == ErrorCode::kUnavailable) {
+      // Whatever came back may have been said by something in between; only after many tries in a
+      // row is it given up.
+      if (!fetched.ok() && ++tries < kDownloadTries) {
         logger_.Warning("download, later again: " + fetched.error().message);
-        next = std::min(next, clock_.Uptime() + kDownloadRetry);
+        next = std::min(next, clock_.Uptime() + tries * kDownloadRetry);
       } else {
+        tries = 0;
         Order order;
         order.desired = std::move(wanted);
         wanted.reset();
@@ -653,18 +747,12 @@ void Agent::NetworkLoop() {
 // ---- The main thread --------------------------------------------------------------------------
 
 void Agent::WriteLines() {
-  std::shared_ptr<const model::ModelBundle> bundle;
-  {
-    const std::scoped_lock lock(status_mutex_);
-    bundle = bundle_;
-  }
-  const std::vector<std::string>& labels = bundle->manifest.labels;
   for (const Line& line : lines_.Take(milliseconds(0))) {
     Json json = Json::MakeObject(
         {{"at", base::FormatTime(line.time)},
          {"index", line.index},
          {"frame", line.frame_number ? Json(std::int64_t{*line.frame_number}) : Json()},
-         {"prediction", line.label < labels.size() ? labels[line.label] : std::string("unknown")},
+         {"prediction", line.answer},
          {"confidence", static_cast<double>(line.confidence)},
          {"distance", static_cast<double>(line.distance)},
          {"adaptation", line.adaptation}});
@@ -703,7 +791,7 @@ void Agent::WriteStatus(bool is_running) {
                         {"running", is_running},
                         {"written_at", base::FormatTime(clock_.Now())},
                         {"state", lifecycle.state},
-                        {"mode", tinylcm::adapt::Name(config_.mode)},
+                        {"mode", lifecycle.mode},
                         {"frames", counts.frames},
                         {"fps", monitor_->Fps(clock_.Uptime())},
                         {"skipped", counts.skipped},
@@ -790,8 +878,8 @@ Status Agent::Run(const std::atomic<bool>& stop) {
 
 Status RunAgent(const Config& config, base::FileSystem& fs, base::Clock& clock,
                 base::Logger& logger, const std::atomic<bool>& stop) {
-  RETURN_IF_ERROR(fs.CreateDirectories(config.data));
-  ASSIGN_OR_RETURN(const FolderLock lock, FolderLock::Take(config.data));
+  RETURN_IF_ERROR(base::MakePrivateFolder(config.data));
+  ASSIGN_OR_RETURN(const base::FolderLock lock, base::FolderLock::Take(config.data, "agent"));
   Agent agent(config, fs, clock, logger);
   RETURN_IF_ERROR(agent.Open());
   return agent.Run(stop);

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/file_system.h"
 #include "base/logger.h"
+#include "base/private_folder.h"
 #include "base/text.h"
 #include "protocol/enrolment.h"
 #include "protocol/identifiers.h"
@@ -130,7 +131,8 @@ Status Enroll(const EnrollArguments& given, const Config& config) {
   }
   options.name = given.name.empty() ? config.name : given.name;
   options.agent_version = kVersion;
-  RETURN_IF_ERROR(Disk().CreateDirectories(base::JoinPath(config.data, "keys")));
+  RETURN_IF_ERROR(base::MakePrivateFolder(config.data));
+  RETURN_IF_ERROR(base::MakePrivateFolder(base::JoinPath(config.data, "keys")));
   ASSIGN_OR_RETURN(const base::Ed25519Key key,
                    sync::LoadOrMakeDeviceKey(Disk(), layout.device_key));
   sync::CurlOptions curl;

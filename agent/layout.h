@@ -20,6 +20,7 @@ struct Layout {
         rollback_request(base::JoinPath(folder, "rollback-request")),
         datalog(base::JoinPath(folder, "datalog")),
         downloads(base::JoinPath(folder, "downloads")),
+        deployments(base::JoinPath(folder, "deployments")),
         sync_state(base::JoinPath(folder, "sync")),
         status(base::JoinPath(folder, "status.json")) {}
 
@@ -33,6 +34,7 @@ struct Layout {
   std::string rollback_request;
   std::string datalog;
   std::string downloads;
+  std::string deployments;
   std::string sync_state;
   std::string status;
 };

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/file_system.h"
 #include "base/text.h"
 
 namespace base {
@@ -15,6 +16,20 @@ constexpr std::string_view kPublicPrefix = "tlcm-ed25519-public-1 ";
 }  // namespace
 
 std::string Sha256Hex(ByteView bytes) { return HexEncode(Sha256Of(bytes)); }
+
+Result<Sha256Digest> Sha256OfFile(const ReadableFile& file) {
+  Sha256 sha;
+  Bytes block(64u << 10);
+  for (std::uint64_t done = 0; done < file.size();) {
+    ASSIGN_OR_RETURN(const std::size_t count, file.ReadAt(done, block));
+    if (count == 0) {
+      return Error{ErrorCode::kCorrupt, StrCat("ends after ", done, " of ", file.size(), " bytes")};
+    }
+    sha.Update(ByteView(block).first(count));
+    done += count;
+  }
+  return sha.Finish();
+}
 
 std::string Fingerprint(const Ed25519PublicKey& key) { return Base64UrlEncode(Sha256Of(key)); }
 

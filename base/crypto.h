@@ -12,6 +12,8 @@
 
 namespace base {
 
+class ReadableFile;
+
 using Sha256Digest = std::array<std::uint8_t, 32>;
 
 // Streaming SHA-256 (FIPS 180-4). Not thread-safe.
@@ -31,6 +33,8 @@ class Sha256 {
 
 Sha256Digest Sha256Of(ByteView bytes);
 std::string Sha256Hex(ByteView bytes);
+// Of all size() bytes; kCorrupt where they end earlier.
+Result<Sha256Digest> Sha256OfFile(const ReadableFile& file);
 Sha256Digest HmacSha256(ByteView key, ByteView message);  // RFC 2104.
 
 // Ed25519 (RFC 8032).

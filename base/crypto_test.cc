@@ -2,6 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <utility>
+
+#include "base/file_system.h"
+
 namespace base {
 namespace {
 
@@ -18,6 +23,37 @@ TEST(Sha256, TakesItsInputInAnyPieces) {
   sha.Update({});
   sha.Update(AsBytes("bc"));
   EXPECT_EQ(sha.Finish(), Sha256Of(AsBytes("abc")));
+}
+
+// Bytes of which fewer come than it says, or a few at a time.
+class OddFile final : public ReadableFile {
+ public:
+  OddFile(Bytes bytes, std::uint64_t size) : bytes_(std::move(bytes)), size_(size) {}
+  std::uint64_t size() const override { return size_; }
+  Result<std::size_t> ReadAt(std::uint64_t offset, std::span<std::uint8_t> out) const override {
+    const std::size_t at = std::min(bytes_.size(), static_cast<std::size_t>(offset));
+    const std::size_t count = std::min({bytes_.size() - at, out.size(), std::size_t{7}});
+    std::copy_n(bytes_.begin() + static_cast<std::ptrdiff_t>(at), count, out.begin());
+    return count;
+  }
+
+ private:
+  Bytes bytes_;
+  std::uint64_t size_;
+};
+
+TEST(Sha256, OfAFileIsThatOfItsBytes) {
+  Bytes bytes(100);
+  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::uint8_t>(i);
+  EXPECT_EQ(Sha256OfFile(OddFile(bytes, 100)).value(), Sha256Of(bytes));
+  EXPECT_EQ(Sha256OfFile(OddFile({}, 0)).value(), Sha256Of({}));
+}
+
+TEST(Sha256, OfAFileThatEndsTooEarlyIsNone) {
+  const auto digest = Sha256OfFile(OddFile(Bytes(100), 101));
+  ASSERT_FALSE(digest.ok());
+  EXPECT_EQ(digest.error().code, ErrorCode::kCorrupt);
+  EXPECT_EQ(digest.error().message, "ends after 100 of 101 bytes");
 }
 
 TEST(HmacSha256, AgreesWithTheRfc) {

@@ -3,6 +3,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <cstdio>
 #include <span>
 
 namespace base {
@@ -28,6 +29,12 @@ Result<double> ParseWithUnit(std::string_view text, std::span<const Unit> units,
 }
 
 }  // namespace
+
+std::string FormatShort(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.3g", value);
+  return text;
+}
 
 std::string FormatDouble(double value) {
   std::array<char, 32> buffer;

@@ -15,6 +15,7 @@
 namespace base {
 
 std::string FormatDouble(double value);  // Shortest text that reads back to the same value.
+std::string FormatShort(double value);   // Three significant digits, for people: "0.332", "17.9".
 
 namespace internal {
 inline void Append(std::string& out, std::string_view part) { out += part; }

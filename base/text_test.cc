@@ -65,5 +65,11 @@ TEST(Split, KeepsEmptyParts) {
 
 TEST(Trim, TakesWhiteSpaceOffBothEnds) { EXPECT_EQ(Trim(" \ta b\r\n"), "a b"); }
 
+TEST(Text, NumbersForPeopleHaveThreeDigits) {
+  EXPECT_EQ(FormatShort(0.3329381413712331), "0.333");
+  EXPECT_EQ(FormatShort(17.94), "17.9");
+  EXPECT_EQ(FormatShort(1.0), "1");
+}
+
 }  // namespace
 }  // namespace base

@@ -7,6 +7,9 @@ cd "$root"
 node_bin=$(tools/setup/node.sh)
 export PATH="$node_bin:$PATH"
 
+# Another checkout of the same files finds what was compiled for this one.
+export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1
+
 mkdir -p build
 log=build/configure.log
 if ! cmake --preset release >"$log" 2>&1; then

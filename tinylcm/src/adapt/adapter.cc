@@ -12,6 +12,7 @@ using base::Bytes;
 using base::ByteView;
 using base::Error;
 using base::ErrorCode;
+using base::FormatShort;
 using base::Result;
 using base::Status;
 using base::StrCat;
@@ -36,10 +37,6 @@ Action Do(ActionKind kind) {
 // The same answers for every input, whatever it was learned from.
 bool ServesTheSame(const Adaptation& a, const Adaptation& b) {
   return a.hypothesis == b.hypothesis && a.transform == b.transform && a.memory == b.memory;
-}
-
-void Append(Actions& actions, Actions more) {
-  for (Action& action : more) actions.push_back(std::move(action));
 }
 
 }  // namespace
@@ -160,7 +157,8 @@ Actions Adapter::RollBack(const Adaptation& to, const std::string& text) {
   Action back = Do(ActionKind::kRollBack);
   back.event_id = state_.event_id;
   back.adaptation = state_.served;
-  return {std::move(back), Report(text)};
+  // What is served again has its own usual distances; the next change is measured from them.
+  return {std::move(back), Do(ActionKind::kRebaseline), Report(text)};
 }
 
 Actions Adapter::Commit(const std::string& text) {
@@ -173,7 +171,11 @@ Actions Adapter::Commit(const std::string& text) {
 }
 
 Actions Adapter::OnDrift(const std::string& event_id, std::uint64_t index) {
-  if (state_.state != AdapterState::kStable || IsCollecting()) {
+  // Gone back, or out of ideas: a further change is a new event all the same.
+  const bool is_at_rest = state_.state == AdapterState::kStable ||
+                          state_.state == AdapterState::kRolledBack ||
+                          state_.state == AdapterState::kEscalated;
+  if (!is_at_rest || IsCollecting()) {
     ++state_.suppressed_since;
     return {};
   }
@@ -190,10 +192,10 @@ Actions Adapter::OnDrift(const std::string& event_id, std::uint64_t index) {
   return {std::move(begin)};
 }
 
-Actions Adapter::OnQuarantined(std::uint32_t count, std::uint64_t index) {
+Actions Adapter::OnQuarantined(std::uint32_t count, std::uint64_t index, bool is_full) {
   if (!IsCollecting()) return {};
   Actions actions;
-  const bool is_full = count >= options_.quarantine_samples;
+  is_full = is_full || count >= options_.quarantine_samples;
   if (options_.has_pictures && !state_.is_searched && options_.mode != Mode::kMonitoringOnly &&
       (is_full || count >= options_.search_samples)) {
     state_.is_searched = true;
@@ -249,8 +251,9 @@ Actions Adapter::OnInputSearched(const InputSearchResult& result) {
   adaptation.bundle = state_.served.bundle;
   adaptation.event_id = state_.event_id;
   adaptation.hypothesis = result.hypothesis;
-  return Serve(adaptation, StrCat("input ", result.hypothesis.name(), " brings the features to ",
-                                  result.ratio, " of their distance from the anchors"));
+  return Serve(adaptation, StrCat("input corrected by ", result.hypothesis.name(),
+                                  ": distances to the known examples fall to ",
+                                  FormatShort(100.0 * result.ratio), " %"));
 }
 
 Actions Adapter::OnFeedback(const Feedback& feedback,
@@ -298,8 +301,7 @@ Actions Adapter::OnFeedback(const Feedback& feedback,
                            state_.served.event_id == state_.event_id &&
                            !ServesTheSame(state_.served, state_.before);
     if (is_undone) {
-      Append(actions, RollBack(state_.before, ""));
-      actions.pop_back();  // Its report is the one below.
+      actions.push_back(RollBack(state_.before, "").front());  // The rest stands below.
     }
     state_.state = AdapterState::kStable;
     state_.event_id.clear();
@@ -387,9 +389,11 @@ Actions Adapter::OnProbation(const ProbationSample& sample) {
 
   const double n = static_cast<double>(state_.probation_count);
   const std::string figures =
-      StrCat("over ", state_.probation_count, " samples distance ", state_.challenger_distance / n,
-             " (before: ", state_.champion_distance / n, "), confidence ",
-             state_.challenger_confidence / n, " (before: ", state_.champion_confidence / n, ")");
+      StrCat("over ", state_.probation_count, " samples distance ",
+             FormatShort(state_.challenger_distance / n),
+             " (before: ", FormatShort(state_.champion_distance / n), "), confidence ",
+             FormatShort(state_.challenger_confidence / n),
+             " (before: ", FormatShort(state_.champion_confidence / n), ")");
   const bool is_farther =
       state_.challenger_distance > options_.probation_distance_max * state_.champion_distance;
   const bool is_less_sure = state_.challenger_confidence <
@@ -405,8 +409,9 @@ Actions Adapter::OnCanary(double accuracy_before, double accuracy_after) {
       accuracy_after >= accuracy_before - options_.canary_loss_max) {
     return {};
   }
-  return RollBack(state_.champion, StrCat("rolled back: canary accuracy fell from ",
-                                          accuracy_before, " to ", accuracy_after));
+  return RollBack(state_.champion,
+                  StrCat("rolled back: canary accuracy fell from ", FormatShort(accuracy_before),
+                         " to ", FormatShort(accuracy_after)));
 }
 
 void Adapter::OnBundle(const Carried& carried) {
@@ -499,8 +504,10 @@ Status Adapter::Restore(ByteView bytes) {
   ASSIGN_OR_RETURN(state.champion, ReadAdaptation(reader));
   ASSIGN_OR_RETURN(state.before, ReadAdaptation(reader));
   if (!reader.ok() || !reader.at_end()) return corrupt("of another length");
-  if (state.served.bundle != state_.served.bundle) {
-    return Error{ErrorCode::kConflict, "adapter: saved for another bundle"};
+  for (const Adaptation* one : {&state.served, &state.champion, &state.before}) {
+    if (one->bundle != state_.served.bundle) {
+      return Error{ErrorCode::kConflict, "adapter: saved for another bundle"};
+    }
   }
   state_ = std::move(state);
   return {};

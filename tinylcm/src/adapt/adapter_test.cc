@@ -168,7 +168,7 @@ TEST_F(AdapterTest, RollsBackToTheByteWhenProbationIsWorse) {
   const base::Bytes before = Serialise(adapter_->served());
   adapter_->OnFeedback(TwoLabels(), {}, known_);
   adapter_->OnJudged(Judged(kAligned, 2, 2), Composed(kAligned));
-  EXPECT_EQ(Note(Probation(0.2f, 0.5f, 0.9f, 0.4f)), (Kinds{kRollBack, kReport}));
+  EXPECT_EQ(Note(Probation(0.2f, 0.5f, 0.9f, 0.4f)), (Kinds{kRollBack, kRebaseline, kReport}));
   EXPECT_EQ(adapter_->state(), AdapterState::kRolledBack);
   EXPECT_EQ(Serialise(last_[0].adaptation), before);
   EXPECT_EQ(Serialise(adapter_->served()), before);
@@ -198,7 +198,7 @@ TEST_F(AdapterTest, RollsBackAMemoryThatForgetsTheCanary) {
   EXPECT_EQ(last_[1].fates[0].fate, "learned");
   EXPECT_EQ(last_[1].fates[1].fate, "judged");
   EXPECT_TRUE(adapter_->OnCanary(0.98, 0.975).empty());
-  EXPECT_EQ(Note(adapter_->OnCanary(0.98, 0.96)), (Kinds{kRollBack, kReport}));
+  EXPECT_EQ(Note(adapter_->OnCanary(0.98, 0.96)), (Kinds{kRollBack, kRebaseline, kReport}));
 }
 
 TEST_F(AdapterTest, EscalatesWhenNothingHelps) {

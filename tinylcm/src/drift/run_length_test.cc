@@ -27,7 +27,8 @@ base::Json Vectors() {
 TEST(RunLength, AgreesWithSpcToSixDigits) {
   int charts = 0;
   int limits = 0;
-  for (const base::Json& vector : Vectors().as_array()) {
+  const base::Json vectors = Vectors();
+  for (const base::Json& vector : vectors.as_array()) {
     const std::string chart = vector.Find("chart")->as_string();
     const double value = vector.Find("value")->as_double();
     const bool two_sided = chart.starts_with("cusum_two_sided");

@@ -15,7 +15,6 @@ using base::Error;
 using base::ErrorCode;
 using base::StrCat;
 using protocol::ArchiveFile;
-using protocol::ArchiveReader;
 using protocol::NamedFile;
 
 namespace {
@@ -28,134 +27,51 @@ class NoSink final : public protocol::FileSink {
   base::Status End() override { return {}; }
 };
 
-base::Result<std::string> DigestOf(const base::ReadableFile& file) {
-  base::Sha256 sha;
-  std::vector<std::uint8_t> block(64u << 10);
-  for (std::uint64_t offset = 0; offset < file.size();) {
-    ASSIGN_OR_RETURN(const std::size_t count, file.ReadAt(offset, block));
-    if (count == 0) break;
-    sha.Update(base::ByteView(block).first(count));
-    offset += count;
-  }
-  return base::HexEncode(sha.Finish());
-}
-
-// Whether the second entry is a signature.
-base::Result<bool> IsSigned(const base::ReadableFile& file) {
-  protocol::FileSource source(file);
-  ASSIGN_OR_RETURN(auto archive, ArchiveReader::Open(source, protocol::kBundleLimits));
-  ASSIGN_OR_RETURN(const auto first, archive->Next());
-  if (first != protocol::kManifestPath) {
-    return Error{ErrorCode::kCorrupt, "its first entry is not manifest.json"};
-  }
-  ASSIGN_OR_RETURN(const auto second, archive->Next());
-  return second == protocol::kSignaturePath;
-}
-
-base::Result<base::Bytes> ReadEntry(ArchiveReader& archive, std::uint64_t bytes_max) {
-  base::Bytes bytes;
-  std::vector<std::uint8_t> block(64u << 10);
-  while (true) {
-    ASSIGN_OR_RETURN(const std::size_t count, archive.Read(block));
-    if (count == 0) return bytes;
-    if (bytes.size() + count > bytes_max) {
-      return Error{ErrorCode::kCorrupt, "longer than stated"};
-    }
-    bytes.insert(bytes.end(), block.begin(), block.begin() + static_cast<std::ptrdiff_t>(count));
-  }
-}
-
-struct Contents {
+struct Opened {
+  ArchiveInfo info;
   base::Bytes manifest_bytes;
-  protocol::BundleManifest manifest;
   std::optional<base::Ed25519Signature> signature;
 };
 
-// An archive without a signature: the same checks but the one.
-base::Result<Contents> ReadUnsigned(const base::ReadableFile& file, const DeviceTraits& device,
-                                    protocol::FileSink& sink) {
+base::Result<Opened> Read(const base::ReadableFile& file, const std::string& path,
+                          const base::Ed25519PublicKey* publisher, const DeviceTraits& device,
+                          protocol::FileSink& sink) {
+  using Reader = protocol::SignedArchiveReader;
   protocol::FileSource source(file);
-  ASSIGN_OR_RETURN(auto archive, ArchiveReader::Open(source, protocol::kBundleLimits));
-  Contents contents;
-  RETURN_IF_ERROR(archive->Next());
-  ASSIGN_OR_RETURN(contents.manifest_bytes, ReadEntry(*archive, protocol::kManifestBytesMax));
-  ASSIGN_OR_RETURN(contents.manifest, protocol::ParseBundleManifest(contents.manifest_bytes));
-  RETURN_IF_ERROR(CheckSuits(contents.manifest, device));
-  std::vector<const NamedFile*> missing;
-  for (const NamedFile& named : contents.manifest.files) missing.push_back(&named);
-  while (true) {
-    ASSIGN_OR_RETURN(const std::optional<std::string> path, archive->Next());
-    if (!path) break;
-    const auto named = std::find_if(missing.begin(), missing.end(),
-                                    [&](const NamedFile* f) { return f->path == *path; });
-    if (named == missing.end()) {
-      return Error{ErrorCode::kPermissionDenied,
-                   StrCat("'", *path, "': not named by the manifest")};
-    }
-    auto bytes = ReadEntry(*archive, (*named)->bytes);
-    if (!bytes.ok()) return bytes.error().Within("'" + *path + "'");
-    if (bytes->size() != (*named)->bytes || base::Sha256Hex(*bytes) != (*named)->sha256) {
-      return Error{ErrorCode::kCorrupt, StrCat("'", *path, "': size or sha256 differs")};
-    }
-    RETURN_IF_ERROR(sink.Begin(**named));
-    RETURN_IF_ERROR(sink.Append(*bytes));
-    RETURN_IF_ERROR(sink.End());
-    missing.erase(named);
-  }
-  if (!missing.empty()) {
-    return Error{ErrorCode::kCorrupt, StrCat("'", missing[0]->path, "' is missing")};
-  }
-  return contents;
-}
-
-base::Result<Contents> ReadSigned(const base::ReadableFile& file,
-                                  const base::Ed25519PublicKey* publisher,
-                                  const DeviceTraits& device, protocol::FileSink& sink) {
-  protocol::FileSource source(file);
-  ASSIGN_OR_RETURN(auto reader,
-                   protocol::SignedArchiveReader::Open(source, protocol::kBundleLimits));
+  ASSIGN_OR_RETURN(Reader reader,
+                   Reader::Open(source, protocol::kBundleLimits, Reader::Signature::kOptional));
   if (publisher != nullptr) {
+    if (!reader.is_signed()) {
+      return Error{
+          ErrorCode::kPermissionDenied,
+          StrCat("not signed; the publisher runs: tinylcm bundle sign ", path, " --key FILE")};
+    }
     if (!reader.Verify(protocol::kBundleSignaturePrefix, *publisher).ok()) {
       return Error{ErrorCode::kPermissionDenied,
                    StrCat("signed by another key than the publisher's ",
                           base::Fingerprint(*publisher), ", or changed since")};
     }
   }
-  Contents contents;
-  contents.manifest_bytes = reader.manifest_bytes();
-  contents.signature = reader.signature();
-  ASSIGN_OR_RETURN(contents.manifest, protocol::ParseBundleManifest(contents.manifest_bytes));
-  RETURN_IF_ERROR(CheckSuits(contents.manifest, device));
-  RETURN_IF_ERROR(reader.ReadFiles(contents.manifest.files, sink));
-  return contents;
+  Opened opened;
+  opened.manifest_bytes = reader.manifest_bytes();
+  if (reader.is_signed()) opened.signature = reader.signature();
+  opened.info.is_signed = reader.is_signed();
+  opened.info.bundle = protocol::BundleIdOf(opened.manifest_bytes);
+  ASSIGN_OR_RETURN(opened.info.manifest, protocol::ParseBundleManifest(opened.manifest_bytes));
+  RETURN_IF_ERROR(CheckSuits(opened.info.manifest, device));
+  RETURN_IF_ERROR(reader.ReadFiles(opened.info.manifest.files, sink));
+  opened.info.bytes = file.size();
+  ASSIGN_OR_RETURN(const base::Sha256Digest sha256, base::Sha256OfFile(file));
+  opened.info.archive_sha256 = base::HexEncode(sha256);
+  return opened;
 }
-
-struct Opened {
-  ArchiveInfo info;
-  Contents contents;
-};
 
 base::Result<Opened> ReadWhole(base::FileSystem& fs, const std::string& archive,
                                const base::Ed25519PublicKey* publisher, const DeviceTraits& device,
                                protocol::FileSink& sink) {
   ASSIGN_OR_RETURN(const auto file, fs.Open(archive));
-  Opened opened;
-  opened.info.bytes = file->size();
-  auto is_signed = IsSigned(*file);
-  if (!is_signed.ok()) return is_signed.error().Within(archive);
-  opened.info.is_signed = *is_signed;
-  if (publisher != nullptr && !*is_signed) {
-    return Error{ErrorCode::kPermissionDenied,
-                 StrCat(archive, ": not signed; the publisher runs: tinylcm bundle sign ", archive,
-                        " --key FILE")};
-  }
-  auto contents =
-      *is_signed ? ReadSigned(*file, publisher, device, sink) : ReadUnsigned(*file, device, sink);
-  if (!contents.ok()) return contents.error().Within(archive);
-  opened.contents = std::move(contents).value();
-  opened.info.bundle = protocol::BundleIdOf(opened.contents.manifest_bytes);
-  opened.info.manifest = opened.contents.manifest;
-  ASSIGN_OR_RETURN(opened.info.archive_sha256, DigestOf(*file));
+  auto opened = Read(*file, archive, publisher, device, sink);
+  if (!opened.ok()) return opened.error().Within(archive);
   return opened;
 }
 
@@ -229,10 +145,10 @@ base::Result<ArchiveInfo> SignArchive(base::FileSystem& fs, const std::string& a
                                       const base::Ed25519Key& publisher) {
   protocol::MemorySink sink;
   ASSIGN_OR_RETURN(Opened opened, ReadWhole(fs, archive, nullptr, {}, sink));
-  const auto signature = protocol::SignManifest(protocol::kBundleSignaturePrefix,
-                                                opened.contents.manifest_bytes, publisher);
+  const auto signature =
+      protocol::SignManifest(protocol::kBundleSignaturePrefix, opened.manifest_bytes, publisher);
   ASSIGN_OR_RETURN(const base::Bytes bytes,
-                   Pack(opened.contents.manifest_bytes, signature, std::move(sink.files())));
+                   Pack(opened.manifest_bytes, signature, std::move(sink.files())));
   RETURN_IF_ERROR(base::WriteFileDurably(fs, archive, bytes));
   opened.info.is_signed = true;
   opened.info.bytes = bytes.size();
@@ -258,12 +174,12 @@ base::Result<ArchiveInfo> UnpackArchive(base::FileSystem& fs, const std::string&
   const auto unpack = [&]() -> base::Result<ArchiveInfo> {
     protocol::FolderSink sink(fs, folder);
     ASSIGN_OR_RETURN(Opened opened, ReadWhole(fs, archive, publisher, device, sink));
-    if (opened.contents.signature) {
+    if (opened.signature) {
       RETURN_IF_ERROR(base::WriteFileDurably(fs, base::JoinPath(folder, protocol::kSignaturePath),
-                                             *opened.contents.signature));
+                                             *opened.signature));
     }
     RETURN_IF_ERROR(base::WriteFileDurably(fs, base::JoinPath(folder, protocol::kManifestPath),
-                                           opened.contents.manifest_bytes));
+                                           opened.manifest_bytes));
     return opened.info;
   };
   auto info = unpack();

@@ -3,7 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "protocol/archive.h"
+#include "protocol/signed_archive.h"
 #include "tinylcm/model/bundle_verbs.h"
 #include "tinylcm/src/model/small_bundle_test.h"
 
@@ -69,6 +73,30 @@ TEST_F(ArchiveTest, ABundleSignedByAnotherKeyIsRefused) {
   EXPECT_EQ(unpacked.error().code, ErrorCode::kPermissionDenied);
   EXPECT_NE(unpacked.error().message.find("signed by another key"), std::string::npos);
   EXPECT_FALSE(base::Exists(fs_, Path("unpacked")));
+}
+
+TEST_F(ArchiveTest, AnUnsignedOrWronglySignedBundleIsRefusedBeforeAnyFileIsLookedAt) {
+  // What follows the manifest would be refused for itself, were it looked at.
+  const base::Bytes manifest = Read("bundle/manifest.json");
+  const auto signature =
+      protocol::SignManifest(protocol::kBundleSignaturePrefix, manifest, stranger_);
+  const std::vector<protocol::ArchiveFile> unsigned_files = {{"manifest.json", manifest},
+                                                             {"unnamed", base::Bytes(100)}};
+  const std::vector<protocol::ArchiveFile> wrong_files = {
+      {"manifest.json", manifest},
+      {"manifest.sig", {signature.begin(), signature.end()}},
+      {"unnamed", base::Bytes(100)}};
+  for (const auto& [files, why] :
+       {std::pair(unsigned_files, "not signed"), std::pair(wrong_files, "signed by another key")}) {
+    Write("bundle.tar.zst",
+          protocol::WriteArchive(protocol::ArchiveFormat::kTarZst, files).value());
+    const std::string refused = Verify(publisher_).error().message;
+    EXPECT_NE(refused.find(why), std::string::npos) << refused;
+    const std::string looked_at =
+        VerifyArchive(fs_, Path("bundle.tar.zst"), nullptr).error().message;
+    EXPECT_NE(looked_at.find("'unnamed': not named by the manifest"), std::string::npos)
+        << looked_at;
+  }
 }
 
 TEST_F(ArchiveTest, SigningMakesAnUnsignedArchiveAcceptable) {

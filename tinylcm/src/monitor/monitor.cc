@@ -36,6 +36,12 @@ void Monitor::Skipped() {
   ++counts_.skipped;
 }
 
+void Monitor::SetLabels(std::vector<std::string> labels) {
+  const std::scoped_lock lock(mutex_);
+  labels_ = std::move(labels);
+  window_.classes.assign(labels_.size() + 1, 0);
+}
+
 void Monitor::LogDropped(std::uint64_t count) {
   const std::scoped_lock lock(mutex_);
   counts_.log_dropped += count;

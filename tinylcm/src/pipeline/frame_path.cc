@@ -29,6 +29,8 @@ base::Result<Seen> FramePath::Process(source::Frame frame) {
   seen.time = frame.time;
   seen.frame_number = inference_.frame_number;
   seen.prediction = inference_.prediction;
+  const auto& labels = stage.serving->bundle().manifest.labels;
+  seen.answer = seen.prediction.label < labels.size() ? labels[seen.prediction.label] : "unknown";
   {
     const std::scoped_lock lock(monitor_mutex_);
     seen.signal = monitor_->Observe(seen.index, seen.prediction.nearest,
@@ -53,11 +55,6 @@ std::optional<drift::DriftExplanation> FramePath::Explanation() const {
   return monitor_->explanation();
 }
 
-bool FramePath::ExplanationIsComplete() const {
-  const std::scoped_lock lock(monitor_mutex_);
-  return monitor_->explanation_is_complete();
-}
-
 drift::DriftMonitor::Phase FramePath::drift_phase() const {
   const std::scoped_lock lock(monitor_mutex_);
   return monitor_->phase();
@@ -66,11 +63,6 @@ drift::DriftMonitor::Phase FramePath::drift_phase() const {
 void FramePath::Rebaseline() {
   const std::scoped_lock lock(monitor_mutex_);
   monitor_->Rebaseline();
-}
-
-void FramePath::Resume() {
-  const std::scoped_lock lock(monitor_mutex_);
-  monitor_->Resume();
 }
 
 base::Json FramePath::SaveDriftState() const {

@@ -1,6 +1,7 @@
 #include "tinylcm/pipeline/lifecycle.h"
 
 #include <algorithm>
+#include <initializer_list>
 #include <map>
 #include <utility>
 
@@ -27,8 +28,12 @@ namespace {
 // and the record is written once in so many frames.
 constexpr std::uint64_t kIndexBlock = 2000;
 constexpr base::Duration kFullSaveEvery{60'000};
+constexpr std::uint64_t kAdapterBytesMax = 256u << 20;
 constexpr std::size_t kEventsKept = 16;
 constexpr std::size_t kFeedbackKept = 64;
+
+// How many samples after the alarm the explanation is refined, before it is sent.
+constexpr std::uint32_t kExplainedAt[] = {25, 100};
 
 // After a swap the old bundle goes on in the shadow; these are what it takes to stay.
 constexpr double kAgreementMin = 0.6;
@@ -70,18 +75,48 @@ Lifecycle::Lifecycle(const LifecycleOptions& options, Parts parts,
   adapter_ = std::make_unique<adapt::Adapter>(adapter, bundle_->bundle);
 }
 
+namespace {
+
+// Moves what cannot be read out of the way, so that the device goes on; a person may look at it.
+void SetAside(base::FileSystem& fs, base::Logger& logger, const std::string& path,
+              const Error& error) {
+  logger.Error(StrCat(path, " is set aside: ", error.message));
+  static_cast<void>(base::RemoveTree(fs, path + ".damaged").ok());
+  static_cast<void>(fs.Rename(path, path + ".damaged").ok());
+}
+
+// Opens, or sets aside and opens anew. `paths`: what it stands on.
+template <typename Open>
+auto OpenOrSetAside(base::FileSystem& fs, base::Logger& logger,
+                    std::initializer_list<std::string> paths, Open open) -> decltype(open()) {
+  auto opened = open();
+  if (opened.ok() || opened.error().code == ErrorCode::kExhausted) return opened;
+  for (const std::string& path : paths) SetAside(fs, logger, path, opened.error());
+  return open();
+}
+
+}  // namespace
+
 Result<std::unique_ptr<Lifecycle>> Lifecycle::Open(
     const LifecycleOptions& options, Parts parts,
     std::shared_ptr<const model::ModelBundle> bundle) {
   base::FileSystem& fs = *parts.fs;
+  base::Logger& logger = *parts.logger;
   RETURN_IF_ERROR(fs.CreateDirectories(options.folder));
+  const std::string record_path = base::JoinPath(options.folder, "lifecycle");
+  const std::string snapshots_path = base::JoinPath(options.folder, "snapshots");
+  const std::string quarantine_path = base::JoinPath(options.folder, "quarantine");
   ASSIGN_OR_RETURN(state::TwoCopyRecord record,
-                   state::TwoCopyRecord::Open(fs, base::JoinPath(options.folder, "lifecycle")));
+                   OpenOrSetAside(fs, logger, {record_path + ".a", record_path + ".b"},
+                                  [&] { return state::TwoCopyRecord::Open(fs, record_path); }));
   ASSIGN_OR_RETURN(state::SnapshotStore snapshots,
-                   state::SnapshotStore::Open(fs, base::JoinPath(options.folder, "snapshots"), {}));
-  ASSIGN_OR_RETURN(adapt::Quarantine quarantine,
-                   adapt::Quarantine::Open(fs, base::JoinPath(options.folder, "quarantine"),
-                                           {.samples_max = options.quarantine_samples}));
+                   OpenOrSetAside(fs, logger, {snapshots_path}, [&] {
+                     return state::SnapshotStore::Open(fs, snapshots_path, {});
+                   }));
+  ASSIGN_OR_RETURN(adapt::Quarantine quarantine, OpenOrSetAside(fs, logger, {quarantine_path}, [&] {
+                     return adapt::Quarantine::Open(fs, quarantine_path,
+                                                    {.samples_max = options.quarantine_samples});
+                   }));
   std::unique_ptr<Lifecycle> lifecycle(new Lifecycle(options, std::move(parts), std::move(bundle),
                                                      std::move(record), std::move(snapshots),
                                                      std::move(quarantine)));
@@ -91,57 +126,76 @@ Result<std::unique_ptr<Lifecycle>> Lifecycle::Open(
 
 // ---- What survives a restart ------------------------------------------------------------------
 
+Status Lifecycle::ReadRecord() {
+  ASSIGN_OR_RETURN(const Json json, Json::Parse(base::AsText(*record_.value())));
+  base::JsonReader reader(json, "lifecycle");
+  first_index_ = static_cast<std::uint64_t>(reader.Int("reserved_index", {.min = 0}));
+  revision_ = static_cast<std::uint64_t>(reader.Int("revision", {.min = 0}));
+  labels_applied_ = static_cast<std::uint64_t>(reader.Int("labels_applied", {.min = 0}));
+  adaptations_ = static_cast<std::uint64_t>(reader.Int("adaptations", {.min = 0}));
+  rollbacks_ = static_cast<std::uint64_t>(reader.Int("rollbacks", {.min = 0}));
+  escalations_ = static_cast<std::uint64_t>(reader.Int("escalations", {.min = 0}));
+  bundle_swap_gap_ms_ = reader.Double("swap_gap_ms");
+  feedback_done_ = reader.Strings("feedback_done");
+  if (const auto event_id = reader.OptionalString("ask_again")) {
+    adapt::Action ask;
+    ask.kind = adapt::ActionKind::kAskForLabels;
+    ask.event_id = *event_id;
+    ask.labels = options_.labels_per_event;
+    waiting_.push_back(std::move(ask));
+  }
+  if (reader.Has("event")) {
+    ASSIGN_OR_RETURN(event_, protocol::ParseDriftEvent(reader.Object("event").json().Write()));
+  }
+  for (base::JsonReader item : reader.Array("events")) {
+    EventSummary event;
+    event.event_id = item.String("event_id");
+    event.index = static_cast<std::uint64_t>(item.Int("index", {.min = 0}));
+    if (const auto frame = item.OptionalInt("frame", {.min = 0, .max = UINT32_MAX})) {
+      event.frame_number = static_cast<std::uint32_t>(*frame);
+    }
+    event.kind = item.String("kind");
+    event.text = item.String("text");
+    for (base::JsonReader channel : item.Array("channels")) {
+      event.channels.push_back(channel.AsInt());
+    }
+    events_.push_back(std::move(event));
+  }
+  // An adaptation belongs to its bundle; which one runs is the slots' word.
+  for (base::JsonReader item : reader.Array("adapters", 2)) {
+    Kept kept{item.String("bundle"), item.String("file")};
+    RETURN_IF_ERROR(reader.status());
+    if (kept.bundle != bundle_->bundle) {
+      previous_ = std::move(kept);
+      continue;
+    }
+    auto bytes =
+        base::ReadFile(*parts_.fs, base::JoinPath(options_.folder, kept.file), kAdapterBytesMax);
+    const Status restored = bytes.ok() ? adapter_->Restore(*bytes) : Status(bytes.error());
+    if (!restored.ok()) {
+      parts_.logger->Error("adaptation dropped: " + restored.error().message);
+    }
+  }
+  return reader.status();
+}
+
+void Lifecycle::BeginAnew(const std::string& why) {
+  parts_.logger->Error("the record cannot be read, the device begins anew: " + why);
+  adapter_ = std::make_unique<adapt::Adapter>(adapter_->options(), bundle_->bundle);
+  previous_ = {};
+  event_.reset();
+  events_.clear();
+  feedback_done_.clear();
+  waiting_.clear();
+  // Which indices were used is not known; the milliseconds since 1970 surely were not.
+  first_index_ = static_cast<std::uint64_t>(parts_.clock->Now().time_since_epoch().count());
+  revision_ = labels_applied_ = adaptations_ = rollbacks_ = escalations_ = 0;
+}
+
 Status Lifecycle::Restore() {
   if (record_.value()) {
-    ASSIGN_OR_RETURN(const Json json, Json::Parse(base::AsText(*record_.value())));
-    base::JsonReader reader(json, "lifecycle");
-    first_index_ = static_cast<std::uint64_t>(reader.Int("reserved_index", {.min = 0}));
-    revision_ = static_cast<std::uint64_t>(reader.Int("revision", {.min = 0}));
-    labels_applied_ = static_cast<std::uint64_t>(reader.Int("labels_applied", {.min = 0}));
-    adaptations_ = static_cast<std::uint64_t>(reader.Int("adaptations", {.min = 0}));
-    rollbacks_ = static_cast<std::uint64_t>(reader.Int("rollbacks", {.min = 0}));
-    escalations_ = static_cast<std::uint64_t>(reader.Int("escalations", {.min = 0}));
-    bundle_swap_gap_ms_ = reader.Double("swap_gap_ms");
-    feedback_done_ = reader.Strings("feedback_done");
-    std::vector<Kept> kept;
-    for (base::JsonReader item : reader.Array("adapters", 2)) {
-      const auto bytes = base::Base64Decode(item.String("state", {.bytes_max = 4u << 20}));
-      kept.push_back({item.String("bundle"), bytes.ok() ? *bytes : Bytes{}});
-    }
-    if (reader.Has("event")) {
-      ASSIGN_OR_RETURN(event_, protocol::ParseDriftEvent(reader.Object("event").json().Write()));
-    }
-    for (base::JsonReader item : reader.Array("events")) {
-      EventSummary event;
-      event.event_id = item.String("event_id");
-      event.index = static_cast<std::uint64_t>(item.Int("index", {.min = 0}));
-      if (const auto frame = item.OptionalInt("frame", {.min = 0, .max = UINT32_MAX})) {
-        event.frame_number = static_cast<std::uint32_t>(*frame);
-      }
-      event.kind = item.String("kind");
-      event.text = item.String("text");
-      for (base::JsonReader channel : item.Array("channels")) {
-        event.channels.push_back(channel.AsInt());
-      }
-      events_.push_back(std::move(event));
-    }
-    RETURN_IF_ERROR(reader.status());
-    // An adaptation belongs to its bundle; which one runs is the slots' word.
-    bool is_found = false;
-    for (Kept& one : kept) {
-      if (one.bundle != bundle_->bundle) {
-        previous_ = std::move(one);
-        continue;
-      }
-      is_found = true;
-      const Status restored = adapter_->Restore(one.adapter);
-      if (!restored.ok()) {
-        parts_.logger->Warning("adaptation dropped: " + restored.error().message);
-      }
-    }
-    if (!is_found) {
-      parts_.logger->Warning("a bundle runs that nothing was adapted for");
-    }
+    const Status read = ReadRecord();
+    if (!read.ok()) BeginAnew(read.error().message);
   }
   reserved_index_ = first_index_ + kIndexBlock;
 
@@ -169,6 +223,11 @@ Status Lifecycle::Restore() {
       }
     }
   }
+  // An alarm that was saved before anybody acted on it must come again.
+  const bool is_at_rest = adapter_->state() == adapt::AdapterState::kStable ||
+                          adapter_->state() == adapt::AdapterState::kRolledBack ||
+                          adapter_->state() == adapt::AdapterState::kEscalated;
+  if (monitor->phase() == drift::DriftMonitor::Phase::kOpen && is_at_rest) monitor->Resume();
   first_stage_ = std::make_unique<Stage>();
   first_stage_->serving = std::move(*serving);
   first_stage_->monitor = std::move(monitor);
@@ -181,7 +240,22 @@ Status Lifecycle::Restore() {
   return {};
 }
 
+// The adapter's state, in a file named by its digest; written only when it is another.
+Result<std::string> Lifecycle::KeepAdapter(base::ByteView state) {
+  if (!adapter_file_.empty() && std::ranges::equal(state, adapter_bytes_)) return adapter_file_;
+  const std::string file = StrCat("adapter-", base::Sha256Hex(state).substr(0, 32), ".bin");
+  RETURN_IF_ERROR(base::WriteFileDurably(*parts_.fs, base::JoinPath(options_.folder, file), state));
+  adapter_file_ = file;
+  adapter_bytes_.assign(state.begin(), state.end());
+  return file;
+}
+
 void Lifecycle::Save() {
+  const auto kept = KeepAdapter(adapter_->Save());
+  if (!kept.ok()) {
+    parts_.logger->Error("adaptation not saved: " + kept.error().message);
+    return;  // The record still names the one before, whole.
+  }
   Json events = Json::MakeArray();
   for (const EventSummary& event : events_) {
     Json channels = Json::MakeArray();
@@ -197,11 +271,14 @@ void Lifecycle::Save() {
   Json feedback = Json::MakeArray();
   for (const std::string& id : feedback_done_) feedback.Append(id);
   Json adapters = Json::MakeArray();
-  adapters.Append(Json::MakeObject(
-      {{"bundle", bundle_->bundle}, {"state", base::Base64Encode(adapter_->Save())}}));
-  if (!previous_.bundle.empty() && previous_.bundle != bundle_->bundle) {
-    adapters.Append(Json::MakeObject(
-        {{"bundle", previous_.bundle}, {"state", base::Base64Encode(previous_.adapter)}}));
+  adapters.Append(Json::MakeObject({{"bundle", bundle_->bundle}, {"file", *kept}}));
+  const bool has_previous = !previous_.bundle.empty() && previous_.bundle != bundle_->bundle;
+  if (has_previous) {
+    adapters.Append(Json::MakeObject({{"bundle", previous_.bundle}, {"file", previous_.file}}));
+  }
+  Json ask_again;
+  for (const adapt::Action& action : waiting_) {
+    if (action.kind == adapt::ActionKind::kAskForLabels) ask_again = action.event_id;
   }
   const Json json = Json::MakeObject({{"reserved_index", reserved_index_},
                                       {"revision", revision_},
@@ -211,12 +288,23 @@ void Lifecycle::Save() {
                                       {"escalations", escalations_},
                                       {"swap_gap_ms", bundle_swap_gap_ms_},
                                       {"feedback_done", std::move(feedback)},
+                                      {"ask_again", std::move(ask_again)},
                                       {"event", event_ ? protocol::ToJson(*event_) : Json()},
                                       {"events", std::move(events)},
                                       {"adapters", std::move(adapters)}});
   const std::string text = json.Write();
   const Status written = record_.Write(base::AsBytes(text));
-  if (!written.ok()) parts_.logger->Error("lifecycle not saved: " + written.error().message);
+  if (!written.ok()) {
+    parts_.logger->Error("lifecycle not saved: " + written.error().message);
+    return;
+  }
+  const auto files = parts_.fs->List(options_.folder);
+  if (!files.ok()) return;
+  for (const base::FileInfo& file : *files) {
+    if (!file.name.starts_with("adapter-") || file.name == *kept) continue;
+    if (has_previous && file.name == previous_.file) continue;
+    static_cast<void>(parts_.fs->Remove(base::JoinPath(options_.folder, file.name)).ok());
+  }
 }
 
 void Lifecycle::SaveAll() {
@@ -239,6 +327,12 @@ void Lifecycle::Tick() {
   if (path_ != nullptr) path_->Collect();
   const Status synced = quarantine_.Sync();
   if (!synced.ok()) parts_.logger->Error("quarantine not synced: " + synced.error().message);
+  // Full, but the question was not asked: it stopped by bytes, or a kill came in between.
+  if (path_ != nullptr && StillCollects(*adapter_) && quarantine_.is_full()) {
+    Do(adapter_->OnQuarantined(static_cast<std::uint32_t>(quarantine_.current_count()), last_index_,
+                               true));
+  }
+  TryAgain();
   if (parts_.clock->Uptime() - last_full_save_ >= kFullSaveEvery) SaveAll();
 }
 
@@ -323,8 +417,12 @@ void Lifecycle::OnSeen(const Seen& seen) {
     if (!added.ok()) {
       parts_.logger->Warning("not quarantined: " + added.error().message);
     } else {
-      Do(adapter_->OnQuarantined(static_cast<std::uint32_t>(quarantine_.current_count()),
-                                 seen.index));
+      const auto count = static_cast<std::uint32_t>(quarantine_.current_count());
+      if (count == kExplainedAt[0] || count == kExplainedAt[1]) {
+        Explain();
+        Save();
+      }
+      Do(adapter_->OnQuarantined(count, seen.index, quarantine_.is_full()));
     }
   }
   if (has_frame && adapter_->state() == adapt::AdapterState::kProbation && champion_ != nullptr &&
@@ -353,17 +451,48 @@ void Lifecycle::NoteAlarm(const Seen& seen) {
     summary.event_id = event_id;
     summary.index = seen.index;
     summary.frame_number = seen.frame_number;
-    if (const auto explanation = path_->Explanation()) {
-      summary.kind = explanation->kind;
-      summary.text = explanation->text;
-      for (const auto& channel : explanation->channels) summary.channels.push_back(channel.index);
-    }
-    parts_.logger->Warning(StrCat("drift ", event_id, ": ", summary.text));
     events_.push_back(std::move(summary));
     if (events_.size() > kEventsKept) events_.erase(events_.begin());
+    Explain();
+    parts_.logger->Warning(StrCat("drift ", event_id, ": ", event_->text));
   }
   Do(actions);
   Save();
+}
+
+// What is known of the open drift, into the event and its summary; without one they stay as they
+// are, for a restart must not forget what was known.
+void Lifecycle::Explain() {
+  const auto explanation = path_->Explanation();
+  if (!explanation || !event_) return;
+  protocol::DriftEvent& event = *event_;
+  event.kind = explanation->kind;
+  event.sigma = explanation->sigma;
+  event.change_point = explanation->change_index;
+  event.change_point_interval = {explanation->change_first, explanation->change_last};
+  event.signals = {{"anchor_distance", 1.0}};
+  event.text = explanation->text;
+  event.classes.clear();
+  for (const auto& share : explanation->classes) {
+    event.classes.push_back({LabelName(share.label), share.share});
+  }
+  event.channels.clear();
+  const auto& names = bundle_->config.channels;
+  for (const auto& moved : explanation->channels) {
+    const std::size_t at = moved.index;
+    event.channels.push_back({static_cast<std::int64_t>(moved.index),
+                              bundle_->is_image   ? PictureFigureNames()[at]
+                              : at < names.size() ? names[at]
+                                                  : StrCat("ch", at),
+                              moved.shift_sigma});
+  }
+  for (EventSummary& summary : events_) {
+    if (summary.event_id != event.event_id) continue;
+    summary.kind = event.kind;
+    summary.text = event.text;
+    summary.channels.clear();
+    for (const auto& channel : event.channels) summary.channels.push_back(channel.index);
+  }
 }
 
 Status Lifecycle::AddToQuarantine(const Seen& seen) {
@@ -392,8 +521,17 @@ Status Lifecycle::AddToQuarantine(const Seen& seen) {
 Status Lifecycle::OnFeedback(const protocol::Feedback& feedback) {
   if (std::find(feedback_done_.begin(), feedback_done_.end(), feedback.feedback_id) !=
       feedback_done_.end()) {
-    return {};
+    adapt::Action again;
+    again.feedback_id = feedback.feedback_id;
+    again.text = "this feedback was applied before";
+    for (const protocol::Feedback::Label& label : feedback.labels) {
+      const bool is_known = quarantine_.labels().contains(label.sample_id);
+      again.fates.push_back(
+          {label.sample_id, feedback.feedback_id, is_known ? "judged" : "unknown_sample"});
+    }
+    return Report(again);
   }
+  if (swap_) return Error{ErrorCode::kUnavailable, "feedback: a new bundle is being watched"};
   adapt::Feedback told;
   told.feedback_id = feedback.feedback_id;
   told.retract = feedback.retract;
@@ -432,6 +570,9 @@ Status Lifecycle::OnFeedback(const protocol::Feedback& feedback) {
   parts_.logger->Info(StrCat("feedback ", feedback.feedback_id, ": ", told.labels.size(),
                              " labels, ", told.retract.size(), " retracted"));
 
+  // Before anything is done: what acknowledges it may leave the device within Do.
+  feedback_done_.push_back(feedback.feedback_id);
+  if (feedback_done_.size() > kFeedbackKept) feedback_done_.erase(feedback_done_.begin());
   candidates_.clear();
   Do(adapter_->OnFeedback(told, before, known));
   if (!unknown.empty()) {
@@ -444,8 +585,6 @@ Status Lifecycle::OnFeedback(const protocol::Feedback& feedback) {
     }
     Do({report});
   }
-  feedback_done_.push_back(feedback.feedback_id);
-  if (feedback_done_.size() > kFeedbackKept) feedback_done_.erase(feedback_done_.begin());
   Save();
   UpdateWants();
   return {};
@@ -456,13 +595,27 @@ Status Lifecycle::OnFeedback(const protocol::Feedback& feedback) {
 void Lifecycle::Do(const adapt::Actions& actions) {
   if (actions.empty()) return;
   for (const adapt::Action& action : actions) {
-    const Status done = DoOne(action);
-    if (!done.ok()) {
-      parts_.logger->Error(StrCat(adapt::Name(action.kind), ": ", done.error().message));
+    const bool changes_stage =
+        action.kind == adapt::ActionKind::kServe || action.kind == adapt::ActionKind::kRollBack;
+    if (swap_ && changes_stage) {
+      waiting_.push_back(action);  // One change of what serves at a time.
+      continue;
     }
+    if (action.kind == adapt::ActionKind::kReport) Save();
+    const Status done = DoOne(action);
+    if (done.ok()) continue;
+    parts_.logger->Error(StrCat(adapt::Name(action.kind), ": ", done.error().message));
+    const ErrorCode code = done.error().code;
+    if (code == ErrorCode::kExhausted || code == ErrorCode::kUnavailable)
+      waiting_.push_back(action);
   }
   Save();
   UpdateWants();
+}
+
+void Lifecycle::TryAgain() {
+  if (waiting_.empty() || path_ == nullptr) return;
+  Do(std::exchange(waiting_, {}));
 }
 
 Status Lifecycle::DoOne(const adapt::Action& action) {
@@ -476,10 +629,7 @@ Status Lifecycle::DoOne(const adapt::Action& action) {
     case adapt::ActionKind::kJudge:
       return Judge(action);
     case adapt::ActionKind::kServe:
-      ++adaptations_;
-      return Serve(action);
     case adapt::ActionKind::kRollBack:
-      ++rollbacks_;
       return Serve(action);
     case adapt::ActionKind::kCommit:
       champion_.reset();
@@ -503,36 +653,7 @@ Status Lifecycle::AskForLabels(const adapt::Action& action) {
   protocol::DriftEvent& event = *event_;
   event.target_samples = static_cast<std::int64_t>(options_.false_alarm_every);
   event.suppressed_since_last = adapter_->saved().suppressed;
-  const auto explanation = path_->Explanation();
-  if (explanation) {
-    event.kind = explanation->kind;
-    event.sigma = explanation->sigma;
-    event.change_point = explanation->change_index;
-    event.change_point_interval = {explanation->change_first, explanation->change_last};
-    event.signals = {{"anchor_distance", 1.0}};
-    event.text = explanation->text;
-    event.classes.clear();
-    for (const auto& share : explanation->classes) {
-      event.classes.push_back({LabelName(share.label), share.share});
-    }
-    event.channels.clear();
-    for (const auto& moved : explanation->channels) {
-      const auto& names = bundle_->config.channels;
-      const std::size_t at = moved.index;
-      event.channels.push_back({static_cast<std::int64_t>(moved.index),
-                                bundle_->is_image   ? PictureFigureNames()[at]
-                                : at < names.size() ? names[at]
-                                                    : StrCat("ch", at),
-                                moved.shift_sigma});
-    }
-  }
-  for (EventSummary& summary : events_) {
-    if (summary.event_id != event.event_id || !explanation) continue;
-    summary.kind = event.kind;
-    summary.text = event.text;
-    summary.channels.clear();
-    for (const auto& channel : event.channels) summary.channels.push_back(channel.index);
-  }
+  Explain();
 
   const std::vector<adapt::Quarantine::Asked> asked =
       quarantine_.AskFor(action.labels, options_.seed);
@@ -564,8 +685,11 @@ Status Lifecycle::AskForLabels(const adapt::Action& action) {
     }
     record.reason = sample->reason;
     record.cluster_mass = ask.cluster_mass;
-    record.feature_row = set.samples.size();
-    features.insert(features.end(), sample->feature.begin(), sample->feature.end());
+    // After a swap to a bundle with other features, those of before do not fit beside the new ones.
+    if (sample->feature.size() == bundle_->feature_count()) {
+      record.feature_row = features.size() / bundle_->feature_count();
+      features.insert(features.end(), sample->feature.begin(), sample->feature.end());
+    }
     if (!bundle_->is_image) {
       record.media = StrCat(protocol::kRowsPath, "#", rows.size());
       row_ids.push_back(sample->sample_id);
@@ -581,7 +705,8 @@ Status Lifecycle::AskForLabels(const adapt::Action& action) {
     set.samples.push_back(std::move(record));
   }
   protocol::Safetensors tensors;
-  tensors.Add("features", {set.samples.size(), bundle_->feature_count()}, features);
+  tensors.Add("features", {features.size() / bundle_->feature_count(), bundle_->feature_count()},
+              features);
   files[0] = JsonFile(protocol::kDriftEventPath, protocol::ToJson(event));
   files[1] = JsonFile(protocol::kSamplesPath, protocol::ToJson(set));
   files.push_back(
@@ -736,6 +861,7 @@ Status Lifecycle::Serve(const adapt::Action& action) {
   auto stage = std::make_unique<Stage>();
   stage->serving = std::move(next);
   ++revision_;
+  ++(is_rollback ? rollbacks_ : adaptations_);
   probation_revision_ = revision_;
   path_->Collect();
   path_->Offer(std::move(stage));
@@ -868,7 +994,8 @@ Status Lifecycle::SwapBundle(std::shared_ptr<const model::ModelBundle> bundle,
                                    {{"adaptation", adapt::Serialise(served)},
                                     {"bundle", base::ToBytes(bundle_->bundle)}}));
   swap.old_bundle = bundle_;
-  previous_ = {bundle_->bundle, adapter_->Save()};
+  ASSIGN_OR_RETURN(std::string kept, KeepAdapter(adapter_->Save()));
+  previous_ = {bundle_->bundle, std::move(kept)};
   swap.deployment_id = deployment_id;
   swap.done = std::move(done);
   swap.first_revision = revision_ + 1;
@@ -914,11 +1041,13 @@ void Lifecycle::WatchHealth(const Seen& seen) {
 
   const double agreement = static_cast<double>(swap.agreed) / swap.frames;
   if (agreement < kAgreementMin) {
-    FinishSwap(false, StrCat("agrees with the one before on ", agreement, " of ", swap.frames,
-                             " frames, at least ", kAgreementMin, " is asked"));
+    FinishSwap(false,
+               StrCat("agrees with the one before on ", base::FormatShort(100 * agreement),
+                      " % of ", swap.frames, " frames; ", 100 * kAgreementMin, " % is asked"));
   } else if (swap.confidence_new < kConfidenceShareMin * swap.confidence_old) {
-    FinishSwap(false, StrCat("mean confidence fell from ", swap.confidence_old / swap.frames,
-                             " to ", swap.confidence_new / swap.frames));
+    FinishSwap(false, StrCat("mean confidence fell from ",
+                             base::FormatShort(swap.confidence_old / swap.frames), " to ",
+                             base::FormatShort(swap.confidence_new / swap.frames)));
   } else if (swap.new_canary < swap.old_canary - kCanaryLossMax) {
     FinishSwap(false,
                StrCat("canary accuracy ", swap.new_canary, ", ", swap.old_canary, " before"));
@@ -940,8 +1069,10 @@ void Lifecycle::FinishSwap(bool healthy, const std::string& detail) {
     bundle_ = swap.old_bundle;
     bench_.reset();
     adapter_ = std::make_unique<adapt::Adapter>(adapter_->options(), bundle_->bundle);
-    const Status restored = adapter_->Restore(previous_.adapter);
-    CHECK(restored.ok());
+    const auto bytes = base::ReadFile(*parts_.fs, base::JoinPath(options_.folder, previous_.file),
+                                      kAdapterBytesMax);
+    const Status restored = bytes.ok() ? adapter_->Restore(*bytes) : Status(bytes.error());
+    if (!restored.ok()) parts_.logger->Error("adaptation dropped: " + restored.error().message);
     previous_ = {};
     auto stage = std::make_unique<Stage>();
     auto serving = MakeServing(bundle_, adapter_->served(), revision_ + 1);
@@ -952,6 +1083,11 @@ void Lifecycle::FinishSwap(bool healthy, const std::string& detail) {
       ++revision_;
       path_->Collect();
       path_->Offer(std::move(stage));
+      if (adapter_->state() == adapt::AdapterState::kProbation) {
+        auto champion = MakeServing(bundle_, adapter_->champion(), 0);
+        if (champion.ok()) champion_ = std::move(*champion);
+        probation_revision_ = revision_;
+      }
     } else {
       parts_.logger->Error("rollback: the bundle before cannot be made again; a restart will");
     }
@@ -970,6 +1106,7 @@ void Lifecycle::FinishSwap(bool healthy, const std::string& detail) {
   swap.done(healthy, report);
   Save();
   UpdateWants();
+  TryAgain();
 }
 
 Status Lifecycle::RollBackTo(const std::string& snapshot_id) {
@@ -992,7 +1129,6 @@ Status Lifecycle::RollBackTo(const std::string& snapshot_id) {
   adapt::Carried carried;
   carried.adaptation = std::move(adaptation);
   adapter_->OnBundle(carried);
-  ++rollbacks_;
   path_->Rebaseline();
   action = {};
   action.kind = adapt::ActionKind::kReport;
@@ -1007,6 +1143,7 @@ LifecycleStatus Lifecycle::status() const {
                         path_->drift_phase() == drift::DriftMonitor::Phase::kLearning &&
                         adapter_->state() == adapt::AdapterState::kStable;
   status.state = learning ? "learning" : adapt::Name(adapter_->state());
+  status.mode = adapt::Name(options_.mode);
   status.hypothesis = adapter_->served().hypothesis.name();
   status.challenger = adapter_->served().challenger.name();
   status.revision = revision_;

@@ -5,6 +5,7 @@
 #include "base/crypto.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "tinylcm/sync/transport.h"
 
 namespace tinylcm::sync {
 
@@ -159,20 +160,11 @@ Result<QueueHead> ReadQueueHead(const base::ReadableFile& file, std::string_view
 }
 
 Status CheckArchive(const base::ReadableFile& file, const QueueHead& head) {
-  base::Sha256 sha;
-  Bytes buffer(65536);
-  std::uint64_t done = 0;
-  while (done < head.package.bytes) {
-    const auto want =
-        static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), head.package.bytes - done));
-    ASSIGN_OR_RETURN(
-        const std::size_t count,
-        file.ReadAt(head.archive_offset + done, std::span<std::uint8_t>(buffer).first(want)));
-    if (count == 0) return Damaged("ends too early");
-    sha.Update(ByteView(buffer).first(count));
-    done += count;
+  const auto sha256 = base::Sha256OfFile(FileBody(file, head.archive_offset, head.package.bytes));
+  if (!sha256.ok()) {
+    return sha256.error().code == ErrorCode::kCorrupt ? Damaged("ends too early") : sha256.error();
   }
-  if (base::HexEncode(sha.Finish()) != head.package.sha256) return Damaged("sha256 differs");
+  if (base::HexEncode(*sha256) != head.package.sha256) return Damaged("sha256 differs");
   return {};
 }
 

@@ -1,7 +1,5 @@
 #include "tinylcm/sync/signed_client.h"
 
-#include <array>
-
 #include "protocol/http_signature.h"
 #include "protocol/identifiers.h"
 #include "protocol/statement.h"
@@ -10,23 +8,6 @@
 namespace tinylcm::sync {
 
 using base::Result;
-
-namespace {
-
-Result<std::string> DigestOf(const Body& body) {
-  base::Sha256 sha;
-  std::array<std::uint8_t, 16384> buffer;
-  std::uint64_t done = 0;
-  while (done < body.size()) {
-    ASSIGN_OR_RETURN(const std::size_t count, body.ReadAt(done, buffer));
-    if (count == 0) return base::Error{base::ErrorCode::kCorrupt, "body: ends too early"};
-    sha.Update(base::ByteView(buffer).first(count));
-    done += count;
-  }
-  return protocol::WriteContentDigest(sha.Finish());
-}
-
-}  // namespace
 
 SignedClient::SignedClient(Transport& transport, const base::Ed25519Key& device_key,
                            std::string audience)
@@ -38,7 +19,9 @@ SignedClient::SignedClient(Transport& transport, const base::Ed25519Key& device_
 Result<SignedClient::Reply> SignedClient::Do(const HttpRequest& request) {
   std::string digest;
   if (request.body != nullptr) {
-    ASSIGN_OR_RETURN(digest, DigestOf(*request.body));
+    const Result<base::Sha256Digest> sha256 = base::Sha256OfFile(*request.body);
+    if (!sha256.ok()) return sha256.error().Within("body");
+    digest = protocol::WriteContentDigest(*sha256);
   }
   std::string nonce = nonce_;
   ASSIGN_OR_RETURN(HttpAnswer answer, Send(request, digest));

@@ -47,57 +47,59 @@ UploadVerdict NoAnswer(std::string why, bool is_heard = false) {
 // server does not go on in the middle.
 class PartSink final : public AnswerSink {
  public:
-  PartSink(base::FileSystem& fs, std::string path, std::uint64_t have, std::uint64_t bytes_max)
-      : fs_(fs), path_(std::move(path)), have_(have), bytes_max_(bytes_max) {}
+  PartSink(base::FileSystem& fs, std::string path, std::uint64_t have, std::uint64_t promised)
+      : fs_(fs), path_(std::move(path)), have_(have), promised_(promised) {}
 
   Status Begin(int status, const Headers& headers) override {
-    bool goes_on = false;
-    if (status == 206) {
-      const std::string expected = StrCat("bytes ", have_, "-");
-      for (const auto& [name, value] : headers) {
-        if (name == "content-range" && value.starts_with(expected)) goes_on = true;
+    const bool goes_on = status == 206;
+    const std::string from = StrCat("bytes ", have_, "-");
+    const std::string total = StrCat("/", promised_);
+    bool is_range = false;
+    for (const auto& [name, value] : headers) {
+      is_range |= name == "content-range" && value.starts_with(from) &&
+                  (value.ends_with(total) || value.ends_with("/*"));
+      // Found out before what we have is written over.
+      if (name == "content-length" && !goes_on && base::Trim(value) != StrCat(promised_)) {
+        return Error{ErrorCode::kUnavailable, "another length than promised"};
       }
-      if (!goes_on) return Error{ErrorCode::kUnavailable, "another range than asked for"};
-    } else {
-      have_ = 0;
     }
-    ASSIGN_OR_RETURN(file_, fs_.Create(path_, goes_on ? base::FileSystem::Mode::kAppend
-                                                      : base::FileSystem::Mode::kTruncate));
+    if (goes_on && !is_range) return Error{ErrorCode::kUnavailable, "another range than asked for"};
+    auto file = fs_.Create(
+        path_, goes_on ? base::FileSystem::Mode::kAppend : base::FileSystem::Mode::kTruncate);
+    if (!file.ok()) return disk_ = file.error();
+    file_ = std::move(file).value();
+    if (!goes_on) have_ = 0;
     return {};
   }
   Status Append(base::ByteView bytes) override {
+    if (bytes.size() > promised_ - have_) {
+      is_too_long_ = true;
+      return Error{ErrorCode::kUnavailable, "longer than promised"};
+    }
+    const Status written = file_->Append(bytes);
+    if (!written.ok()) return disk_ = written;
     have_ += bytes.size();
-    if (have_ > bytes_max_) return Error{ErrorCode::kCorrupt, "longer than promised"};
-    return file_->Append(bytes);
-  }
-  Status Finish() {
-    if (file_ == nullptr) return {};
-    RETURN_IF_ERROR(file_->Sync());
-    RETURN_IF_ERROR(file_->Close());
-    file_.reset();
     return {};
   }
+  // What the disk said.
+  Status Finish() {
+    if (disk_.ok() && file_ != nullptr) disk_ = file_->Sync();
+    if (disk_.ok() && file_ != nullptr) disk_ = file_->Close();
+    file_.reset();
+    return disk_;
+  }
   std::uint64_t have() const { return have_; }
+  bool is_too_long() const { return is_too_long_; }
 
  private:
   base::FileSystem& fs_;
   std::string path_;
   std::uint64_t have_;
-  std::uint64_t bytes_max_;
+  std::uint64_t promised_;
   std::unique_ptr<base::WritableFile> file_;
+  bool is_too_long_ = false;
+  Status disk_;
 };
-
-Result<std::string> Sha256OfFile(base::FileSystem& fs, const std::string& path) {
-  ASSIGN_OR_RETURN(const auto file, fs.Open(path));
-  base::Sha256 sha;
-  base::Bytes buffer(65536);
-  for (std::uint64_t offset = 0;;) {
-    ASSIGN_OR_RETURN(const std::size_t count, file->ReadAt(offset, buffer));
-    if (count == 0) return base::HexEncode(sha.Finish());
-    sha.Update(base::ByteView(buffer).first(count));
-    offset += count;
-  }
-}
 
 }  // namespace
 
@@ -587,6 +589,11 @@ void SyncClient::RequeueDeadSince(base::Time since) {
 
 Status SyncClient::Download(const protocol::Desired::Target& target, const std::string& path) {
   const std::string part = path + ".part";
+  // Nothing that comes is signed but by its sha256: who answered otherwise, the server or something
+  // on the way, cannot be known, so none of it is the last word.
+  const auto later = [](const auto&... why) {
+    return Error{ErrorCode::kUnavailable, StrCat("artifact: ", why...)};
+  };
   const Result<base::FileInfo> info = fs_.Stat(part);
   std::uint64_t have = info.ok() ? info->bytes : 0;
   if (have > target.bytes) {
@@ -602,34 +609,27 @@ Status SyncClient::Download(const protocol::Desired::Target& target, const std::
     request.sink = &sink;
     request.timeout = std::chrono::hours(1);
     const Result<SignedClient::Reply> reply = Ask(request);
-    RETURN_IF_ERROR(sink.Finish());
-    if (!reply.ok()) {
-      // More than promised can never become what was promised.
-      if (sink.have() > target.bytes) {
-        RETURN_IF_ERROR(fs_.Remove(part));
-        return Error{ErrorCode::kCorrupt, "artifact: longer than promised"};
-      }
-      return Error{ErrorCode::kUnavailable, StrCat("artifact: ", reply.error().message)};
+    if (const Status disk = sink.Finish(); !disk.ok()) {
+      // Begun anew where there is a next time: nobody knows what of it is on the disk.
+      static_cast<void>(base::RemoveTree(fs_, part));
+      return disk.error().Within("artifact");
     }
+    // 416, and more than promised: what we have is not a beginning of it.
+    if (sink.is_too_long() || (reply.ok() && reply->answer.status == 416)) {
+      RETURN_IF_ERROR(base::RemoveTree(fs_, part));
+    }
+    if (!reply.ok()) return later(reply.error().message);
     const int status = reply->answer.status;
-    if (status == 404 || status == 410) {
-      return Error{ErrorCode::kNotFound, StrCat("artifact: HTTP ", status)};
-    }
-    if (status != 200 && status != 206) {
-      // 416: what we have is not a beginning of it.
-      if (status == 416) static_cast<void>(fs_.Remove(part));
-      return Error{ErrorCode::kUnavailable, StrCat("artifact: HTTP ", status)};
-    }
-    have = sink.have();
-    if (have < target.bytes) {
-      return Error{ErrorCode::kUnavailable,
-                   StrCat("artifact: ", have, " of ", target.bytes, " bytes so far")};
+    if (status != 200 && status != 206) return later("HTTP ", status);
+    if (sink.have() < target.bytes) {
+      return later(sink.have(), " of ", target.bytes, " bytes so far");
     }
   }
-  ASSIGN_OR_RETURN(const std::string sha256, Sha256OfFile(fs_, part));
-  if (sha256 != target.archive_sha256) {
+  ASSIGN_OR_RETURN(const auto file, fs_.Open(part));
+  ASSIGN_OR_RETURN(const base::Sha256Digest sha256, base::Sha256OfFile(*file));
+  if (base::HexEncode(sha256) != target.archive_sha256) {
     RETURN_IF_ERROR(fs_.Remove(part));
-    return Error{ErrorCode::kCorrupt, "artifact: sha256 differs from what was promised"};
+    return later("sha256 differs from what was promised; begun anew");
   }
   RETURN_IF_ERROR(fs_.Rename(part, path));
   return fs_.SyncDirectory(std::string(base::FolderOf(path)));

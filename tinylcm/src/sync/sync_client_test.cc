@@ -469,35 +469,108 @@ TEST_F(SyncClientTest, OffersWhatWasAcknowledgedToAServerThatWasRestored) {
   EXPECT_EQ(server_.Seen("POST /api/v1/packages/offer"), 1);
 }
 
-TEST_F(SyncClientTest, FetchesAnArtifactGoingOnWhereItWasCut) {
-  server_.artifact = Bytes(10'000);
-  for (std::size_t i = 0; i < server_.artifact.size(); ++i) {
-    server_.artifact[i] = static_cast<std::uint8_t>(i * 7);
+class DownloadTest : public SyncClientTest {
+ protected:
+  DownloadTest() {
+    server_.artifact = Bytes(10'000);
+    for (std::size_t i = 0; i < server_.artifact.size(); ++i) {
+      server_.artifact[i] = static_cast<std::uint8_t>(i * 7);
+    }
+    target_.archive_sha256 = base::Sha256Hex(server_.artifact);
+    target_.bytes = server_.artifact.size();
+    server_.way = [this](const HttpRequest&) {
+      return portal_is_there_ ? FakeServer::Way::kPortal : FakeServer::Way::kOpen;
+    };
   }
-  protocol::Desired::Target target;
-  target.archive_sha256 = base::Sha256Hex(server_.artifact);
-  target.bytes = server_.artifact.size();
+  // Something in between answers instead of the server: nothing that ends a deployment.
+  void AnsweredByAPortal(const HttpAnswer& answer) {
+    server_.portal = answer;
+    portal_is_there_ = true;
+    EXPECT_EQ(Download(), ErrorCode::kUnavailable) << "HTTP " << answer.status;
+    EXPECT_FALSE(base::Exists(fs_, "bundle"));
+    portal_is_there_ = false;
+  }
+  std::optional<ErrorCode> Download() {
+    const base::Status done = client_->Download(target_, "bundle");
+    if (done.ok()) return {};
+    return done.error().code;
+  }
+  void IsThereInTheEnd(int tries) {
+    for (int i = 1; i < tries; ++i) {
+      EXPECT_EQ(Download(), ErrorCode::kUnavailable) << "try " << i;
+    }
+    ASSERT_EQ(Download(), std::nullopt);
+    EXPECT_EQ(base::ReadFile(fs_, "bundle", 20'000).value(), server_.artifact);
+    EXPECT_FALSE(base::Exists(fs_, "bundle.part"));
+  }
+  std::uint64_t PartBytes() { return fs_.Stat("bundle.part").value().bytes; }
+
+  protocol::Desired::Target target_;
+  bool portal_is_there_ = false;
+};
+
+TEST_F(DownloadTest, GoesOnWhereItWasCut) {
   server_.artifact_cut = 4000;
-  EXPECT_EQ(client_->Download(target, "bundle.tar.zst").error().code, ErrorCode::kUnavailable);
-  EXPECT_EQ(fs_.Stat("bundle.tar.zst.part").value().bytes, 4000u);
+  EXPECT_EQ(Download(), ErrorCode::kUnavailable);
+  EXPECT_EQ(PartBytes(), 4000u);
   server_.artifact_cut = UINT64_MAX;
-  ASSERT_TRUE(client_->Download(target, "bundle.tar.zst").ok());
-  EXPECT_EQ(base::ReadFile(fs_, "bundle.tar.zst", 20'000).value(), server_.artifact);
+  IsThereInTheEnd(1);
 }
 
-TEST_F(SyncClientTest, RefusesAnArtifactThatIsNotWhatWasPromised) {
-  server_.artifact = Bytes(5000, 1);
-  protocol::Desired::Target target;
-  target.archive_sha256 = base::Sha256Hex(server_.artifact);
-  target.bytes = 5000;
-  fs_.Write("a.part", Bytes(2000, 9));  // Of another one.
-  EXPECT_EQ(client_->Download(target, "a").error().code, ErrorCode::kCorrupt);
-  EXPECT_FALSE(base::Exists(fs_, "a.part"));
-  EXPECT_TRUE(client_->Download(target, "a").ok());
-  target.bytes = 4000;
-  EXPECT_EQ(client_->Download(target, "b").error().code, ErrorCode::kCorrupt);
-  target.archive_sha256 = std::string(64, '0');
-  EXPECT_EQ(client_->Download(target, "c").error().code, ErrorCode::kNotFound);
+TEST_F(DownloadTest, SucceedsInTheEndWhateverSomethingInBetweenAnswers) {
+  const std::string page = "<html>Please log in</html>";
+  AnsweredByAPortal({200, {}, std::string(20'000, 'x')});  // Longer than promised,
+  EXPECT_FALSE(base::Exists(fs_, "bundle.part"));
+  AnsweredByAPortal({200, {}, std::string(10'000, 'x')});  // ... as long,
+  EXPECT_FALSE(base::Exists(fs_, "bundle.part"));
+  for (const int status : {301, 400, 401, 403, 404, 410, 413, 451, 500, 502}) {
+    AnsweredByAPortal({status, {}, page});
+  }
+  AnsweredByAPortal({200, {}, page});  // ... and shorter, as if the first bytes had come.
+  EXPECT_EQ(PartBytes(), page.size());
+  // The true server's 206 goes on behind the page; only the whole shows that it is not the bundle.
+  EXPECT_EQ(Download(), ErrorCode::kUnavailable);
+  EXPECT_FALSE(base::Exists(fs_, "bundle.part"));
+  IsThereInTheEnd(1);
+}
+
+TEST_F(DownloadTest, KeepsWhatItHasFromAPageThatStatesItsOwnLength) {
+  server_.artifact_cut = 4000;
+  EXPECT_EQ(Download(), ErrorCode::kUnavailable);
+  server_.artifact_cut = UINT64_MAX;
+  AnsweredByAPortal({200, {{"content-length", "300"}}, std::string(300, 'x')});
+  AnsweredByAPortal({206, {{"content-range", "bytes 0-299/300"}}, std::string(300, 'x')});
+  AnsweredByAPortal({206, {{"content-range", "bytes 4000-4299/4300"}}, std::string(300, 'x')});
+  EXPECT_EQ(PartBytes(), 4000u);
+  IsThereInTheEnd(1);
+}
+
+TEST_F(DownloadTest, BeginsAnewWhereThePartIsOfSomethingElse) {
+  fs_.Write("bundle.part", Bytes(2000, 9));
+  IsThereInTheEnd(2);
+  fs_.Write("bundle.part", Bytes(10'000, 9));
+  IsThereInTheEnd(2);
+  fs_.Write("bundle.part", Bytes(10'001, 9));
+  IsThereInTheEnd(1);
+}
+
+TEST_F(DownloadTest, IsNeverOverWhileTheServerHasSomethingElse) {
+  target_.bytes = 4000;
+  EXPECT_EQ(Download(), ErrorCode::kUnavailable);
+  target_.bytes = 12'000;
+  EXPECT_EQ(Download(), ErrorCode::kUnavailable);  // 10,000 of 12,000; then nothing comes any more.
+  EXPECT_EQ(Download(), ErrorCode::kUnavailable);
+  target_.bytes = 10'000;
+  target_.archive_sha256 = std::string(64, '0');
+  EXPECT_EQ(Download(), ErrorCode::kUnavailable);
+  EXPECT_FALSE(base::Exists(fs_, "bundle"));
+}
+
+TEST_F(DownloadTest, EndsWithWhatTheDiskSays) {
+  fs_.SetCapacity(2000);
+  EXPECT_EQ(Download(), ErrorCode::kExhausted);
+  fs_.SetCapacity(100'000);
+  IsThereInTheEnd(1);
 }
 
 class EnrolTest : public testing::Test {

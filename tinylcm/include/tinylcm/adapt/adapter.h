@@ -130,8 +130,9 @@ class Adapter {
 
   // An alarm. `event_id` is made by the caller.
   Actions OnDrift(const std::string& event_id, std::uint64_t index);
-  // A sample was taken into the quarantine, which now holds `count` of the current event.
-  Actions OnQuarantined(std::uint32_t count, std::uint64_t index);
+  // A sample was taken into the quarantine, which now holds `count` of the current event. `is_full`:
+  // it takes no more, by count or by bytes; what there is must do.
+  Actions OnQuarantined(std::uint32_t count, std::uint64_t index, bool is_full = false);
   // Every inference, also quiet ones: for patience. Cheap.
   Actions OnSample(std::uint64_t index);
   // Answers kSearchInput.

@@ -42,6 +42,8 @@ class Monitor {
 
   void Answered(const FrameFigures& figures);
   void Skipped();
+  // Another bundle answers from now on; its classes are counted from zero.
+  void SetLabels(std::vector<std::string> labels);
   void LogDropped(std::uint64_t count);
 
   // The figures since the last call (window) and since the start; begins a new window.

@@ -11,6 +11,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 
 #include "base/clock.h"
 #include "base/json.h"
@@ -30,6 +31,7 @@ struct Seen {
   base::Time time{};
   std::optional<std::uint32_t> frame_number;
   classify::Prediction prediction;
+  std::string answer;  // The label's name, or "unknown".
   drift::DriftSignal signal = drift::DriftSignal::kLearning;
   double total_us = 0.0;
   double decode_us = 0.0;
@@ -55,7 +57,6 @@ class FramePath {
 
   // Offers a new stage; it answers from the next frame on.
   void Offer(std::unique_ptr<Stage> stage) { swap_.Offer(std::move(stage)); }
-  bool offer_is_waiting() const { return swap_.is_waiting(); }
   // The stage that no longer answers, or null.
   std::unique_ptr<Stage> Collect() { return swap_.Collect(); }
   // How much longer than usual the first frame after the last swap took, milliseconds.
@@ -64,10 +65,8 @@ class FramePath {
   std::uint64_t next_index() const { return next_index_.load(); }
 
   std::optional<drift::DriftExplanation> Explanation() const;
-  bool ExplanationIsComplete() const;
   drift::DriftMonitor::Phase drift_phase() const;
   void Rebaseline();
-  void Resume();
   base::Json SaveDriftState() const;
 
  private:

@@ -70,6 +70,7 @@ struct EventSummary {
 // What status shows.
 struct LifecycleStatus {
   std::string state;  // The adapter's, or "learning" while the live reference is commissioned.
+  std::string mode;
   std::string hypothesis = "identity";
   std::string challenger = "none";
   std::uint64_t revision = 0;
@@ -112,7 +113,8 @@ class Lifecycle {
   // wants_frames() was false.
   void OnSeen(const Seen& seen);
 
-  // A person's labels or word. Idempotent by feedback id. An Error is worth a retry.
+  // A person's labels or word. Idempotent by feedback id: a second time it is only acknowledged
+  // again. An Error is worth a retry; kUnavailable while a new bundle is being watched.
   base::Status OnFeedback(const protocol::Feedback& feedback);
 
   // Swaps to another bundle: golden inputs, carry over, warm-up, exchange. The verdict comes after
@@ -132,16 +134,20 @@ class Lifecycle {
   void SaveAll();
 
   LifecycleStatus status() const;
-  void SetMode(adapt::Mode mode) { adapter_->SetMode(mode); }
+  void SetMode(adapt::Mode mode) {
+    options_.mode = mode;
+    adapter_->SetMode(mode);
+  }
   const model::ModelBundle& bundle() const { return *bundle_; }
   const std::shared_ptr<const model::ModelBundle>& shared_bundle() const { return bundle_; }
 
  private:
   // An adaptation and whose it is; the one of the bundle before is kept, so that going back brings
-  // both back.
+  // both back. The state itself (flat fields may have megabytes) lies in a file named by its
+  // digest.
   struct Kept {
     std::string bundle;
-    base::Bytes adapter;
+    std::string file;
   };
   struct Swap {
     std::shared_ptr<const model::ModelBundle> old_bundle;
@@ -168,11 +174,15 @@ class Lifecycle {
       const std::shared_ptr<const model::ModelBundle>& bundle, const adapt::Adaptation& adaptation,
       std::uint64_t revision) const;
   base::Status Restore();
+  base::Status ReadRecord();
+  void BeginAnew(const std::string& why);
   void Save();
+  base::Result<std::string> KeepAdapter(base::ByteView state);
   void UpdateWants();
 
   void Do(const adapt::Actions& actions);
   base::Status DoOne(const adapt::Action& action);
+  void TryAgain();
   base::Status AskForLabels(const adapt::Action& action);
   base::Status SearchInput(const adapt::Action& action);
   base::Status Judge(const adapt::Action& action);
@@ -182,6 +192,7 @@ class Lifecycle {
 
   base::Status AddToQuarantine(const Seen& seen);
   void NoteAlarm(const Seen& seen);
+  void Explain();
   void WatchHealth(const Seen& seen);
   void FinishSwap(bool healthy, const std::string& detail);
   base::Status Workbench();
@@ -217,6 +228,9 @@ class Lifecycle {
   std::uint64_t escalations_ = 0;
   double bundle_swap_gap_ms_ = 0.0;
   Kept previous_;
+  std::vector<adapt::Action> waiting_;      // Could not be done yet; in order.
+  std::string adapter_file_;                // Where the current bundle's adapter state is kept,
+  base::Bytes adapter_bytes_;               // ... and what it holds.
   std::vector<std::string> feedback_done_;  // The last ones, by id.
   std::optional<protocol::DriftEvent> event_;
   std::vector<EventSummary> events_;

@@ -90,8 +90,9 @@ class SyncClient {
   // A feedback document was applied, or its application is durable otherwise.
   void FeedbackTaken(const std::string& feedback_id);
 
-  // Fetches an artifact to `path`, going on where an earlier try stopped (`path`.part). kCorrupt if
-  // it is not what was promised, kNotFound where the server says 404 or 410, kUnavailable: later.
+  // Fetches an artifact to `path`, going on where an earlier try stopped (`path`.part). Whatever
+  // came that is not what was promised, be it a 404: kUnavailable, to be tried again after a while.
+  // Any other error is this machine's disk's.
   base::Status Download(const protocol::Desired::Target& target, const std::string& path);
 
   // Send what waits now, and poll.

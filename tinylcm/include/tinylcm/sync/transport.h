@@ -20,14 +20,7 @@ namespace tinylcm::sync {
 using Headers = std::vector<std::pair<std::string, std::string>>;
 
 // The bytes of a request's body; may be read more than once.
-class Body {
- public:
-  virtual ~Body() = default;
-  virtual std::uint64_t size() const = 0;
-  // Fills the front of `out`; 0 only at the end.
-  virtual base::Result<std::size_t> ReadAt(std::uint64_t offset,
-                                           std::span<std::uint8_t> out) const = 0;
-};
+using Body = base::ReadableFile;
 
 // Borrows the bytes.
 class MemoryBody final : public Body {

@@ -4,9 +4,8 @@
 #include <stdlib.h>
 
 #include <cmath>
-#include <cstdlib>
-#include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/file_system.h"
@@ -17,24 +16,17 @@ namespace {
 
 using base::ErrorCode;
 
-// A model to try: the project's own, or the one of the research data.
-std::string ModelPath() {
-  const std::string own = "examples/models/digits-camera/model.tflite";
-  if (std::filesystem::exists(own)) return own;
-  const char* data = std::getenv("TINYMLOPS_DATA");
-  const std::string research =
-      data == nullptr ? "" : std::string(data) + "/embeddings/model_object.tflite";
-  return std::filesystem::exists(research) ? research : "";
-}
+constexpr const char* kModel = "examples/models/digits-camera/model.tflite";
 
 class LiteRtTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (ModelPath().empty()) GTEST_SKIP() << "no .tflite: set TINYMLOPS_DATA";
     if (const auto library = FindLiteRt(); !library.ok()) {
       GTEST_SKIP() << library.error().message;
     }
-    model_ = base::ReadFile(base::SystemFileSystem(), ModelPath(), 64u << 20).value();
+    auto model = base::ReadFile(base::SystemFileSystem(), kModel, 64u << 20);
+    ASSERT_TRUE(model.ok()) << model.error().message;
+    model_ = std::move(model).value();
   }
 
   std::vector<float> Run(feature::FeatureModel& engine, std::uint64_t seed) {
