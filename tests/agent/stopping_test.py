@@ -1,5 +1,6 @@
 """A device that is stopped, killed, or started twice."""
 
+import os
 import random
 import time
 import unittest
@@ -26,7 +27,7 @@ class Stopping(unittest.TestCase):
         self.assertEqual(device.lines_saying("failed start"), [])
 
     def test_sigkill_at_random_moments_counts_no_sample_twice_and_serves_what_was_served(self):
-        seed = random.randrange(1 << 32)
+        seed = int(os.environ.get("TINYLCM_TEST_SEED", random.randrange(1 << 32)))
         print(f"seed {seed}", flush=True)
         moments = random.Random(seed)
         device = Device.watching_a_scene(self, "camera", rate=150).start()
