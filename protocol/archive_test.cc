@@ -335,6 +335,40 @@ TEST_F(BundleTest, SignedByAnotherKeyNothingOfItIsLookedAt) {
   EXPECT_TRUE(sink.files().empty());
 }
 
+TEST_F(BundleTest, IsReadWithoutASignatureOnlyByWhoAsksForThat) {
+  using Signature = SignedArchiveReader::Signature;
+  const std::vector<ArchiveFile> files = {
+      {"manifest.json", base::ToBytes(WriteBundleManifest(Manifest()))}, {"model.tflite", model_}};
+  const Bytes archive = WriteArchive(ArchiveFormat::kTarZst, files).value();
+  {
+    MemorySource source(archive);
+    const auto reader = SignedArchiveReader::Open(source, kBundleLimits);
+    ASSERT_FALSE(reader.ok());
+    EXPECT_EQ(reader.error().message, "archive: manifest.sig expected, found 'model.tflite'");
+  }
+  MemorySource source(archive);
+  auto reader = SignedArchiveReader::Open(source, kBundleLimits, Signature::kOptional).value();
+  EXPECT_FALSE(reader.is_signed());
+  EXPECT_EQ(reader.Verify(kBundleSignaturePrefix, publisher_.public_key()).error().code,
+            ErrorCode::kPermissionDenied);
+  MemorySink sink;
+  ASSERT_TRUE(reader.ReadFiles(Manifest().files, sink).ok());
+  ASSERT_NE(sink.Find("model.tflite"), nullptr);
+  EXPECT_EQ(*sink.Find("model.tflite"), model_);
+}
+
+TEST_F(BundleTest, OfAManifestAloneItsFilesAreMissing) {
+  const std::vector<ArchiveFile> files = {
+      {"manifest.json", base::ToBytes(WriteBundleManifest(Manifest()))}};
+  const Bytes archive = WriteArchive(ArchiveFormat::kTarZst, files).value();
+  MemorySource source(archive);
+  auto reader =
+      SignedArchiveReader::Open(source, kBundleLimits, SignedArchiveReader::Signature::kOptional)
+          .value();
+  MemorySink sink;
+  EXPECT_EQ(reader.ReadFiles(Manifest().files, sink).error().code, ErrorCode::kCorrupt);
+}
+
 TEST_F(BundleTest, ASignatureForAPackageIsNoneForABundle) {
   const std::vector<ArchiveFile> files = {{"model.tflite", model_}};
   const Bytes archive = WriteSignedArchive(ArchiveFormat::kTarZst, kPackageSignaturePrefix,

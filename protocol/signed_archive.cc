@@ -39,16 +39,9 @@ Result<base::Bytes> ReadEntry(ArchiveReader& archive, std::uint64_t bytes_max) {
   }
 }
 
-Result<base::Bytes> ReadExpected(ArchiveReader& archive, std::string_view path,
-                                 std::uint64_t bytes_max) {
-  ASSIGN_OR_RETURN(const std::optional<std::string> found, archive.Next());
-  if (found != path) {
-    return Error{ErrorCode::kCorrupt, StrCat("archive: ", path, " expected, found ",
-                                             found ? "'" + *found + "'" : "the end")};
-  }
-  Result<base::Bytes> bytes = ReadEntry(archive, bytes_max);
-  if (!bytes.ok()) return bytes.error().Within(std::string(path));
-  return bytes;
+Error NotExpected(std::string_view path, const std::optional<std::string>& found) {
+  return {ErrorCode::kCorrupt,
+          StrCat("archive: ", path, " expected, found ", found ? "'" + *found + "'" : "the end")};
 }
 
 }  // namespace
@@ -88,22 +81,35 @@ Status FolderSink::End() {
 }
 
 Result<SignedArchiveReader> SignedArchiveReader::Open(ByteSource& source,
-                                                      const ArchiveLimits& limits) {
+                                                      const ArchiveLimits& limits,
+                                                      Signature signature) {
   SignedArchiveReader reader;
   ASSIGN_OR_RETURN(reader.archive_, ArchiveReader::Open(source, limits));
-  ASSIGN_OR_RETURN(reader.manifest_,
-                   ReadExpected(*reader.archive_, kManifestPath, kManifestBytesMax));
-  ASSIGN_OR_RETURN(const base::Bytes signature,
-                   ReadExpected(*reader.archive_, kSignaturePath, reader.signature_.size()));
-  if (signature.size() != reader.signature_.size()) {
+  ASSIGN_OR_RETURN(const std::optional<std::string> first, reader.archive_->Next());
+  if (first != kManifestPath) return NotExpected(kManifestPath, first);
+  Result<base::Bytes> manifest = ReadEntry(*reader.archive_, kManifestBytesMax);
+  if (!manifest.ok()) return manifest.error().Within(std::string(kManifestPath));
+  reader.manifest_ = std::move(manifest).value();
+
+  ASSIGN_OR_RETURN(std::optional<std::string> second, reader.archive_->Next());
+  if (second != kSignaturePath) {
+    if (signature == Signature::kDemanded) return NotExpected(kSignaturePath, second);
+    reader.ahead_ = std::move(second);
+    return reader;
+  }
+  const Result<base::Bytes> bytes = ReadEntry(*reader.archive_, reader.signature_.size());
+  if (!bytes.ok()) return bytes.error().Within(std::string(kSignaturePath));
+  if (bytes->size() != reader.signature_.size()) {
     return Error{ErrorCode::kCorrupt, StrCat(kSignaturePath, ": not 64 bytes")};
   }
-  std::copy(signature.begin(), signature.end(), reader.signature_.begin());
+  std::copy(bytes->begin(), bytes->end(), reader.signature_.begin());
+  reader.is_signed_ = true;
   return reader;
 }
 
 Status SignedArchiveReader::Verify(std::string_view prefix,
                                    const base::Ed25519PublicKey& key) const {
+  if (!is_signed_) return Error{ErrorCode::kPermissionDenied, StrCat(kSignaturePath, ": missing")};
   return VerifyManifest(prefix, manifest_, signature_, key);
 }
 
@@ -112,7 +118,13 @@ Status SignedArchiveReader::ReadFiles(std::span<const NamedFile> files, FileSink
   for (const NamedFile& file : files) missing.insert(file.path);
   base::Bytes buffer(kChunkBytes);
   while (true) {
-    ASSIGN_OR_RETURN(const std::optional<std::string> path, archive_->Next());
+    std::optional<std::string> path;
+    if (ahead_) {
+      path = std::move(*ahead_);
+      ahead_.reset();
+    } else {
+      ASSIGN_OR_RETURN(path, archive_->Next());
+    }
     if (!path) break;
     const auto file = std::find_if(files.begin(), files.end(),
                                    [&](const NamedFile& f) { return f.path == *path; });

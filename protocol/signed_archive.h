@@ -5,12 +5,16 @@
 //   auto reader = SignedArchiveReader::Open(source, limits);   // Entries 1 and 2; nothing else
 //   ... parse reader->manifest_bytes(), find the key, reader->Verify(prefix, key) ...
 //   reader->ReadFiles(manifest.files, sink);                   // Only now are files decompressed
+//
+// An archive that is not signed yet has no entry 2 and is otherwise the same; who can use such a
+// one (to look at it, to sign it) says so when it is opened.
 
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -79,13 +83,18 @@ class FolderSink final : public FileSink {
 
 class SignedArchiveReader {
  public:
+  enum class Signature { kDemanded, kOptional };
+
   // Reads entries 1 and 2. The source is borrowed.
-  static base::Result<SignedArchiveReader> Open(ByteSource& source, const ArchiveLimits& limits);
+  static base::Result<SignedArchiveReader> Open(ByteSource& source, const ArchiveLimits& limits,
+                                                Signature signature = Signature::kDemanded);
 
   const base::Bytes& manifest_bytes() const { return manifest_; }
-  const base::Ed25519Signature& signature() const { return signature_; }
+  bool is_signed() const { return is_signed_; }
+  const base::Ed25519Signature& signature() const { return signature_; }  // REQUIRES: is_signed().
 
-  // kPermissionDenied unless the signature is `key`'s over `prefix` + the manifest's bytes.
+  // kPermissionDenied unless it is signed and the signature is `key`'s over `prefix` + the
+  // manifest's bytes.
   base::Status Verify(std::string_view prefix, const base::Ed25519PublicKey& key) const;
 
   // Reads the rest: every file of `files` once, nothing else, each of its stated size and digest.
@@ -97,6 +106,9 @@ class SignedArchiveReader {
   std::unique_ptr<ArchiveReader> archive_;
   base::Bytes manifest_;
   base::Ed25519Signature signature_{};
+  bool is_signed_ = false;
+  // Of an unsigned archive: the entry that was come upon where the signature would be.
+  std::optional<std::optional<std::string>> ahead_;
 };
 
 // Signs `manifest_text` and puts the archive together in the order that readers demand.
