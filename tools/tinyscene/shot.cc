@@ -43,6 +43,11 @@ base::Result<Shot> ParseTruthLine(std::string_view line, Kind kind, const Digits
                         ", not a ", label)};
   }
   ASSIGN_OR_RETURN(shot.pool, ParsePool(fields[3]));
+  if (digits.pool_of(shot.digit) != shot.pool) {
+    return Error{ErrorCode::kCorrupt,
+                 StrCat("pool: digit ", digit, " is of ", Name(digits.pool_of(shot.digit)),
+                        ", not of ", Name(shot.pool))};
+  }
   for (std::size_t i = 0; i < drifts.size(); ++i) {
     const auto strength = base::ParseDouble(fields[4 + i]);
     if (!strength.ok()) return strength.error().Within(drifts[i].name);

@@ -65,11 +65,12 @@ TEST(Truth, NamesTheLineThatIsWrong) {
   const auto error = [](const std::string& line) {
     return ParseTruth(TruthHeader(Kind::kRows) + line, Kind::kRows, TheDigits()).error().message;
   };
-  EXPECT_EQ(error("1,0,0,A,0,0\n1,0\n"), "line 3: 2 fields, expected 6");
+  EXPECT_EQ(error("1,0,0,B,0,0\n1,0\n"), "line 3: 2 fields, expected 6");
   EXPECT_EQ(error("1,9999,0,A,0,0\n"), "line 2: digit: 9999 is not in 0..1796");
   EXPECT_EQ(error("1,0,5,A,0,0\n"), "line 2: label: digit 0 is a 0, not a 5");
   EXPECT_EQ(error("1,0,0,Q,0,0\n"), "line 2: pool: \"Q\" is not T, A or B");
-  EXPECT_EQ(error("1,0,0,A,2,0\n"), "line 2: aged: 2 is not a strength from 0 to 1");
+  EXPECT_EQ(error("1,0,0,A,0,0\n"), "line 2: pool: digit 0 is of B, not of A");
+  EXPECT_EQ(error("1,0,0,B,2,0\n"), "line 2: aged: 2 is not a strength from 0 to 1");
   EXPECT_EQ(ParseTruth("seq\n", Kind::kRows, TheDigits()).error().message,
             "line 1: expected seq,digit,label,pool,aged,dropped");
 }
