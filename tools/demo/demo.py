@@ -319,19 +319,20 @@ class Demo:
                   lambda: ", ".join(f"{a.name} {a.queue()['waiting']}" for a in self.agents))
         for agent in self.agents:
             agent.stop()
-        made = stored = lost = 0
-        summary = self.api.get("/packages/summary")
-        by_device = {d["device_id"]: d for d in summary["by_device"]}
-        doubled = 0
+        # Each device numbers what it makes 1, 2, 3, ... without gaps; the server must hold each exactly once.
+        made = stored = lost = doubled = 0
         for agent in self.agents:
             queue = agent.queue()
-            epochs = by_device[agent.device_id]["epochs"]
-            count = sum(e["count"] for e in epochs)
-            # seq goes on across epochs and starts at 1: the highest one used is how many were ever made.
+            seqs = [p["seq"] for p in self.api.all(f"/packages?device={agent.device_id}")]
             made += queue["seq_last"]
-            stored += count
-            lost += queue["seq_last"] - count - queue["waiting"] - queue["dead"]
-            doubled += max(0, count - queue["seq_last"])
+            stored += len(set(seqs))
+            doubled += len(seqs) - len(set(seqs))
+            lost += len(set(range(1, queue["seq_last"] + 1)) - set(seqs)) - queue["waiting"]
+            if queue["dead"]:
+                self.failures.append(f"{agent.name}: {queue['dead']} packages were refused")
+        events = self.api.all("/drift-events?state=all")
+        if len(events) != len({e["sample_index"] for e in events}) or len(events) != 2:
+            self.failures.append(f"{len(events)} drift events are in the hub, not one of each drifting device")
         self.summary["packages"] = {"made": made, "stored": stored, "lost": lost, "duplicates": doubled}
         self.summary["faults"] = {"agent_killed": True, "server_down_s": round(self.server_down_s, 1)}
         calm_events = [e for e in self.api.get("/drift-events?state=all")["items"] if e["device_name"] == self.calm.name]

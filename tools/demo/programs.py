@@ -108,6 +108,16 @@ class Api:
             path += "?limit=200"
         return self._json("GET", path)
 
+    def all(self, path: str) -> list[dict]:
+        """Every item of a paged list."""
+        items, cursor = [], None
+        while True:
+            page = self._json("GET", f"{path}&limit=200" + (f"&cursor={urllib.parse.quote(cursor)}" if cursor else ""))
+            items += page["items"]
+            cursor = page["next"]
+            if not cursor:
+                return items
+
     def post(self, path: str, body: dict) -> dict:
         return self._json("POST", path, json.dumps(body).encode())
 
@@ -142,6 +152,7 @@ class Agent(Process):
     def __init__(self, name: str, kind: str, bundle: pathlib.Path, rate: int, scene: int, demo: pathlib.Path,
                  bin: pathlib.Path, seed: int, server: Server, false_alarm_every: int):
         super().__init__(name, demo / f"{name}.log")
+        self.rate = rate
         self.kind, self.bin, self.folder, self.server = kind, bin, demo / name, server
         self.scene_seed = 1000 * seed + scene
         self.folder.mkdir()
@@ -204,8 +215,18 @@ class Agent(Process):
         return [r for r in joined(self.predictions(), self.truth()) if r.pool == pool and r.frame > after]
 
     def labels_by_index(self) -> dict[int, str]:
+        """The true label of each sample the device numbered. A kill may cost the log its last second; those samples
+        were the next frames delivered after the last one logged."""
         truth = self.truth()
-        return {p["index"]: truth.label[p["frame"]] for p in self.predictions() if p["frame"] in truth.label}
+        known = {p["index"]: p["frame"] for p in self.predictions()}
+        delivered = sorted(frame for frame in truth.label if not truth.dropped[frame])
+        place = {frame: i for i, frame in enumerate(delivered)}
+        for index, frame in list(known.items()):
+            later = index + 1
+            while later not in known and later - index <= 2 * self.rate and place[frame] + later - index < len(delivered):
+                known[later] = delivered[place[frame] + later - index]
+                later += 1
+        return {index: truth.label[frame] for index, frame in known.items()}
 
     def replay_without_adaptation(self, frames: set[int]) -> float:
         """Accuracy of the first bundle, untouched, on exactly these frames, drawn again."""

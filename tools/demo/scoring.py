@@ -26,6 +26,7 @@ class Truth:
         self.label: dict[int, str] = {}
         self.pool: dict[int, str] = {}
         self.drifted: dict[int, bool] = {}
+        self.dropped: dict[int, bool] = {}
 
     def refresh(self) -> "Truth":
         if not self.path.exists():
@@ -42,6 +43,7 @@ class Truth:
             row = dict(zip(self.columns, values))
             frame = int(row.get("frame", row.get("seq")))
             self.label[frame], self.pool[frame] = row["label"], row["pool"]
+            self.dropped[frame] = row["dropped"] not in ("", "0")
             self.drifted[frame] = any(float(v) != 0 for k, v in row.items() if k not in NOT_A_DRIFT)
         return self
 
