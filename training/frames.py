@@ -34,16 +34,26 @@ def picture(path: pathlib.Path) -> np.ndarray:
     return np.clip(np.rint(small), 0, 255).astype(np.uint8)
 
 
-def load(folder: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
-    """A folder per class -> (pictures uint8 [n, 96, 96, 3], labels int [n]), in frame order."""
+def _files(folder: pathlib.Path) -> list[pathlib.Path]:
     files = sorted(folder.glob("*/*.jpg"), key=lambda path: path.name)
     if not files:
         raise SystemExit(f"{folder}: no frames (a folder per class with .jpg files)")
+    return files
+
+
+def load(folder: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
+    """A folder per class -> (pictures uint8 [n, 96, 96, 3], labels int [n]), in frame order."""
+    files = _files(folder)
     pictures = np.stack([picture(path) for path in files])
     labels = np.array([int(path.parent.name) for path in files])
     return pictures, labels
 
 
+def digits(folder: pathlib.Path) -> np.ndarray:
+    """The id of the digit shown, frame by frame in load()'s order (<frame>-d<digit>.jpg)."""
+    return np.array([int(path.stem.split("-d")[1]) for path in _files(folder)])
+
+
 def digit_ids(folder: pathlib.Path) -> set[int]:
-    """The ids of the digits shown, from the file names (<frame>-d<digit>.jpg)."""
-    return {int(path.stem.split("-d")[1]) for path in folder.glob("*/*.jpg")}
+    """The ids of all digits shown."""
+    return set(digits(folder).tolist())
