@@ -5,7 +5,7 @@
 #include "protocol/identifiers.h"
 #include "protocol/nonce.h"
 #include "tests/support/fake_file_system.h"
-#include "tinysphere/access/stand_for_tests.h"
+#include "tinysphere/access/stand_test.h"
 
 namespace tinysphere::access {
 namespace {
