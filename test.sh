@@ -55,7 +55,7 @@ if [ $long = 1 ]; then
   for seed in 2 3; do step "loop-seed-$seed" ./demo.sh --check --seed $seed; done
   step asan tools/checks/sanitized_tests.sh asan
   step tsan tools/checks/sanitized_tests.sh tsan
-  step training training/run.sh
+  step training training/run.sh --tinyscene build/release/bin/tinyscene --out build/training
 fi
 
 echo "$passed passed, $failed failed"
