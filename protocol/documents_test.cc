@@ -203,6 +203,12 @@ TEST(SampleSetTest, RefusesAPathOutsideAndASampleTwice) {
   EXPECT_FALSE(ParseSampleSet(ToJson(set).Write()).ok());
 }
 
+TEST(SampleSetTest, RefusesTwoSamplesWithOnePicture) {
+  SampleSet set = ASampleSet();
+  set.samples[1].media = set.samples[0].media;
+  EXPECT_FALSE(ParseSampleSet(ToJson(set).Write()).ok());
+}
+
 TEST(RowsCsv, GoesThroughToTheLastBit) {
   const std::vector<std::vector<float>> rows = {{0.1f, -2.5f, 1e-30f}, {1.0f / 3.0f, 0.0f, 7.0f}};
   const std::string csv = WriteRowsCsv({"s1", "s2"}, rows);
@@ -212,7 +218,7 @@ TEST(RowsCsv, GoesThroughToTheLastBit) {
 
 TEST(RowsCsv, RefusesRaggedLinesAndWhatIsNoNumber) {
   for (const char* csv : {"", "x,ch0\n", "sample_id,ch0\ns1\n", "sample_id,ch0\ns1,nan\n",
-                          "sample_id,ch0\ns1,1,2\n"}) {
+                          "sample_id,ch0\ns1,1,2\n", "sample_id,ch0\ns1,1e300\n"}) {
     EXPECT_FALSE(ParseRowsCsv(csv).ok()) << csv;
   }
 }

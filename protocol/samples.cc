@@ -2,6 +2,7 @@
 
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <set>
 
 #include "base/text.h"
@@ -84,6 +85,7 @@ Result<SampleSet> ParseSampleSet(std::string_view text) {
   if (set.event_id && !IsPlainId(*set.event_id)) reader.Refuse("event_id", "malformed");
   set.labels = reader.Strings("labels", 65535);
   std::set<std::string> ids;
+  std::set<std::string> media;
   for (JsonReader& entry : reader.Array("samples", 10'000)) {
     SampleRecord sample;
     sample.sample_id = entry.String("sample_id");
@@ -106,6 +108,10 @@ Result<SampleSet> ParseSampleSet(std::string_view text) {
     if (!sample.media.empty() && !sample.csv_row() &&
         !(sample.is_image() && IsSafePath(sample.media))) {
       entry.Refuse("media", "neither images/<name> nor rows.csv#<row>");
+    }
+    // Two samples with one picture: one of them would be shown another's.
+    if (!sample.media.empty() && !media.insert(sample.media).second) {
+      entry.Refuse("media", "another sample's");
     }
     set.samples.push_back(std::move(sample));
   }
@@ -159,7 +165,13 @@ Result<std::vector<std::vector<float>>> ParseRowsCsv(std::string_view csv) {
     for (std::size_t c = 1; c < fields.size(); ++c) {
       const Result<double> value = base::ParseDouble(fields[c]);
       if (!value.ok()) return value.error().Within(StrCat("rows.csv: line ", number));
-      row.push_back(static_cast<float>(*value));
+      const auto narrow = static_cast<float>(*value);
+      // 1e300 is a fine double and no float: as infinity it could not be written as JSON again.
+      if (!std::isfinite(narrow)) {
+        return Error{ErrorCode::kInvalidArgument,
+                     StrCat("rows.csv: line ", number, ": ", fields[c], " is no 32-bit number")};
+      }
+      row.push_back(narrow);
     }
     rows.push_back(std::move(row));
   }
