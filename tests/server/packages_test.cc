@@ -200,6 +200,45 @@ TEST_F(Packages, ArriveAsMultipartToo) {
                   StatementKind::kDuplicate, archive);
 }
 
+// The id of a multipart upload is not in the path, where control characters are turned away.
+TEST_F(Packages, UnderAnIdThatIsNoneGetNoStatementAndDoNoHarm) {
+  const base::Bytes archive = device_->MakePackage(1, "notes", {TextFile("a.json", "{}")});
+  const HeaderLines kind = {{"content-type", "multipart/form-data; boundary=frontier"}};
+  const auto upload = [&](const std::string& package_id) {
+    const std::string body =
+        "--frontier\r\nContent-Disposition: form-data; name=\"metadata\"\r\n\r\n" +
+        Json::MakeObject({{"package_id", package_id}}).Write() +
+        "\r\n--frontier\r\nContent-Disposition: form-data; name=\"package\"; "
+        "filename=\"p.tar.gz\"\r\n\r\n" +
+        std::string(base::AsText(archive)) + "\r\n--frontier--\r\n";
+    return device_->Send("POST", "/upload/package", body, kind);
+  };
+  for (const std::string& id : {std::string("a\nb"), std::string("notes")}) {
+    const Answer answer = upload(id);
+    EXPECT_EQ(answer.status, 400) << answer.body;
+    EXPECT_FALSE(answer.statement());
+  }
+  const Device other(*server_, server_key());
+  const Answer answer = upload(other.PackageId(1));
+  EXPECT_EQ(answer.status, 403) << answer.body;
+  EXPECT_FALSE(answer.statement());
+  EXPECT_EQ(device_->Put(1, archive).status, 201);
+}
+
+TEST_F(Packages, WithANumberTooLargeForARowAreSetAside) {
+  const std::string samples =
+      R"({"format":"tinylcm-samples/1","event_id":"ev-1","labels":["0"],"samples":[{"sample_id":)"
+      R"("s-1","index":1,"prediction":"0","confidence":0.5,"neighbours":[],"reason":"typical",)"
+      R"("cluster_mass":null,"feature":null,"media":"rows.csv#0"}],"reference_row_mean":null,)"
+      R"("reference_row_sd":null})";
+  EXPECT_EQ(device_->Deliver(1, "samples",
+                             {TextFile("samples.json", samples),
+                              TextFile("rows.csv", "sample_id,ch0\ns-1,1e300\n")}),
+            "failed");
+  const std::string path = "/api/v1/packages/" + device_->PackageId(1) + "/status";
+  EXPECT_NE(At(admin_->Get(path).json(), "error").as_string().find("1e300"), std::string::npos);
+}
+
 TEST_F(Packages, ThatTheServerLostAreNamedWhenOffered) {
   EXPECT_EQ(device_->Put(1, device_->MakePackage(1, "notes", {})).status, 201);
   base::Json offered = base::Json::MakeArray();

@@ -97,26 +97,30 @@ base::Status TakeMetrics(Transaction& transaction, const ReportOrigin& origin,
   return SetDriftState(transaction, origin, metrics.drift_state);
 }
 
-base::Status TakeUpdateReport(Transaction& transaction, const ReportOrigin& origin,
-                              const protocol::UpdateReport& report) {
+base::Result<bool> TakeUpdateReport(Transaction& transaction, const ReportOrigin& origin,
+                                    const protocol::UpdateReport& report) {
   // A bundle that is registered here is called what its publisher signed, not what the device says.
   ASSIGN_OR_RETURN(const auto known,
                    transaction.QueryOne("SELECT v.name, v.version, m.model_family FROM "
                                         "model_versions v JOIN models m ON m.name = v.name "
                                         "WHERE v.bundle = $1",
                                         {report.bundle}));
-  RETURN_IF_ERROR(transaction.Execute(
-      "UPDATE devices SET bundle = $4, model_name = $5, model_version = $6, model_family = $7, "
-      "agent_version = $8, report_epoch = $3, report_seq = $2 "
-      "WHERE device_id = $1 AND report_seq <= $2",
-      {origin.device_id, origin.seq, origin.epoch, report.bundle,
-       known ? known->Text("name") : report.name, known ? known->Text("version") : report.version,
-       known ? known->Text("model_family") : report.model_family, origin.agent_version}));
-  return Note(transaction, {.at = origin.at,
-                            .device_id = origin.device_id,
-                            .kind = KindOf(report.outcome),
-                            .text = Text(report),
-                            .ref = report.bundle});
+  ASSIGN_OR_RETURN(
+      const std::int64_t changed,
+      transaction.Execute(
+          "UPDATE devices SET bundle = $4, model_name = $5, model_version = $6, model_family = $7, "
+          "agent_version = $8, report_epoch = $3, report_seq = $2 "
+          "WHERE device_id = $1 AND report_seq <= $2",
+          {origin.device_id, origin.seq, origin.epoch, report.bundle,
+           known ? known->Text("name") : report.name,
+           known ? known->Text("version") : report.version,
+           known ? known->Text("model_family") : report.model_family, origin.agent_version}));
+  RETURN_IF_ERROR(Note(transaction, {.at = origin.at,
+                                     .device_id = origin.device_id,
+                                     .kind = KindOf(report.outcome),
+                                     .text = Text(report),
+                                     .ref = report.bundle}));
+  return changed > 0;
 }
 
 base::Status TakeAdaptation(Transaction& transaction, const ReportOrigin& origin,
@@ -130,6 +134,11 @@ base::Status TakeAdaptation(Transaction& transaction, const ReportOrigin& origin
                             .kind = report.state == "rolled_back" ? "rollback" : "adaptation",
                             .text = report.text.empty() ? served : report.text,
                             .ref = report.event_id.value_or("")});
+}
+
+base::Status ForgetMetrics(store::Database& database, base::Time before) {
+  RETURN_IF_ERROR(database.Execute("DELETE FROM metrics_points WHERE at < $1", {before}));
+  return {};
 }
 
 base::Status TakeDriftSign(Transaction& transaction, const ReportOrigin& origin) {

@@ -27,10 +27,13 @@ struct ReportOrigin {
 
 base::Status TakeMetrics(store::Transaction& transaction, const ReportOrigin& origin,
                          const protocol::DeviceMetrics& metrics);
-base::Status TakeUpdateReport(store::Transaction& transaction, const ReportOrigin& origin,
-                              const protocol::UpdateReport& report);
+// Whether it was news: false if a newer report had been taken before.
+base::Result<bool> TakeUpdateReport(store::Transaction& transaction, const ReportOrigin& origin,
+                                    const protocol::UpdateReport& report);
 base::Status TakeAdaptation(store::Transaction& transaction, const ReportOrigin& origin,
                             const protocol::AdaptationReport& report);
+// Figures from before `before` go.
+base::Status ForgetMetrics(store::Database& database, base::Time before);
 // A drift event came: until the device says more, it is suspect.
 base::Status TakeDriftSign(store::Transaction& transaction, const ReportOrigin& origin);
 

@@ -53,6 +53,7 @@ Json PackageJson(const Row& row) {
 }  // namespace
 
 base::Result<Response> Ingest::Put(const Request& request) {
+  RETURN_IF_ERROR(CheckOwnPackage(request.Param("package_id"), request.identity.id));
   // Always the whole archive: an empty body is a lost one, and so unsigned.
   if (!request.body.is_spooled()) {
     return Error{ErrorCode::kInvalidArgument, "package: the body is empty"};
@@ -66,6 +67,7 @@ base::Result<Response> Ingest::Put(const Request& request) {
 
 // Content-Length said it is too large; what the body would have been, the signed digest says.
 base::Result<Response> Ingest::TooLarge(const Request& request) {
+  RETURN_IF_ERROR(CheckOwnPackage(request.Param("package_id"), request.identity.id));
   const auto stated = http::StatedSha256(request.headers);
   if (!stated) return Error{ErrorCode::kInvalidArgument, "Content-Digest is missing"};
   return receiver_.Refuse(
@@ -86,6 +88,7 @@ base::Result<Response> Ingest::Multipart(const Request& request) {
   base::JsonReader reader(metadata, "metadata");
   const std::string package_id = reader.String("package_id", {.bytes_max = 200});
   RETURN_IF_ERROR(reader.status());
+  RETURN_IF_ERROR(CheckOwnPackage(package_id, request.identity.id));
   if (!upload.package.is_spooled()) {
     return Error{ErrorCode::kInvalidArgument, "package: the part is empty"};
   }

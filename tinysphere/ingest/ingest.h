@@ -29,6 +29,9 @@ class Ingest {
         unpacker_(unpacker),
         spool_(std::move(spool)) {}
 
+  // The packages, newest first; ?device= and ?state= choose.
+  base::Result<base::Json> List(const http::Request& request);
+
   void AddRoutes(http::Router& router);
 
  private:
@@ -37,7 +40,6 @@ class Ingest {
   base::Result<http::Response> TooLarge(const http::Request& request);
   base::Result<http::Response> Offer(const http::Request& request);
   base::Result<base::Json> Status(const http::Request& request);
-  base::Result<base::Json> List(const http::Request& request);
 
   store::Database& database_;
   base::FileSystem& fs_;

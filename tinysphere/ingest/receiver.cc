@@ -32,9 +32,10 @@ class PassSink final : public protocol::FileSink {
   base::Status End() override { return {}; }
 };
 
-// Whether an error is about the package itself, for ever, rather than about us now.
+// Whether what reading the archive said is about its contents, for ever, rather than about us now.
 bool IsPermanent(ErrorCode code) {
-  return code != ErrorCode::kUnavailable && code != ErrorCode::kInternal;
+  return code != ErrorCode::kUnavailable && code != ErrorCode::kInternal &&
+         code != ErrorCode::kNotFound;
 }
 
 // PROTOCOL 3: a permanent refusal is one of 400, 413, 415, 422.
@@ -67,6 +68,13 @@ base::Result<base::Ed25519PublicKey> KeyOf(store::Database& database,
 }
 
 }  // namespace
+
+base::Status CheckOwnPackage(const std::string& package_id, const std::string& device_id) {
+  ASSIGN_OR_RETURN(const protocol::PackageName name, protocol::ParsePackageId(package_id));
+  if (name.device_id == device_id) return {};
+  return Error{ErrorCode::kPermissionDenied,
+               base::StrCat("package ", package_id, " is not ", device_id, "'s to send")};
+}
 
 http::Response Receiver::Say(int status, const std::string& kind, const std::string& device_id,
                              const std::string& package_id, const std::string& sha256) const {
@@ -120,9 +128,10 @@ base::Result<std::optional<http::Response>> Receiver::Answered(const std::string
 }
 
 // Reads the archive to its end: what is acknowledged can be unpacked, as far as its shape goes.
-base::Result<Verified> Receiver::Verify(const Arrival& arrival, const protocol::PackageName& name) {
-  ASSIGN_OR_RETURN(const auto file, fs_.Open(arrival.path));
-  protocol::FileSource source(*file);
+base::Result<Verified> Receiver::Verify(const Arrival& arrival, const protocol::PackageName& name,
+                                        const base::ReadableFile& file,
+                                        const base::Ed25519PublicKey& key) {
+  protocol::FileSource source(file);
   PassSink sink;
   ASSIGN_OR_RETURN(
       protocol::ReadPackageResult read,
@@ -134,7 +143,7 @@ base::Result<Verified> Receiver::Verify(const Arrival& arrival, const protocol::
                            base::StrCat("manifest.json: package_id: is ", manifest.name.id(),
                                         ", sent as ", arrival.package_id)};
             }
-            return KeyOf(database_, arrival.device_id);
+            return key;
           },
           sink));
   return Verified{.manifest = std::move(read.manifest)};
@@ -157,18 +166,16 @@ base::Status Receiver::Insert(Transaction& transaction, const Arrival& arrival,
 
 base::Result<http::Response> Receiver::Take(const Arrival& arrival) {
   const auto name = protocol::ParsePackageId(arrival.package_id);
-  if (!name.ok()) return Refuse(arrival, name.error(), "package_id");
-  if (name->device_id != arrival.device_id) {
-    return Refuse(
-        arrival,
-        {ErrorCode::kPermissionDenied,
-         base::StrCat("package ", arrival.package_id, " is not ", arrival.device_id, "'s to send")},
-        "package_id");
-  }
+  CHECK(name.ok() && name->device_id == arrival.device_id);
   ASSIGN_OR_RETURN(auto answered, Answered(arrival.device_id, arrival.package_id, arrival.sha256));
   if (answered) return std::move(*answered);
 
-  const auto verified = Verify(arrival, *name);
+  // What fails up to here is our own trouble, so it goes out unsigned and the device tries again; a
+  // spool file that is gone is no exception.
+  ASSIGN_OR_RETURN(const base::Ed25519PublicKey key, KeyOf(database_, arrival.device_id));
+  const auto file = fs_.Open(arrival.path);
+  if (!file.ok()) return Error{ErrorCode::kUnavailable, file.error().message};
+  const auto verified = Verify(arrival, *name, **file, key);
   if (!verified.ok()) {
     if (!IsPermanent(verified.error().code)) return verified.error();
     return Refuse(arrival, verified.error());
@@ -176,13 +183,13 @@ base::Result<http::Response> Receiver::Take(const Arrival& arrival) {
 
   // The digest in the key: should two archives with one id arrive at the same moment, neither can
   // overwrite the other, and the row says which of them is the package.
-  const std::string key =
+  const std::string object_key =
       base::StrCat(store::kPackagesBucket, "/", name->device_id, "/", name->epoch, "/", name->seq,
                    "-", arrival.sha256.substr(0, 16));
-  RETURN_IF_ERROR(objects_.Adopt(key, arrival.path));
+  RETURN_IF_ERROR(objects_.Adopt(object_key, arrival.path));
   const base::Time now = clock_.Now();
   const base::Status written = database_.Write([&](Transaction& transaction) {
-    return Insert(transaction, arrival, *name, *verified, key, now);
+    return Insert(transaction, arrival, *name, *verified, object_key, now);
   });
   if (!written.ok()) {
     if (written.error().code != ErrorCode::kConflict) return written.error();

@@ -40,6 +40,10 @@ struct Arrival {
   std::string sha256;
 };
 
+// Whether `package_id` is one, and this device's to send. Asked before anything else, and answered
+// unsigned: a text that is no id must never become the subject of a statement.
+base::Status CheckOwnPackage(const std::string& package_id, const std::string& device_id);
+
 // May be used from several threads.
 class Receiver {
  public:
@@ -58,6 +62,7 @@ class Receiver {
 
   // The whole of PROTOCOL 3: `stored`, `duplicate`, `conflict` or `refused`, signed; an Error where
   // there is no answer yet (the disk is full). On `stored` the file at arrival.path is gone.
+  // REQUIRES: CheckOwnPackage held.
   base::Result<http::Response> Take(const Arrival& arrival);
 
   // The answer for a package that is here already (`duplicate` or `conflict`); nullopt if it is
@@ -65,7 +70,7 @@ class Receiver {
   base::Result<std::optional<http::Response>> Answered(const std::string& device_id,
                                                        const std::string& package_id,
                                                        const std::string& sha256);
-  // A permanent refusal.
+  // A permanent refusal. REQUIRES: CheckOwnPackage held.
   http::Response Refuse(const Arrival& arrival, const base::Error& error,
                         const std::string& field = "");
 
@@ -75,7 +80,9 @@ class Receiver {
                       const std::string& key, base::Time now);
   http::Response Say(int status, const std::string& kind, const std::string& device_id,
                      const std::string& package_id, const std::string& sha256) const;
-  base::Result<struct Verified> Verify(const Arrival& arrival, const protocol::PackageName& name);
+  base::Result<struct Verified> Verify(const Arrival& arrival, const protocol::PackageName& name,
+                                       const base::ReadableFile& file,
+                                       const base::Ed25519PublicKey& key);
   void Count(std::string_view counter);
 
   store::Database& database_;

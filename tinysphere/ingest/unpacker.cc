@@ -257,8 +257,13 @@ base::Status Unpacker::Store(Transaction& transaction, const Package& package,
     RETURN_IF_ERROR(fleet::TakeMetrics(transaction, report_origin, *documents.metrics));
   }
   if (documents.update_report) {
-    RETURN_IF_ERROR(fleet::TakeUpdateReport(transaction, report_origin, *documents.update_report));
-    RETURN_IF_ERROR(rollouts_.TakeReport(transaction, package.device_id, *documents.update_report));
+    ASSIGN_OR_RETURN(const bool is_news,
+                     fleet::TakeUpdateReport(transaction, report_origin, *documents.update_report));
+    // What the device ran once says nothing of a rollout it has gone through since.
+    if (is_news) {
+      RETURN_IF_ERROR(
+          rollouts_.TakeReport(transaction, package.device_id, *documents.update_report));
+    }
   }
   if (documents.adaptation) {
     RETURN_IF_ERROR(fleet::TakeAdaptation(transaction, report_origin, *documents.adaptation));
@@ -293,24 +298,38 @@ void Unpacker::Tell(const Package& package, const Documents& documents) {
   publish("overview", package.package_id);
 }
 
-base::Status Unpacker::MarkFailed(const store::Job& job, const std::string& reason,
-                                  base::Time now) {
+base::Status Unpacker::MarkSetAside(base::Time now) {
+  constexpr std::string_view kUnmarked =
+      "SELECT p.package_id, p.device_id, j.error FROM jobs j JOIN packages p ON p.package_id = "
+      "j.job_key WHERE j.kind = $1 AND j.state = 'set_aside' AND p.state = 'stored' LIMIT 100";
+  // Looking costs no flush; there is hardly ever anything to mark.
+  ASSIGN_OR_RETURN(const auto seen, database_.QueryOne(kUnmarked, {kUnpackJob}));
+  if (!seen) return {};
+  std::vector<std::string> marked;
   const base::Status written = database_.Write([&](Transaction& transaction) -> base::Status {
-    ASSIGN_OR_RETURN(
-        const auto row,
-        transaction.QueryOne("SELECT device_id FROM packages WHERE package_id = $1", {job.key}));
-    if (!row) return {};
-    RETURN_IF_ERROR(transaction.Execute(
-        "UPDATE packages SET state = 'failed', error = $2 WHERE package_id = $1",
-        {job.key, reason}));
-    return fleet::Note(transaction, {.at = now,
-                                     .device_id = row->Text("device_id"),
-                                     .kind = "alert",
-                                     .text = base::StrCat("a package was set aside: ", reason),
-                                     .ref = job.key});
+    marked.clear();
+    ASSIGN_OR_RETURN(const store::Rows rows, transaction.Query(kUnmarked, {kUnpackJob}));
+    for (const store::Row& row : rows) {
+      const std::string package_id = row.Text("package_id");
+      const std::string reason = row.Text("error");
+      RETURN_IF_ERROR(transaction.Execute(
+          "UPDATE packages SET state = 'failed', error = $2 WHERE package_id = $1",
+          {package_id, reason}));
+      RETURN_IF_ERROR(
+          fleet::Note(transaction, {.at = now,
+                                    .device_id = row.Text("device_id"),
+                                    .kind = "alert",
+                                    .text = base::StrCat("a package was set aside: ", reason),
+                                    .ref = package_id}));
+      marked.push_back(package_id);
+    }
+    return {};
   });
-  if (written.ok()) events_.Publish("package", Json::MakeObject({{"id", job.key}}));
-  return written;
+  if (!written.ok()) return written;
+  for (const std::string& package_id : marked) {
+    events_.Publish("package", Json::MakeObject({{"id", package_id}}));
+  }
+  return {};
 }
 
 base::Status Unpacker::Retry(const std::string& package_id, base::Time now) {
@@ -322,9 +341,13 @@ base::Status Unpacker::Retry(const std::string& package_id, base::Time now) {
   if (job->Text("state") != "set_aside") {
     return Error{ErrorCode::kConflict, "package " + package_id + " was not set aside"};
   }
-  RETURN_IF_ERROR(database_.Execute(
-      "UPDATE packages SET state = 'stored', error = '' WHERE package_id = $1", {package_id}));
-  return queue_.Redrive(job->Int("job_id"), now);
+  // In this order: a job that is set aside while its package is `stored` would be marked again.
+  RETURN_IF_ERROR(queue_.Redrive(job->Int("job_id"), now));
+  RETURN_IF_ERROR(
+      database_.Execute("UPDATE packages SET state = 'stored', error = '' "
+                        "WHERE package_id = $1 AND state = 'failed'",
+                        {package_id}));
+  return {};
 }
 
 }  // namespace tinysphere::ingest

@@ -40,8 +40,9 @@ class Unpacker {
   base::Status Unpack(const store::Job& job);
   static bool IsHopeless(base::ErrorCode code);
 
-  // The job was set aside: the package says so, with the reason.
-  base::Status MarkFailed(const store::Job& job, const std::string& reason, base::Time now);
+  // The packages whose job was set aside say so, with the reason: because it failed too often, or
+  // because the worker died at every attempt and nobody was left to say it.
+  base::Status MarkSetAside(base::Time now);
   // A person wants it tried once more. kConflict if it was not set aside.
   base::Status Retry(const std::string& package_id, base::Time now);
 

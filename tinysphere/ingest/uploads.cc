@@ -1,5 +1,6 @@
 #include "tinysphere/ingest/uploads.h"
 
+#include <algorithm>
 #include <functional>
 #include <utility>
 
@@ -20,6 +21,7 @@ namespace {
 constexpr std::string_view kMetaEnd = ".json";
 constexpr std::string_view kPartEnd = ".part";
 constexpr std::size_t kBlock = 256u << 10;
+constexpr std::uint64_t kFreeBytesMin = 64ull << 20;  // As in the object store.
 
 http::Response WithOffset(int status, std::uint64_t offset) {
   http::Response response;
@@ -29,25 +31,7 @@ http::Response WithOffset(int status, std::uint64_t offset) {
 }
 
 base::Status OwnPackage(const http::Request& request) {
-  ASSIGN_OR_RETURN(const protocol::PackageName name,
-                   protocol::ParsePackageId(request.Param("package_id")));
-  if (name.device_id != request.identity.id) {
-    return Error{ErrorCode::kPermissionDenied, "upload: the package is another device's"};
-  }
-  return {};
-}
-
-base::Result<std::string> Sha256OfFile(base::FileSystem& fs, const std::string& path) {
-  ASSIGN_OR_RETURN(const auto file, fs.Open(path));
-  base::Sha256 hash;
-  base::Bytes block(kBlock);
-  for (std::uint64_t offset = 0;;) {
-    ASSIGN_OR_RETURN(const std::size_t count, file->ReadAt(offset, block));
-    if (count == 0) break;
-    hash.Update({block.data(), count});
-    offset += count;
-  }
-  return base::HexEncode(hash.Finish());
+  return CheckOwnPackage(request.Param("package_id"), request.identity.id);
 }
 
 }  // namespace
@@ -66,11 +50,31 @@ std::mutex& Uploads::LockFor(const std::string& package_id) {
 
 base::Status Uploads::Open() {
   RETURN_IF_ERROR(fs_.CreateDirectories(folder_));
+  return Sweep();
+}
+
+base::Status Uploads::Sweep() {
   ASSIGN_OR_RETURN(const auto files, fs_.List(folder_));
   const base::Time now = clock_.Now();
   for (const base::FileInfo& file : files) {
     if (now - file.modified < kUploadLife) continue;
-    RETURN_IF_ERROR(fs_.Remove(base::JoinPath(folder_, file.name)));
+    const base::Status removed = fs_.Remove(base::JoinPath(folder_, file.name));
+    if (!removed.ok() && removed.error().code != ErrorCode::kNotFound) return removed;
+  }
+  return {};
+}
+
+// A package that is being sent while this ends it starts at 0 again.
+base::Status Uploads::MakeRoomFor(const std::string& device_id) {
+  ASSIGN_OR_RETURN(auto files, fs_.List(folder_));
+  std::erase_if(files, [&](const base::FileInfo& file) {
+    return !file.name.starts_with(device_id + "-") || !file.name.ends_with(kMetaEnd);
+  });
+  std::sort(files.begin(), files.end(), [](const base::FileInfo& a, const base::FileInfo& b) {
+    return a.modified < b.modified;
+  });
+  for (std::size_t i = 0; i + kUploadsOpenMax <= files.size(); ++i) {
+    Forget(files[i].name.substr(0, files[i].name.size() - kMetaEnd.size()));
   }
   return {};
 }
@@ -132,6 +136,7 @@ base::Result<http::Response> Uploads::Create(const http::Request& request) {
   const auto before = ReadAnnounced(package_id, device_id);
   if (!before.ok() || before->sha256 != sha256 || before->bytes != bytes) {
     Forget(package_id);
+    RETURN_IF_ERROR(MakeRoomFor(device_id));
     const std::string meta =
         Json::MakeObject({{"device_id", device_id}, {"bytes", bytes}, {"sha256", sha256}}).Write();
     RETURN_IF_ERROR(base::WriteFileDurably(fs_, MetaPath(package_id), base::AsBytes(meta)));
@@ -152,6 +157,11 @@ base::Result<http::Response> Uploads::Offset(const http::Request& request) {
 }
 
 base::Status Uploads::AppendBody(const std::string& package_id, const http::Body& body) {
+  ASSIGN_OR_RETURN(const std::uint64_t free_bytes, fs_.FreeBytes(folder_));
+  if (free_bytes < kFreeBytesMin + body.bytes()) {
+    return Error{ErrorCode::kUnavailable,
+                 base::StrCat("upload: only ", free_bytes, " bytes are free on the server")};
+  }
   ASSIGN_OR_RETURN(const auto part,
                    fs_.Create(PartPath(package_id), base::FileSystem::Mode::kAppend));
   if (!body.is_spooled()) {
@@ -197,7 +207,9 @@ base::Result<http::Response> Uploads::Append(http::Request& request) {
   if (request.body.bytes() > 0) RETURN_IF_ERROR(AppendBody(package_id, request.body));
   if (complete == "?0") return WithOffset(204, now_bytes);
 
-  ASSIGN_OR_RETURN(const std::string sha256, Sha256OfFile(fs_, PartPath(package_id)));
+  ASSIGN_OR_RETURN(const auto part, fs_.Open(PartPath(package_id)));
+  ASSIGN_OR_RETURN(const base::Sha256Digest digest, base::Sha256OfFile(*part));
+  const std::string sha256 = base::HexEncode(digest);
   if (now_bytes != announced->bytes || sha256 != announced->sha256) {
     Forget(package_id);
     return Error{ErrorCode::kInvalidArgument,

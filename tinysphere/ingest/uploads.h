@@ -20,6 +20,8 @@
 
 namespace tinysphere::ingest {
 
+// Of one device at a time, each of kPackageBytesMax at most; a new one ends the oldest.
+inline constexpr std::size_t kUploadsOpenMax = 8;
 inline constexpr base::Duration kUploadLife{7LL * 24 * 60 * 60 * 1000};
 
 // May be used from several threads.
@@ -29,8 +31,10 @@ class Uploads {
   Uploads(base::FileSystem& fs, std::string folder, base::Clock& clock, Receiver& receiver)
       : fs_(fs), folder_(std::move(folder)), clock_(clock), receiver_(receiver) {}
 
-  // Makes the folder and removes what nobody went on with for kUploadLife.
+  // Makes the folder and sweeps it.
   base::Status Open();
+  // Removes what nobody went on with for kUploadLife. Now and then.
+  base::Status Sweep();
 
   base::Result<http::Response> Create(const http::Request& request);
   base::Result<http::Response> Offset(const http::Request& request);
@@ -49,6 +53,7 @@ class Uploads {
   base::Result<std::uint64_t> BytesSoFar(const std::string& package_id);
   base::Status AppendBody(const std::string& package_id, const http::Body& body);
   void Forget(const std::string& package_id);
+  base::Status MakeRoomFor(const std::string& device_id);
   std::mutex& LockFor(const std::string& package_id);
 
   base::FileSystem& fs_;

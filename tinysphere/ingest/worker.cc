@@ -55,6 +55,11 @@ base::Status Worker::Do(const store::Job& job) {
       [&](store::Transaction& transaction) { return queue_.Complete(transaction, job); });
 }
 
+void Worker::MarkSetAside() {
+  const base::Status marked = unpacker_.MarkSetAside(clock_.Now());
+  if (!marked.ok()) logger_.Error("jobs: " + marked.error().message);
+}
+
 bool Worker::DoOne() {
   for (const std::string_view kind : {kUnpackJob, drifthub::kVerdictFileJob}) {
     const auto claimed = queue_.Claim(std::string(kind), clock_.Now(), kLease);
@@ -74,12 +79,10 @@ bool Worker::DoOne() {
       logger_.Error("jobs: " + failed.error().message);
       return false;
     }
-    if (job.kind == kUnpackJob && (is_hopeless || job.attempts >= store::kJobAttemptsMax)) {
-      const base::Status marked = unpacker_.MarkFailed(job, reason, clock_.Now());
-      if (!marked.ok()) logger_.Error("jobs: " + marked.error().message);
-    }
+    MarkSetAside();
     return true;
   }
+  MarkSetAside();
   return false;
 }
 

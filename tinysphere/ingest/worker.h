@@ -43,6 +43,7 @@ class Worker {
   void Loop();
   // True if a job was done or failed.
   bool DoOne();
+  void MarkSetAside();
   base::Status Do(const store::Job& job);
 
   store::Database& database_;

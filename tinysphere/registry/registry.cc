@@ -1,5 +1,7 @@
 #include "tinysphere/registry/registry.h"
 
+#include <algorithm>
+#include <cmath>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -58,6 +60,12 @@ Json ReferenceRow(const protocol::BundleManifest& manifest, const base::Bytes& r
   const auto mean = tensors->Values<float>("channel_mean");
   const auto sd = tensors->Values<float>("channel_sd");
   if (!mean.ok() || !sd.ok() || mean->size() != sd->size()) return {};
+  // JSON has no infinity; a signed bundle that holds one only loses this picture of a usual row.
+  const auto is_finite = [](float value) { return std::isfinite(value); };
+  if (!std::all_of(mean->begin(), mean->end(), is_finite) ||
+      !std::all_of(sd->begin(), sd->end(), is_finite)) {
+    return {};
+  }
   Json::Array means;
   Json::Array sds;
   for (const float value : *mean) means.emplace_back(static_cast<double>(value));
@@ -115,19 +123,6 @@ base::Result<Checked> Check(const base::ReadableFile& file,
   checked.publisher = base::Fingerprint(publisher);
   checked.reference = ReferenceRow(checked.manifest, sink.reference());
   return checked;
-}
-
-base::Result<std::string> Sha256OfFile(const base::ReadableFile& file) {
-  base::Sha256 hash;
-  base::Bytes block(256u << 10);
-  std::uint64_t offset = 0;
-  while (true) {
-    ASSIGN_OR_RETURN(const std::size_t count, file.ReadAt(offset, block));
-    if (count == 0) break;
-    hash.Update({block.data(), count});
-    offset += count;
-  }
-  return base::HexEncode(hash.Finish());
 }
 
 constexpr std::string_view kSelectVersion =
@@ -235,7 +230,8 @@ base::Result<Registered> Registry::Add(const std::string& path, const std::strin
     ASSIGN_OR_RETURN(const auto file, fs_.Open(path));
     bytes = file->size();
     ASSIGN_OR_RETURN(checked, Check(*file, publishers));
-    ASSIGN_OR_RETURN(archive_sha256, Sha256OfFile(*file));
+    ASSIGN_OR_RETURN(const base::Sha256Digest digest, base::Sha256OfFile(*file));
+    archive_sha256 = base::HexEncode(digest);
   }
   const protocol::BundleManifest& manifest = checked->manifest;
   const std::string key = base::StrCat(store::kBundlesBucket, "/sha256/", archive_sha256);
