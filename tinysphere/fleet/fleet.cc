@@ -334,6 +334,7 @@ base::Result<Json> Fleet::ChangeState(const std::string& device_id, const std::s
           {device_id, now});
       if (!revoked.ok()) return revoked.error();
     }
+    if (state != "active" && gone_) RETURN_IF_ERROR(gone_(transaction, device_id, state));
     RETURN_IF_ERROR(Note(transaction, {.at = now,
                                        .device_id = device_id,
                                        .kind = state == "active" ? "enrolled" : "alert",

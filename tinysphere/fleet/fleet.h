@@ -6,9 +6,11 @@
 
 #pragma once
 
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/result.h"
@@ -52,6 +54,12 @@ class Fleet {
   // How many of {"devices":[{"fingerprint","name"}]} were new.
   base::Result<base::Json> Preauthorise(const base::Json& body, const std::string& by);
 
+  // Called in the transaction that revokes or decommissions a device, with its id and which of the
+  // two. At most one; before the first request.
+  using Gone = std::function<base::Status(store::Transaction&, const std::string& device_id,
+                                          const std::string& how)>;
+  void OnGone(Gone gone) { gone_ = std::move(gone); }
+
   void AddRoutes(http::Router& router);
 
  private:
@@ -76,6 +84,7 @@ class Fleet {
   const access::StatementSigner& signer_;
   const access::ServerKeys& keys_;
   Presence& presence_;
+  Gone gone_;
   std::mutex limiter_mutex_;
   access::AttemptLimiter strangers_;  // New keys without a token, by address.
 };

@@ -6,7 +6,7 @@
 namespace tinysphere::rollout {
 namespace {
 
-constexpr std::array<std::pair<EventKind, const char*>, 8> kEventNames = {{
+constexpr std::array<std::pair<EventKind, const char*>, 9> kEventNames = {{
     {EventKind::kIncluded, "included"},
     {EventKind::kTold, "told"},
     {EventKind::kReport, "report"},
@@ -15,6 +15,7 @@ constexpr std::array<std::pair<EventKind, const char*>, 8> kEventNames = {{
     {EventKind::kResumed, "resumed"},
     {EventKind::kHalted, "halted"},
     {EventKind::kSuperseded, "superseded"},
+    {EventKind::kGone, "gone"},
 }};
 
 bool IsOver(RolloutState state) {
@@ -54,6 +55,7 @@ void TakeDeviceEvent(std::string_view bundle, const Event& event, Progress& prog
       if (device.state != DeviceState::kSkipped) Move(device, DeviceState::kFailed, event);
       break;
     case EventKind::kSuperseded:
+    case EventKind::kGone:
       if (device.state == DeviceState::kPending || device.state == DeviceState::kTold) {
         Move(device, DeviceState::kSkipped, event);
       }
@@ -209,15 +211,17 @@ Progress Replay(std::string_view bundle, std::span<const Event> log) {
       case EventKind::kReport:
       case EventKind::kFailed:
       case EventKind::kSuperseded:
+      case EventKind::kGone:
         TakeDeviceEvent(bundle, event, progress);
         break;
     }
   }
-  // Done is no event: it is what a running rollout is called when nobody is left to wait for. A
-  // failed device keeps it from being done, for a person has to look.
+  // Done is no event: it is what a rollout is called when nobody is left to wait for. A device that
+  // failed is not waited for: it is counted, its timeline has an alert, and what it takes is
+  // another rollout.
   if (!IsOver(progress.state)) {
     const Counts counts = progress.counts();
-    if (counts.total > 0 && counts.running > 0 && counts.running + counts.skipped == counts.total) {
+    if (counts.total > 0 && counts.pending + counts.told == 0) {
       progress.state = RolloutState::kDone;
     }
   }

@@ -42,6 +42,7 @@ enum class EventKind {
   kResumed,
   kHalted,
   kSuperseded,  // A newer rollout took the device over.
+  kGone,        // The device was revoked or decommissioned; `detail` which.
 };
 
 const char* Name(EventKind kind);

@@ -18,6 +18,9 @@ class RolloutTest : public testing::Test {
   void Fail(const std::string& device, const std::string& why) {
     Add(EventKind::kFailed, device, "", why);
   }
+  void Leave(const std::string& device, const std::string& how) {
+    Add(EventKind::kGone, device, "", how);
+  }
   void Pause() { Add(EventKind::kPaused); }
   void Resume() { Add(EventKind::kResumed); }
   void Halt() { Add(EventKind::kHalted); }
@@ -75,8 +78,22 @@ TEST_F(RolloutTest, CountsADeviceThatWentBackAsFailed) {
   Report("d-1", "b2");
   Report("d-1", "b1");
   EXPECT_EQ(Of("d-1"), DeviceState::kFailed);
-  EXPECT_EQ(Now().state, RolloutState::kRunning);
   EXPECT_FALSE(Now().Offers("d-1"));
+}
+
+TEST_F(RolloutTest, IsDoneOnceNobodyIsLeftToWaitFor) {
+  Include("d-1");
+  Include("d-2");
+  Include("d-3");
+  Report("d-1", "b2");
+  Fail("d-2", "golden inputs differ");
+  EXPECT_EQ(Now().state, RolloutState::kRunning);
+  Leave("d-3", "revoked");
+  EXPECT_EQ(Now().state, RolloutState::kDone);
+  EXPECT_EQ(Now().counts().running, 1u);
+  EXPECT_EQ(Now().counts().failed, 1u);
+  EXPECT_EQ(Of("d-3"), DeviceState::kSkipped);
+  EXPECT_EQ(Now().devices.at("d-3").detail, "revoked");
 }
 
 TEST_F(RolloutTest, KeepsTheReasonOfAFailure) {
@@ -140,9 +157,9 @@ TEST_F(RolloutTest, SameLogSameAnswer) {
 }
 
 TEST(RolloutLog, ReadsBackTheNameOfEveryEvent) {
-  for (EventKind kind :
-       {EventKind::kIncluded, EventKind::kTold, EventKind::kReport, EventKind::kFailed,
-        EventKind::kPaused, EventKind::kResumed, EventKind::kHalted, EventKind::kSuperseded}) {
+  for (EventKind kind : {EventKind::kIncluded, EventKind::kTold, EventKind::kReport,
+                         EventKind::kFailed, EventKind::kPaused, EventKind::kResumed,
+                         EventKind::kHalted, EventKind::kSuperseded, EventKind::kGone}) {
     EXPECT_EQ(ParseEventKind(Name(kind)).value(), kind);
   }
   EXPECT_FALSE(ParseEventKind("forgotten").ok());

@@ -176,6 +176,25 @@ base::Status Rollouts::Include(Transaction& transaction, const std::string& roll
   return {};
 }
 
+base::Status Rollouts::Leave(Transaction& transaction, const std::string& device_id,
+                             const std::string& how) {
+  ASSIGN_OR_RETURN(
+      const Rows rows,
+      transaction.Query("SELECT rollout_id FROM rollout_devices WHERE device_id = $1 AND "
+                        "(state = 'pending' OR state = 'told')",
+                        {device_id}));
+  const base::Time now = clock_.Now();
+  for (const Row& row : rows) {
+    RETURN_IF_ERROR(Append(transaction, row.Text("rollout_id"),
+                           {.at = now,
+                            .kind = EventKind::kGone,
+                            .device_id = device_id,
+                            .bundle = "",
+                            .detail = how}));
+  }
+  return {};
+}
+
 base::Result<Json> Rollouts::Start(const NewRollout& rollout) {
   const base::Time now = clock_.Now();
   const std::string rollout_id = "r-" + base::RandomHex(8);

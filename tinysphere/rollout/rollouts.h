@@ -51,6 +51,10 @@ class Rollouts {
                                        const std::string& device_id,
                                        const protocol::UpdateReport& report);
 
+  // The device is part of no rollout any more: it was revoked or decommissioned (`how`).
+  base::Status Leave(store::Transaction& transaction, const std::string& device_id,
+                     const std::string& how);
+
   // GET /api/v1/devices/{device_id}/desired
   base::Result<http::Response> Desired(const http::Request& request);
   // TLCM-Desired-ETag and TLCM-Poll-After, on every answer to a device.
