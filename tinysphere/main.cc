@@ -58,6 +58,16 @@ int main(int argc, char** argv) {
       .OneOf({"viewer", "operator", "admin"});
   user_create.Flag("--generate", user.generates, "make the password and print it, once");
   user_create.Action([&] { return Exit(CreateUser(place, user)); });
+  Command& user_password =
+      user_verb.Add("password", "a new password, read from stdin; ends the user's sessions");
+  AddPlace(user_password, place);
+  user_password.Text("--name", user.name, "whose").Required();
+  user_password.Flag("--generate", user.generates, "make the password and print it, once");
+  user_password.Action([&] { return Exit(ChangePassword(place, user)); });
+  Command& user_remove = user_verb.Add("remove", "this user may sign in no more");
+  AddPlace(user_remove, place);
+  user_remove.Text("--name", user.name, "whom").Required();
+  user_remove.Action([&] { return Exit(RemoveUser(place, user.name)); });
   Command& user_ls = user_verb.Add("ls", "the users");
   AddPlace(user_ls, place);
   add_json(user_ls);
@@ -72,16 +82,37 @@ int main(int argc, char** argv) {
       .OneOf({"enroll", "api"});
   token_create.Text("--publisher-key", token.publisher_key,
                     "enroll: FILE.pub of who may sign what devices install");
+  token_create.Flag("--replace-publisher", token.replaces_publisher,
+                    "enroll: this publisher instead of the one known here, whose bundles and "
+                    "enrolled devices then no longer fit");
   token_create.Text("--tls-cert", token.tls_cert, "enroll: the certificate to pin, PEM");
   token_create.Text("--name", token.name, "api: what it is for");
   token_create.Text("--role", token.role, "api: viewer, operator or admin")
       .OneOf({"viewer", "operator", "admin"});
   token_create.Text("--ttl", token.ttl, "how long it is good (24h, api: 90d)");
   token_create.Action([&] { return Exit(CreateToken(place, token)); });
+  std::string revoked_token;
+  Command& token_revoke = token_verb.Add("revoke", "a token is good for nothing from now on");
+  AddPlace(token_revoke, place);
+  token_revoke.Text("token", revoked_token, "its name (api) or id (enroll), as in ls").Required();
+  token_revoke.Action([&] { return Exit(RevokeToken(place, revoked_token)); });
   Command& token_ls = token_verb.Add("ls", "the tokens, without their secrets");
   AddPlace(token_ls, place);
   add_json(token_ls);
   token_ls.Action([&] { return Exit(ListTokens(place, as_json)); });
+
+  std::string package_id;
+  bool only_failed = false;
+  Command& package = line.Add("package", "what devices sent");
+  Command& package_ls = package.Add("ls", "the newest 500");
+  AddPlace(package_ls, place);
+  package_ls.Flag("--failed", only_failed, "only those that were set aside, with the reason");
+  add_json(package_ls);
+  package_ls.Action([&] { return Exit(ListPackages(place, only_failed, as_json)); });
+  Command& package_retry = package.Add("retry", "unpack once more what was set aside");
+  AddPlace(package_retry, place);
+  package_retry.Text("package", package_id, "its id").Required();
+  package_retry.Action([&] { return Exit(RetryPackage(place, package_id)); });
 
   std::string file;
   Command& model = line.Add("model", "bundles, as their publisher signed them");

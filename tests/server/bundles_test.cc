@@ -155,6 +155,30 @@ TEST_F(Bundles, AreRolledOutAndDoneOnlyByASignedReport) {
   EXPECT_EQ(At(models, "items.0.versions.0.version").as_string(), "1.1.0");
   EXPECT_EQ(At(models, "items.0.versions.0.running_on").as_int(), 1);
   EXPECT_EQ(At(models, "items.0.versions.1.running_on").as_int(), 0);
+
+  // A report from before, sent late, says nothing of what runs now.
+  ASSERT_EQ(device->Deliver(0, "update_report", {Report(one.bundle, "1.0.0", "")}, one.bundle),
+            "processed");
+  const Json still = admin_->Get("/api/v1/rollouts/" + rollout).json();
+  EXPECT_EQ(At(still, "devices.0.state").as_string(), "running");
+  EXPECT_EQ(At(still, "state").as_string(), "done");
+}
+
+TEST_F(Bundles, RolloutDoesNotWaitForARevokedDevice) {
+  const auto device = MakeDevice("array-1");
+  const TestBundle one = MakeBundle("1.0.0", publisher_);
+  ASSERT_EQ(Add(one.archive).status, 201);
+  ASSERT_EQ(Add(MakeBundle("1.1.0", publisher_).archive).status, 201);
+  ASSERT_EQ(device->Deliver(1, "update_report", {Report(one.bundle, "1.0.0", "")}), "processed");
+  const Answer started = admin_->Post("/api/v1/rollouts",
+                                      Json::MakeObject({{"name", "digits"}, {"version", "1.1.0"}}));
+  const std::string path = "/api/v1/rollouts/" + At(started.json(), "rollout_id").as_string();
+  EXPECT_EQ(At(admin_->Get(path).json(), "state").as_string(), "running");
+  EXPECT_EQ(admin_->Post("/api/v1/devices/" + device->id() + "/revoke", {}).status, 200);
+  const Json left = admin_->Get(path).json();
+  EXPECT_EQ(At(left, "state").as_string(), "done");
+  EXPECT_EQ(At(left, "devices.0.state").as_string(), "skipped");
+  EXPECT_EQ(At(left, "devices.0.detail").as_string(), "revoked");
 }
 
 TEST_F(Bundles, HaltedRolloutLeavesTheDeviceAsItIs) {

@@ -1,5 +1,6 @@
 // The program: its verbs, its exit codes, and that its routes are those that are written down.
 
+#include <filesystem>
 #include <fstream>
 #include <set>
 
@@ -99,7 +100,7 @@ TEST_F(Program, SaysInOneLineWhatIsWrong) {
       {{"token", "create", "--data", server_->data(), "--kind", "api", "--name", "x", "--ttl", "5"},
        2,
        "--ttl"},
-      {{"model", "ls", "--data", folder_ + "/nothing"}, 1, "no server has been started"},
+      {{"model", "ls", "--data", folder_ + "/nothing"}, 2, "no server has been started"},
       {{"model", "add", "--data", server_->data(), folder_ + "/none.tar.zst"}, 1, "none.tar.zst"},
       {{"rollout", "start", "--data", server_->data(), "--name", "x", "--version", "1"},
        1,
@@ -114,6 +115,98 @@ TEST_F(Program, SaysInOneLineWhatIsWrong) {
   }
   EXPECT_EQ(RunTinysphere({"--help"}).exit_code, 0);
   EXPECT_EQ(RunTinysphere({"rollout", "start", "--help"}).exit_code, 0);
+}
+
+TEST_F(Program, MakesNoServerOutOfAMistypedFolder) {
+  const std::string mistyped = folder_ + "/dta";
+  const std::vector<std::vector<std::string>> verbs = {
+      {"routes", "--data", mistyped},
+      {"token", "create", "--data", mistyped, "--kind", "api", "--name", "ci"}};
+  for (const std::vector<std::string>& verb : verbs) {
+    EXPECT_EQ(RunTinysphere(verb).exit_code, 2);
+    EXPECT_FALSE(std::filesystem::exists(mistyped));
+  }
+}
+
+TEST_F(Program, IsTheOnlyServerOnItsFolder) {
+  const ProgramResult second = RunTinysphere(
+      {"serve", "--data", server_->data(), "--listen", "127.0.0.1:0", "--tls-self-signed"});
+  EXPECT_EQ(second.exit_code, 3);
+  EXPECT_NE(second.err.find("another server runs on this folder"), std::string::npos) << second.err;
+  EXPECT_EQ(Send("GET", server_->url() + "/health", "", {}).status, 200);
+}
+
+TEST_F(Program, KeepsItsDataToItsOwner) {
+  using std::filesystem::perms;
+  const auto open_to_others = [](const std::string& path) {
+    return (std::filesystem::status(path).permissions() & (perms::group_all | perms::others_all)) !=
+           perms::none;
+  };
+  EXPECT_FALSE(open_to_others(server_->data()));
+  EXPECT_FALSE(open_to_others(server_->data() + "/tinysphere.db"));
+  EXPECT_FALSE(open_to_others(server_->data() + "/objects"));
+}
+
+TEST_F(Program, ForgetsTheFirstAdminLinkOnceThereIsAUser) {
+  const std::string path = server_->data() + "/first-admin";
+  std::string link;
+  std::getline(std::ifstream(path) >> std::ws, link);
+  const std::size_t mark = link.find("/first-admin#link=");
+  ASSERT_NE(mark, std::string::npos) << link;
+  ASSERT_EQ(RunTinysphere({"user", "create", "--data", server_->data(), "--name", "ada", "--role",
+                           "admin", "--generate"})
+                .exit_code,
+            0);
+  EXPECT_FALSE(std::filesystem::exists(path));
+  const base::Json body = base::Json::MakeObject({{"link", link.substr(link.find('=') + 1)},
+                                                  {"name", "eve"},
+                                                  {"password", "correct horse battery"}});
+  EXPECT_EQ(Send("POST", server_->url() + "/api/v1/first-admin", body.Write(), {}).status, 403);
+}
+
+TEST_F(Program, TakesBackWhatItGave) {
+  const Person ci = MakePerson("viewer");
+  EXPECT_EQ(ci.Get("/api/v1/overview").status, 200);
+  EXPECT_EQ(RunTinysphere({"token", "revoke", "--data", server_->data(), "viewer"}).exit_code, 0);
+  EXPECT_EQ(ci.Get("/api/v1/overview").status, 401);
+  EXPECT_EQ(RunTinysphere({"token", "revoke", "--data", server_->data(), "viewer"}).exit_code, 1);
+  EXPECT_EQ(RunTinysphere({"token", "create", "--data", server_->data(), "--kind", "api", "--name",
+                           "short", "--ttl", "0s"})
+                .exit_code,
+            2);
+
+  const std::string url = server_->url() + "/api/v1/session";
+  const auto sign_in = [&](const std::string& password) {
+    return Send("POST", url,
+                base::Json::MakeObject({{"name", "ada"}, {"password", password}}).Write(), {})
+        .status;
+  };
+  const std::vector<std::string> ada = {"--data", server_->data(), "--name", "ada"};
+  const auto user = [&](const std::string& verb, const std::string& input) {
+    std::vector<std::string> arguments = {"user", verb};
+    arguments.insert(arguments.end(), ada.begin(), ada.end());
+    return RunTinysphere(arguments, input).exit_code;
+  };
+  EXPECT_EQ(user("create", "correct horse battery\n"), 0);
+  EXPECT_EQ(user("password", "another horse battery\n"), 0);
+  EXPECT_EQ(sign_in("correct horse battery"), 401);
+  EXPECT_EQ(sign_in("another horse battery"), 200);
+  EXPECT_EQ(user("remove", ""), 0);
+  EXPECT_EQ(sign_in("another horse battery"), 401);
+}
+
+TEST_F(Program, ShowsAndRetriesWhatWasSetAside) {
+  const auto device = MakeDevice("cam");
+  EXPECT_EQ(device->Deliver(1, "drift_event", {TextFile("drift_event.json", "{}")}), "failed");
+  const ProgramResult listed =
+      RunTinysphere({"package", "ls", "--data", server_->data(), "--failed"});
+  EXPECT_NE(listed.out.find(device->PackageId(1) + "  drift_event  failed  drift_event.json"),
+            std::string::npos)
+      << listed.out << listed.err;
+  EXPECT_EQ(RunTinysphere({"package", "retry", "--data", server_->data(), device->PackageId(1)})
+                .exit_code,
+            0);
+  EXPECT_EQ(RunTinysphere({"package", "retry", "--data", server_->data(), "no-such"}).exit_code, 1);
 }
 
 TEST_F(Program, AddsAModelBesideTheRunningServer) {

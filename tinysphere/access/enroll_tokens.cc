@@ -14,6 +14,34 @@ namespace {
 
 std::string HashOf(std::string_view secret) { return base::Sha256Hex(base::AsBytes(secret)); }
 
+// One publisher a server: a device trusts the one of its token only, so a second one would leave
+// the first one's devices with bundles that they refuse.
+base::Status MakeSureOfPublisher(store::Transaction& transaction, const NewEnrollToken& token,
+                                 base::Time now) {
+  const std::string fingerprint = base::Fingerprint(token.publisher_key);
+  ASSIGN_OR_RETURN(
+      const auto other,
+      transaction.QueryOne("SELECT fingerprint FROM publishers WHERE fingerprint <> $1",
+                           {fingerprint}));
+  if (!other) return {};
+  if (!token.replaces_publisher) {
+    return Error{ErrorCode::kConflict,
+                 "enrolment token: this server's publisher is " + other->Text("fingerprint") +
+                     ", and devices that enrolled with it install nothing another one signed; "
+                     "--replace-publisher puts the new one in its place"};
+  }
+  RETURN_IF_ERROR(
+      transaction.Execute("DELETE FROM publishers WHERE fingerprint <> $1", {fingerprint}));
+  RETURN_IF_ERROR(transaction.Execute(
+      "DELETE FROM enroll_tokens WHERE publisher_fingerprint <> $1 AND used_at IS NULL",
+      {fingerprint}));
+  return WriteAudit(transaction, {.at = now,
+                                  .who = token.created_by,
+                                  .action = "publisher.replace",
+                                  .subject = fingerprint,
+                                  .detail = "instead of " + other->Text("fingerprint")});
+}
+
 }  // namespace
 
 base::Result<std::string> CreateEnrollToken(store::Database& database, const NewEnrollToken& token,
@@ -28,6 +56,7 @@ base::Result<std::string> CreateEnrollToken(store::Database& database, const New
       .tls_pin = token.tls_pin};
   const std::string hash = HashOf(parts.secret);
   const base::Status stored = database.Write([&](store::Transaction& transaction) -> base::Status {
+    RETURN_IF_ERROR(MakeSureOfPublisher(transaction, token, now));
     RETURN_IF_ERROR(RememberPublisherKey(transaction, token.publisher_key, now));
     RETURN_IF_ERROR(transaction.Execute(
         "INSERT INTO enroll_tokens (token_hash, publisher_fingerprint, created_by, created_at, "
@@ -66,6 +95,22 @@ base::Status UseEnrollToken(store::Transaction& transaction, std::string_view se
                                   .action = "token.use",
                                   .subject = "enroll " + hash.substr(0, 12),
                                   .detail = ""});
+}
+
+base::Status RevokeEnrollToken(store::Database& database, const std::string& token_id,
+                               const std::string& by, base::Time now) {
+  return database.Write([&](store::Transaction& transaction) -> base::Status {
+    ASSIGN_OR_RETURN(const std::int64_t gone,
+                     transaction.Execute("DELETE FROM enroll_tokens WHERE "
+                                         "substr(token_hash, 1, 12) = $1 AND used_at IS NULL",
+                                         {token_id}));
+    if (gone == 0) return Error{ErrorCode::kNotFound, "no token is called " + token_id};
+    return WriteAudit(transaction, {.at = now,
+                                    .who = by,
+                                    .action = "token.revoke",
+                                    .subject = "enroll " + token_id,
+                                    .detail = ""});
+  });
 }
 
 base::Result<std::vector<EnrollToken>> ListEnrollTokens(store::Database& database) {

@@ -1,7 +1,7 @@
 #include "tinysphere/access/enroll_tokens.h"
 
 #include "protocol/enrolment.h"
-#include "tinysphere/access/stand_for_tests.h"
+#include "tinysphere/access/stand_test.h"
 
 namespace tinysphere::access {
 namespace {
@@ -53,6 +53,34 @@ TEST_F(EnrollTokensTest, LetOneDeviceInOnceAndThatOneAgain) {
   EXPECT_EQ(other.error().code, ErrorCode::kPermissionDenied);
   const EnrollToken listed = ListEnrollTokens(*database_).value().front();
   EXPECT_EQ(listed.used_by, "d-1");
+}
+
+TEST_F(EnrollTokensTest, AreOfOnePublisherUntilItIsReplaced) {
+  const std::string secret = SecretOf(Create());
+  NewEnrollToken other{.server_fingerprint = base::Fingerprint(server_),
+                       .publisher_key = base::Ed25519Key::Generate().public_key(),
+                       .tls_pin = "",
+                       .replaces_publisher = false,
+                       .ttl = hours(1),
+                       .created_by = "ann"};
+  const auto refused = CreateEnrollToken(*database_, other, clock_.Now());
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, ErrorCode::kConflict);
+  EXPECT_NE(refused.error().message.find("--replace-publisher"), std::string::npos);
+  EXPECT_EQ(PublisherKeys(*database_).value().back(), publisher_);
+  other.replaces_publisher = true;
+  EXPECT_TRUE(CreateEnrollToken(*database_, other, clock_.Now()).ok());
+  EXPECT_EQ(PublisherKeys(*database_).value(), std::vector{other.publisher_key});
+  EXPECT_FALSE(Use(secret, "d-1").ok());
+}
+
+TEST_F(EnrollTokensTest, AreGoodForNothingOnceRevoked) {
+  const std::string secret = SecretOf(Create());
+  const std::string id = ListEnrollTokens(*database_).value().front().token_id;
+  EXPECT_TRUE(RevokeEnrollToken(*database_, id, "ann", clock_.Now()).ok());
+  EXPECT_FALSE(Use(secret, "d-1").ok());
+  EXPECT_EQ(RevokeEnrollToken(*database_, id, "ann", clock_.Now()).error().code,
+            ErrorCode::kNotFound);
 }
 
 TEST_F(EnrollTokensTest, EndWithTheirTime) {

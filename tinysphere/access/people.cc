@@ -18,6 +18,7 @@ namespace {
 
 constexpr std::string_view kFirstAdminSetting = "first_admin";
 constexpr std::string_view kApiTokenPrefix = "tsa1_";
+constexpr std::string_view kTokenIdentity = "token:";
 // A session's last use is written at most this often, so that reading pages costs no flush.
 constexpr base::Duration kTouchEvery{60'000};
 
@@ -52,8 +53,9 @@ People::People(store::Database& database, PasswordHasher& hasher, base::Clock& c
     : database_(database),
       hasher_(hasher),
       clock_(clock),
-      by_account_({.tries = 5, .refill = base::Duration(60'000), .keys_max = 10'000}),
-      by_address_({.tries = 20, .refill = base::Duration(15'000), .keys_max = 10'000}) {
+      by_address_({.tries = 20, .refill = base::Duration(15'000), .keys_max = 10'000}),
+      by_both_({.tries = 5, .refill = base::Duration(60'000), .keys_max = 10'000}),
+      by_account_({.tries = 200, .refill = base::Duration(3'000), .keys_max = 10'000}) {
   const base::Result<std::string> hash = hasher_.Hash("nobody's password");
   if (hash.ok()) hash_of_nobody_ = hash.value();
 }
@@ -102,6 +104,18 @@ base::Status People::ChangePassword(const std::string& name, const std::string& 
   });
 }
 
+base::Status People::RemoveUser(const std::string& name, const std::string& by) {
+  return database_.Write([&](store::Transaction& transaction) -> base::Status {
+    ASSIGN_OR_RETURN(const std::int64_t gone,
+                     transaction.Execute("DELETE FROM users WHERE name = $1", {name}));
+    if (gone == 0) return Error{ErrorCode::kNotFound, base::StrCat("user ", name)};
+    RETURN_IF_ERROR(transaction.Execute("DELETE FROM sessions WHERE name = $1", {name}));
+    return WriteAudit(
+        transaction,
+        {.at = clock_.Now(), .who = by, .action = "user.remove", .subject = name, .detail = ""});
+  });
+}
+
 base::Result<std::vector<User>> People::Users() {
   ASSIGN_OR_RETURN(const store::Rows rows,
                    database_.Query("SELECT name, role, created_at FROM users ORDER BY name"));
@@ -134,8 +148,12 @@ base::Result<SignedIn> People::SignIn(const std::string& name, const std::string
   wait = base::Duration(0);
   {
     const std::lock_guard lock(limiter_mutex_);
-    // The account's name is whatever was typed, so its length is limited first.
-    wait = std::max(by_address_.Take(address, now), by_account_.Take(name.substr(0, 64), now));
+    // The account's name is whatever was typed, so its length is limited first. Who is turned away
+    // by one bucket takes nothing from the next: one address must not use an account's tries up.
+    const std::string account = name.substr(0, 64);
+    wait = by_address_.Take(address, now);
+    if (wait == base::Duration(0)) wait = by_both_.Take(base::StrCat(account, "\n", address), now);
+    if (wait == base::Duration(0)) wait = by_account_.Take(account, now);
   }
   if (wait > base::Duration(0)) {
     return Error{ErrorCode::kExhausted, "too many tries; wait a while"};
@@ -149,7 +167,7 @@ base::Result<SignedIn> People::SignIn(const std::string& name, const std::string
   if (!hasher_.Matches(hash, password) || !row) return WrongPassword();
   {
     const std::lock_guard lock(limiter_mutex_);
-    by_account_.Forgive(name);
+    by_both_.Forgive(base::StrCat(name, "\n", address));
   }
   ASSIGN_OR_RETURN(const User user, ReadUser(*row));
   return database_.Write([&](store::Transaction& transaction) -> base::Result<SignedIn> {
@@ -192,6 +210,25 @@ base::Result<Identity> People::FindSession(const std::string& cookie) {
   return identity;
 }
 
+bool People::IsStillWelcome(const Identity& person) {
+  const base::Time now = clock_.Now();
+  if (!person.session_id.empty()) {
+    const auto row = database_.QueryOne(
+        "SELECT last_used_at FROM sessions JOIN users ON users.name = sessions.name "
+        "WHERE session_id = $1",
+        {person.session_id});
+    // A database that does not answer ends no session.
+    return !row.ok() || (row->has_value() && (*row)->Time("last_used_at") + kSessionIdle > now);
+  }
+  const auto row =
+      database_.QueryOne("SELECT expires_at FROM api_tokens WHERE name = $1",
+                         {person.id.substr(std::min(kTokenIdentity.size(), person.id.size()))});
+  if (!row.ok()) return true;
+  if (!row->has_value()) return false;
+  const std::optional<base::Time> expires_at = (*row)->OptionalTime("expires_at");
+  return !expires_at || *expires_at > now;
+}
+
 base::Result<std::string> People::CreateApiToken(const std::string& name, http::Role role,
                                                  base::Duration ttl, const std::string& by) {
   RETURN_IF_ERROR(CheckUserName(name));
@@ -229,7 +266,7 @@ base::Result<Identity> People::FindApiToken(const std::string& secret) {
   ASSIGN_OR_RETURN(const http::Role role, http::ParseRole(row->Text("role")));
   Identity identity;
   identity.kind = Identity::Kind::kPerson;
-  identity.id = "token:" + row->Text("name");
+  identity.id = base::StrCat(kTokenIdentity, row->Text("name"));
   identity.role = role;
   return identity;
 }
@@ -309,6 +346,9 @@ base::Result<SignedIn> People::UseFirstAdminSecret(const std::string& secret,
     if (!expires_at.ok() || !is_right || now.time_since_epoch().count() >= expires_at.value()) {
       return refused;
     }
+    // Whoever was made another way is the administrator the link was for.
+    ASSIGN_OR_RETURN(const auto users, transaction.QueryOne("SELECT COUNT(*) AS n FROM users"));
+    if (users->Int("n") > 0) return refused;
     RETURN_IF_ERROR(store::WriteSetting(transaction, kFirstAdminSetting, "used"));
     RETURN_IF_ERROR(
         InsertUser(transaction, name, hash, http::Role::kAdmin, "first-admin link", now));

@@ -51,6 +51,8 @@ class People {
   // Ends every session of that user.
   base::Status ChangePassword(const std::string& name, const std::string& password,
                               const std::string& by);
+  // Ends every session of that user. kNotFound.
+  base::Status RemoveUser(const std::string& name, const std::string& by);
   base::Result<std::vector<User>> Users();
 
   // kPermissionDenied for a wrong name or password (which of them is not told); kExhausted, with
@@ -60,6 +62,8 @@ class People {
   base::Status SignOut(const std::string& session_id);
   // The person behind a cookie's value; moves the idle end on. kPermissionDenied.
   base::Result<http::Identity> FindSession(const std::string& cookie);
+  // Whether who was let in once would be now. Unlike FindSession it keeps no session alive.
+  bool IsStillWelcome(const http::Identity& person);
 
   // Prints once: the secret. `ttl` zero: never ends.
   base::Result<std::string> CreateApiToken(const std::string& name, http::Role role,
@@ -72,7 +76,8 @@ class People {
   // it has been made, or somebody is there already. The caller writes it to DATA/first-admin
   // (0600).
   base::Result<std::optional<std::string>> MakeFirstAdminSecret();
-  // Uses it up: creates the administrator and signs in. Over loopback or TLS only.
+  // Uses it up: creates the administrator and signs in. Over loopback or TLS only, and only while
+  // there is no user. The caller removes the file.
   base::Result<SignedIn> UseFirstAdminSecret(const std::string& secret, const std::string& name,
                                              const std::string& password, const http::Peer& peer);
 
@@ -88,8 +93,9 @@ class People {
   base::Clock& clock_;
   std::string hash_of_nobody_;  // Compared for unknown names, so that they take as long.
   std::mutex limiter_mutex_;
-  AttemptLimiter by_account_;
   AttemptLimiter by_address_;
+  AttemptLimiter by_both_;     // An account from one address: strict.
+  AttemptLimiter by_account_;  // From everywhere: loose, so that a stranger locks nobody out.
 };
 
 // The Set-Cookie value for a session, or for its end (empty secret).

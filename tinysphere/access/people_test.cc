@@ -1,7 +1,7 @@
 #include "tinysphere/access/people.h"
 
 #include "tinysphere/access/audit.h"
-#include "tinysphere/access/stand_for_tests.h"
+#include "tinysphere/access/stand_test.h"
 
 namespace tinysphere::access {
 namespace {
@@ -62,20 +62,65 @@ TEST_F(PeopleTest, AreRefusedBadNamesShortPasswordsAndDoubles) {
   EXPECT_EQ(again.error().code, ErrorCode::kConflict);
 }
 
-// 5 tries an account, one more a minute.
-TEST_F(PeopleTest, MustWaitAfterTooManyTriesForOneAccount) {
+// 5 tries an account and address, one more a minute.
+TEST_F(PeopleTest, MustWaitAfterTooManyTriesForOneAccountFromOneAddress) {
   AddAnn();
   for (int i = 0; i < 5; ++i) {
-    EXPECT_FALSE(SignIn("ann", "wrong password", "192.0.2." + std::to_string(i)).ok());
+    EXPECT_FALSE(SignIn("ann", "wrong password", "192.0.2.1").ok());
     EXPECT_EQ(wait_, Duration(0));
   }
-  // Even the right one, from an address never seen.
-  const auto limited = SignIn("ann", kPassword, "192.0.2.99");
+  // Even the right one.
+  const auto limited = SignIn("ann", kPassword, "192.0.2.1");
   ASSERT_FALSE(limited.ok());
   EXPECT_EQ(limited.error().code, ErrorCode::kExhausted);
   EXPECT_EQ(wait_, Duration(60'000));
   clock_.Advance(wait_);
+  EXPECT_TRUE(SignIn("ann", kPassword, "192.0.2.1").ok());
+}
+
+// 20 tries from each of eight addresses are more than ann has from one, and she is not there.
+TEST_F(PeopleTest, AreNotLockedOutByAStrangerElsewhere) {
+  AddAnn();
+  for (int i = 0; i < 8 * 20; ++i) {
+    EXPECT_FALSE(SignIn("ann", "wrong password", "192.0.2." + std::to_string(i % 8)).ok());
+  }
   EXPECT_TRUE(SignIn("ann", kPassword, "192.0.2.99").ok());
+}
+
+// 200 tries an account in all, and 5 from each address: 41 addresses, as a stranger may have.
+TEST_F(PeopleTest, CannotBeGuessedFromManyAddressesWithoutEnd) {
+  AddAnn();
+  for (int i = 0; i < 200; ++i) {
+    EXPECT_EQ(SignIn("ann", "wrong password", "192.0.2." + std::to_string(i / 5)).error().code,
+              ErrorCode::kPermissionDenied);
+  }
+  EXPECT_EQ(SignIn("ann", "wrong password", "192.0.2.40").error().code, ErrorCode::kExhausted);
+}
+
+TEST_F(PeopleTest, AreWelcomeAsLongAsTheirSessionOrToken) {
+  AddAnn();
+  const std::string cookie = SignIn("ann", kPassword)->cookie;
+  const auto ann = people_.FindSession(cookie);
+  ASSERT_TRUE(ann.ok());
+  EXPECT_TRUE(people_.IsStillWelcome(*ann));
+  EXPECT_TRUE(people_.SignOut(ann->session_id).ok());
+  EXPECT_FALSE(people_.IsStillWelcome(*ann));
+  const auto secret = people_.CreateApiToken("ci", http::Role::kViewer, hours(1), "ann");
+  ASSERT_TRUE(secret.ok());
+  const auto ci = people_.FindApiToken(*secret);
+  ASSERT_TRUE(ci.ok());
+  EXPECT_TRUE(people_.IsStillWelcome(*ci));
+  clock_.Advance(hours(1));
+  EXPECT_FALSE(people_.IsStillWelcome(*ci));
+}
+
+TEST_F(PeopleTest, WhoAreRemovedAreGoneAtOnce) {
+  AddAnn();
+  const std::string cookie = SignIn("ann", kPassword)->cookie;
+  EXPECT_TRUE(people_.RemoveUser("ann", "root").ok());
+  EXPECT_FALSE(people_.FindSession(cookie).ok());
+  EXPECT_FALSE(SignIn("ann", kPassword).ok());
+  EXPECT_EQ(people_.RemoveUser("ann", "root").error().code, ErrorCode::kNotFound);
 }
 
 // 20 tries an address, whatever the account.
@@ -160,6 +205,13 @@ TEST_F(PeopleTest, HaveAnHourForTheFirstAdminLink) {
 TEST_F(PeopleTest, GetNoFirstAdminLinkWhenSomebodyIsThere) {
   AddAnn();
   EXPECT_EQ(people_.MakeFirstAdminSecret().value(), std::nullopt);
+}
+
+TEST_F(PeopleTest, CannotUseTheFirstAdminLinkOnceSomebodyIsThere) {
+  const auto secret = people_.MakeFirstAdminSecret().value();
+  AddAnn();
+  EXPECT_FALSE(people_.UseFirstAdminSecret(*secret, "eve", kPassword, kHere).ok());
+  EXPECT_EQ(people_.Users().value().size(), 1u);
 }
 
 TEST_F(PeopleTest, LeaveATraceOfEachChange) {

@@ -117,6 +117,7 @@ base::Result<Response> AccessRoutes::FirstAdmin(const Request& request) {
   RETURN_IF_ERROR(reader.status());
   ASSIGN_OR_RETURN(const SignedIn signed_in,
                    people_.UseFirstAdminSecret(link, name, password, request.peer));
+  (void)fs_.Remove(first_admin_path_).ok();  // Good for nothing any more, whether it goes or not.
   return Welcome(signed_in, request);
 }
 
@@ -184,6 +185,9 @@ base::Result<Response> AccessRoutes::CreateToken(const Request& request) {
   base::Duration ttl = kind == "enroll" ? kEnrollTokenLife : kApiTokenLife;
   if (ttl_text) {
     ASSIGN_OR_RETURN(ttl, base::ParseDuration(*ttl_text));
+    if (ttl <= base::Duration(0)) {
+      return Error{ErrorCode::kInvalidArgument, "token: ttl: must be more than nothing"};
+    }
   }
   const base::Time now = clock_.Now();
   const auto answer = [&](const std::string& id, const std::string& secret) {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/clock.h"
+#include "base/file_system.h"
 #include "tinysphere/access/people.h"
 #include "tinysphere/access/server_keys.h"
 #include "tinysphere/http/router.h"
@@ -16,14 +17,18 @@ namespace tinysphere::access {
 class AccessRoutes {
  public:
   // All must outlive it. `tls_pin`: of a certificate that no CA vouches for, "" otherwise; it goes
-  // into enrolment tokens.
+  // into enrolment tokens. `first_admin_path`: the file with the first-admin link; removed with its
+  // use.
   AccessRoutes(store::Database& database, People& people, const ServerKeys& keys,
-               base::Clock& clock, std::string tls_pin)
+               base::FileSystem& fs, base::Clock& clock, std::string tls_pin,
+               std::string first_admin_path)
       : database_(database),
         people_(people),
         keys_(keys),
+        fs_(fs),
         clock_(clock),
-        tls_pin_(std::move(tls_pin)) {}
+        tls_pin_(std::move(tls_pin)),
+        first_admin_path_(std::move(first_admin_path)) {}
 
   void AddRoutes(http::Router& router);
 
@@ -38,8 +43,10 @@ class AccessRoutes {
   store::Database& database_;
   People& people_;
   const ServerKeys& keys_;
+  base::FileSystem& fs_;
   base::Clock& clock_;
   const std::string tls_pin_;
+  const std::string first_admin_path_;
 };
 
 }  // namespace tinysphere::access

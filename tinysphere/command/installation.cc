@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/crypto.h"
+#include "base/private_folder.h"
 #include "base/text.h"
 #include "tinysphere/platform/folder/folder_object_store.h"
 #include "tinysphere/platform/sodium/sodium_password_hasher.h"
@@ -44,10 +45,10 @@ base::Result<std::string> DatabaseFile(const Place& place) {
                "--database");
 }
 
-base::Result<std::string> Installation::tls_pin() const {
+base::Result<std::optional<std::string>> Installation::tls_pin() const {
   ASSIGN_OR_RETURN(const auto row, database->QueryOne("SELECT value FROM settings WHERE name = $1",
                                                       {kTlsPinSetting}));
-  return row ? row->Text("value") : std::string();
+  return row ? std::optional(row->Text("value")) : std::nullopt;
 }
 
 base::Result<std::unique_ptr<Installation>> Open(const Place& place, bool may_make,
@@ -59,13 +60,13 @@ base::Result<std::unique_ptr<Installation>> Open(const Place& place, bool may_ma
       const std::string objects_root,
       After("file:", place.objects, base::JoinPath(place.data, "objects"), "--objects"));
   if (!may_make && !base::Exists(fs, database_file)) {
-    return Error{ErrorCode::kNotFound,
-                 base::StrCat(database_file,
+    return Error{ErrorCode::kInvalidArgument,
+                 base::StrCat("--data ", place.data,
                               ": no server has been started on this data; start it "
                               "with: tinysphere serve --data ",
                               place.data)};
   }
-  RETURN_IF_ERROR(fs.CreateDirectories(place.data));
+  RETURN_IF_ERROR(base::MakePrivateFolder(place.data));
   RETURN_IF_ERROR(fs.CreateDirectories(objects_root));
   ASSIGN_OR_RETURN(access::ServerKeys keys,
                    access::LoadOrMakeServerKeys(fs, base::JoinPath(place.data, "keys")));

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/clock.h"
@@ -37,15 +38,20 @@ struct Installation {
   std::unique_ptr<access::PasswordHasher> hasher;
 
   std::string key_folder() const { return base::JoinPath(data, "keys"); }
+  // The link that makes the first administrator, while there is none.
+  std::string first_admin_path() const { return base::JoinPath(data, "first-admin"); }
   // Of the certificate the server last served with, if no CA vouches for it; "" otherwise.
-  base::Result<std::string> tls_pin() const;
+  // nullopt if no server has run here yet.
+  base::Result<std::optional<std::string>> tls_pin() const;
 };
 
 // The SQLite file that `place` names. kUnsupported for another kind of database.
 base::Result<std::string> DatabaseFile(const Place& place);
 
-// Opens what is there, or makes it (`may_make`), and brings the schema up to date. kNotFound where
-// there is none and none may be made. `is_server`: the one process that sweeps up after a crash.
+// Opens what is there, or makes it (`may_make`), and brings the schema up to date. kInvalidArgument
+// where there is none and none may be made: the folder is mistyped. `is_server`: the one process
+// that sweeps up after a crash; it holds the folder's lock. The data folder is its owner's only,
+// and so is what the process makes.
 base::Result<std::unique_ptr<Installation>> Open(const Place& place, bool may_make, bool is_server);
 
 inline constexpr std::string_view kTlsPinSetting = "tls_pin";

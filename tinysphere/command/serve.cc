@@ -9,9 +9,12 @@
 #include <utility>
 #include <vector>
 
+#include "base/folder_lock.h"
 #include "base/logger.h"
+#include "base/private_folder.h"
 #include "base/text.h"
 #include "tinysphere/command/sphere.h"
+#include "tinysphere/fleet/reports.h"
 #include "tinysphere/http/server.h"
 #include "tinysphere/platform/beast/beast_server.h"
 #include "tinysphere/platform/openssl/certificate.h"
@@ -25,7 +28,9 @@ using base::ErrorCode;
 namespace {
 
 constexpr base::Duration kLookAtSignals{50};
-constexpr base::Duration kSavePresence{10'000};
+constexpr base::Duration kSavePresence{10'000};  // And look whose event stream has to end.
+constexpr base::Duration kTidy{60LL * 60 * 1000};
+constexpr base::Duration kKept{30LL * 24 * 60 * 60 * 1000};  // Figures, and jobs that are done.
 constexpr int kSelfSignedDays = 3650;
 
 // Lock-free, so that a signal handler may set it.
@@ -121,22 +126,36 @@ base::Status WriteFirstAdminLink(Installation& installation, access::People& peo
                                  const std::string& url, base::Logger& logger) {
   ASSIGN_OR_RETURN(const auto secret, people.MakeFirstAdminSecret());
   if (!secret) return {};
-  const std::string path = base::JoinPath(installation.data, "first-admin");
-  const std::string link = base::StrCat(url, "/first-admin?link=", *secret, "\n");
+  const std::string path = installation.first_admin_path();
+  // After '#', so that the secret stays out of the logs of whatever stands in between.
+  const std::string link = base::StrCat(url, "/first-admin#link=", *secret, "\n");
   RETURN_IF_ERROR(base::WriteFileDurably(installation.fs, path, base::AsBytes(link),
                                          /*owner_only=*/true));
   logger.Info("no user yet: the link in " + path + " makes the first administrator, for an hour");
   return {};
 }
 
+void Tidy(Sphere& sphere, base::Clock& clock, base::Logger& logger) {
+  const base::Time before = clock.Now() - kKept;
+  for (const base::Status& done : {sphere.uploads.Sweep(), sphere.queue.ForgetDone(before),
+                                   fleet::ForgetMetrics(sphere.database, before)}) {
+    if (!done.ok()) logger.Warning("tidying up: " + done.error().message);
+  }
+}
+
 void RunUntilTold(Sphere& sphere, base::Clock& clock, base::Logger& logger) {
   base::Duration save_at = clock.Uptime() + kSavePresence;
+  base::Duration tidy_at = clock.Uptime();
   while (!is_told_to_stop.load()) {
     clock.SleepUntil(clock.Uptime() + kLookAtSignals);
     if (clock.Uptime() < save_at) continue;
     save_at = clock.Uptime() + kSavePresence;
+    sphere.events.CloseUnwelcome();
     const base::Status saved = sphere.presence.Save(sphere.database);
     if (!saved.ok()) logger.Warning("last seen: " + saved.error().message);
+    if (clock.Uptime() < tidy_at) continue;
+    tidy_at = clock.Uptime() + kTidy;
+    Tidy(sphere, clock, logger);
   }
 }
 
@@ -153,6 +172,10 @@ base::Status Serve(const ServeOptions& options) {
   if (poll < std::chrono::seconds(1)) {
     return Error{ErrorCode::kInvalidArgument, "--poll: at least 1s"};
   }
+  // Before anything is swept: what lies there may be a running server's.
+  RETURN_IF_ERROR(base::MakePrivateFolder(options.place.data));
+  const auto lock = base::FolderLock::Take(options.place.data, "server");
+  if (!lock.ok()) return Error{ErrorCode::kUnavailable, lock.error().message};
   ASSIGN_OR_RETURN(const auto installation,
                    Open(options.place, /*may_make=*/true, /*is_server=*/true));
   ASSIGN_OR_RETURN(const Tls tls, PrepareTls(options, address, *installation));

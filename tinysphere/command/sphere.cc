@@ -10,7 +10,7 @@ Sphere::Sphere(Installation& i, const SphereOptions& options, base::Logger& logg
       signer(i.keys, i.store_generation, i.clock),
       people(database, *i.hasher, i.clock),
       gate(database, people, i.keys, i.clock),
-      access_routes(database, people, i.keys, i.clock, options.tls_pin),
+      access_routes(database, people, i.keys, i.fs, i.clock, options.tls_pin, i.first_admin_path()),
       presence(options.poll),
       fleet(database, i.clock, events, signer, i.keys, presence),
       registry(database, *i.objects, i.fs, i.clock, events),
@@ -24,8 +24,11 @@ Sphere::Sphere(Installation& i, const SphereOptions& options, base::Logger& logg
                [this] { worker.Wake(); }),
       uploads(i.fs, options.uploads, i.clock, receiver),
       ingest(database, i.fs, i.clock, receiver, uploads, unpacker, options.spool),
-      insight(database, *i.objects, i.clock, events, signer, i.keys, presence),
+      insight(database, *i.objects, i.clock, events, people, signer, i.keys, presence),
       router(gate) {
+  fleet.OnGone(
+      [this](store::Transaction& transaction, const std::string& device_id,
+             const std::string& how) { return rollouts.Leave(transaction, device_id, how); });
   access_routes.AddRoutes(router);
   fleet.AddRoutes(router);
   registry.AddRoutes(router);

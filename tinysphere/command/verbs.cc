@@ -8,6 +8,7 @@
 
 #include "base/crypto.h"
 #include "base/logger.h"
+#include "base/private_folder.h"
 #include "base/text.h"
 #include "tinysphere/access/enroll_tokens.h"
 #include "tinysphere/access/people.h"
@@ -27,8 +28,20 @@ namespace {
 constexpr const char* kBy = "command line";
 constexpr std::uint64_t kSmallFile = 1u << 20;
 
+// What is there. Only what may come before the first server makes it: a mistyped --data must not
+// become a new server in silence.
 base::Result<std::unique_ptr<Installation>> OpenBeside(const Place& place) {
-  return Open(place, /*may_make=*/true, /*is_server=*/false);
+  return Open(place, /*may_make=*/false, /*is_server=*/false);
+}
+
+base::Result<std::string> ReadPassword(const std::string& verb) {
+  std::string password;
+  std::getline(std::cin, password);
+  if (!password.empty()) return password;
+  return Error{ErrorCode::kInvalidArgument,
+               base::StrCat(verb,
+                            ": the password is read from stdin, and there was none (--generate "
+                            "makes one)")};
 }
 
 // The server's parts, without a server: what they promise holds here as well.
@@ -75,8 +88,7 @@ void PrintRollout(const Json& rollout) {
 }  // namespace
 
 base::Status MigrateDatabase(const Place& place) {
-  base::FileSystem& fs = base::SystemFileSystem();
-  RETURN_IF_ERROR(fs.CreateDirectories(place.data));
+  RETURN_IF_ERROR(base::MakePrivateFolder(place.data));
   ASSIGN_OR_RETURN(const std::string file, DatabaseFile(place));
   ASSIGN_OR_RETURN(const auto database, sqlite::OpenDatabase({.path = file}));
   ASSIGN_OR_RETURN(const int applied,
@@ -91,17 +103,34 @@ base::Status CreateUser(const Place& place, const NewUser& user) {
   if (user.generates) {
     password = base::Base64UrlEncode(base::RandomBytes(15));
   } else {
-    std::getline(std::cin, password);
-    if (password.empty()) {
-      return Error{ErrorCode::kInvalidArgument,
-                   "user create: the password is read from stdin, and there was none "
-                   "(--generate makes one)"};
-    }
+    ASSIGN_OR_RETURN(password, ReadPassword("user create"));
+  }
+  ASSIGN_OR_RETURN(const auto installation, Open(place, /*may_make=*/true, /*is_server=*/false));
+  access::People people(*installation->database, *installation->hasher, installation->clock);
+  RETURN_IF_ERROR(people.CreateUser(user.name, password, role, kBy));
+  // Somebody is there now: the link that makes the first administrator has no more use.
+  (void)installation->fs.Remove(installation->first_admin_path()).ok();
+  Print(user.generates ? password : base::StrCat(user.name, " is ", http::Name(role)));
+  return {};
+}
+
+base::Status ChangePassword(const Place& place, const NewUser& user) {
+  std::string password = base::Base64UrlEncode(base::RandomBytes(15));
+  if (!user.generates) {
+    ASSIGN_OR_RETURN(password, ReadPassword("user password"));
   }
   ASSIGN_OR_RETURN(const auto installation, OpenBeside(place));
   access::People people(*installation->database, *installation->hasher, installation->clock);
-  RETURN_IF_ERROR(people.CreateUser(user.name, password, role, kBy));
-  Print(user.generates ? password : base::StrCat(user.name, " is ", http::Name(role)));
+  RETURN_IF_ERROR(people.ChangePassword(user.name, password, kBy));
+  Print(user.generates ? password : base::StrCat(user.name, " has a new password"));
+  return {};
+}
+
+base::Status RemoveUser(const Place& place, const std::string& name) {
+  ASSIGN_OR_RETURN(const auto installation, OpenBeside(place));
+  access::People people(*installation->database, *installation->hasher, installation->clock);
+  RETURN_IF_ERROR(people.RemoveUser(name, kBy));
+  Print(name + " is gone");
   return {};
 }
 
@@ -127,6 +156,9 @@ base::Status CreateToken(const Place& place, const NewToken& token) {
     const auto given = base::ParseDuration(token.ttl);
     if (!given.ok()) return given.error().Within("--ttl");
     ttl = *given;
+    if (ttl <= base::Duration(0)) {
+      return Error{ErrorCode::kInvalidArgument, "--ttl: must be more than nothing"};
+    }
   }
   base::FileSystem& fs = base::SystemFileSystem();
   if (token.kind == "api") {
@@ -157,7 +189,15 @@ base::Status CreateToken(const Place& place, const NewToken& token) {
     if (!read.ok()) return read.error().Within(token.tls_cert);
     pin = *read;
   } else {
-    ASSIGN_OR_RETURN(pin, installation->tls_pin());
+    ASSIGN_OR_RETURN(const auto known, installation->tls_pin());
+    if (known) {
+      pin = *known;
+    } else {
+      std::fprintf(stderr,
+                   "tinysphere: no server has run on this data yet, so this token pins no TLS "
+                   "certificate; start the server and make the token anew if it serves with "
+                   "--tls-self-signed\n");
+    }
   }
   ASSIGN_OR_RETURN(
       const std::string secret,
@@ -165,10 +205,49 @@ base::Status CreateToken(const Place& place, const NewToken& token) {
                                 {.server_fingerprint = installation->keys.fingerprint(),
                                  .publisher_key = *publisher,
                                  .tls_pin = pin,
+                                 .replaces_publisher = token.replaces_publisher,
                                  .ttl = ttl,
                                  .created_by = kBy},
                                 installation->clock.Now()));
   Print(secret);
+  return {};
+}
+
+base::Status RevokeToken(const Place& place, const std::string& token) {
+  ASSIGN_OR_RETURN(const auto installation, OpenBeside(place));
+  access::People people(*installation->database, *installation->hasher, installation->clock);
+  base::Status revoked = people.RevokeApiToken(token, kBy);
+  if (!revoked.ok() && revoked.error().code == ErrorCode::kNotFound) {
+    revoked =
+        access::RevokeEnrollToken(*installation->database, token, kBy, installation->clock.Now());
+  }
+  RETURN_IF_ERROR(revoked);
+  Print(token + " is revoked");
+  return {};
+}
+
+base::Status ListPackages(const Place& place, bool only_failed, bool as_json) {
+  ASSIGN_OR_RETURN(const auto installation, OpenBeside(place));
+  const auto sphere = Build(*installation);
+  http::Request request = FirstPage();
+  if (only_failed) request.query["state"] = "failed";
+  ASSIGN_OR_RETURN(const Json page, sphere->ingest.List(request));
+  if (as_json) {
+    Print(Json(Items(page)).Write());
+    return {};
+  }
+  for (const Json& package : Items(page)) {
+    Print(base::StrCat(Text(package, "package_id"), "  ", Text(package, "type"), "  ",
+                       Text(package, "state"), "  ", Text(package, "error")));
+  }
+  return {};
+}
+
+base::Status RetryPackage(const Place& place, const std::string& package_id) {
+  ASSIGN_OR_RETURN(const auto installation, OpenBeside(place));
+  const auto sphere = Build(*installation);
+  RETURN_IF_ERROR(sphere->unpacker.Retry(package_id, installation->clock.Now()));
+  Print(package_id + " is tried once more");
   return {};
 }
 

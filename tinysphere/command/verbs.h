@@ -19,18 +19,28 @@ struct NewUser {
   bool generates = false;  // Otherwise the password is the first line of stdin.
 };
 base::Status CreateUser(const Place& place, const NewUser& user);
+// Ends every session of that user; the password as in CreateUser.
+base::Status ChangePassword(const Place& place, const NewUser& user);
+base::Status RemoveUser(const Place& place, const std::string& name);
 base::Status ListUsers(const Place& place, bool as_json);
 
 struct NewToken {
   std::string kind;
-  std::string publisher_key;    // File; enroll.
-  std::string tls_cert;         // File to pin instead of the server's own; enroll.
-  std::string name;             // api.
-  std::string role = "viewer";  // api.
+  std::string publisher_key;        // File; enroll.
+  bool replaces_publisher = false;  // enroll.
+  std::string tls_cert;             // File to pin instead of the server's own; enroll.
+  std::string name;                 // api.
+  std::string role = "viewer";      // api.
   std::string ttl;
 };
 base::Status CreateToken(const Place& place, const NewToken& token);
+// `token`: an API token's name or an enrolment token's id, as ListTokens shows them.
+base::Status RevokeToken(const Place& place, const std::string& token);
 base::Status ListTokens(const Place& place, bool as_json);
+
+base::Status ListPackages(const Place& place, bool only_failed, bool as_json);
+// What was set aside is unpacked once more, by the server that runs.
+base::Status RetryPackage(const Place& place, const std::string& package_id);
 
 base::Status AddModel(const Place& place, const std::string& file, bool as_json);
 base::Status ListModels(const Place& place, bool as_json);

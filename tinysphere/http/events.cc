@@ -55,8 +55,9 @@ void EventHub::Publish(std::string_view name, const base::Json& data) {
   });
 }
 
-std::shared_ptr<EventSubscription> EventHub::Subscribe() {
-  auto subscription = std::make_shared<EventSubscription>();
+std::shared_ptr<EventSubscription> EventHub::Subscribe(std::function<bool()> is_welcome) {
+  const std::shared_ptr<EventSubscription> subscription(
+      new EventSubscription(std::move(is_welcome)));
   const std::lock_guard lock(mutex_);
   if (is_closed_) {
     subscription->Close();
@@ -64,6 +65,20 @@ std::shared_ptr<EventSubscription> EventHub::Subscribe() {
     subscriptions_.push_back(subscription);
   }
   return subscription;
+}
+
+void EventHub::CloseUnwelcome() {
+  std::vector<std::shared_ptr<EventSubscription>> all;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const std::weak_ptr<EventSubscription>& weak : subscriptions_) {
+      if (auto subscription = weak.lock()) all.push_back(std::move(subscription));
+    }
+  }
+  // Without the lock: asking reads the database.
+  for (const auto& subscription : all) {
+    if (subscription->is_welcome_ && !subscription->is_welcome_()) subscription->Close();
+  }
 }
 
 void EventHub::CloseAll() {

@@ -12,6 +12,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/json.h"
@@ -31,12 +32,15 @@ class EventSubscription {
 
  private:
   friend class EventHub;
+  explicit EventSubscription(std::function<bool()> is_welcome)
+      : is_welcome_(std::move(is_welcome)) {}
   void Push(const std::string& text);
 
   mutable std::mutex mutex_;
   std::deque<std::string> queue_;
   bool is_closed_ = false;
   std::function<void()> ready_;
+  const std::function<bool()> is_welcome_;
 };
 
 // May be used from several threads.
@@ -45,7 +49,11 @@ class EventHub {
   // "event: <name>\ndata: <json>\n\n" to everyone who listens. Names: device, drift_event, package,
   // feedback, rollout, overview.
   void Publish(std::string_view name, const base::Json& data);
-  std::shared_ptr<EventSubscription> Subscribe();
+  // `is_welcome` says later, on the thread that calls CloseUnwelcome, whether the listener may
+  // still listen: a session ends, and a stream must not outlive it. Empty: always.
+  std::shared_ptr<EventSubscription> Subscribe(std::function<bool()> is_welcome = {});
+  // Asks for every listener, and closes those that are not welcome any more. Call it now and then.
+  void CloseUnwelcome();
   void CloseAll();  // When the server stops; later subscriptions are closed at once.
   std::size_t listeners() const;
 

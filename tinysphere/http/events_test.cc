@@ -57,5 +57,18 @@ TEST(EventHub, ClosesEveryoneAtTheEnd) {
   EXPECT_TRUE(hub.Subscribe()->is_closed());
 }
 
+TEST(EventHub, ClosesTheListenersThatAreNotWelcomeAnyMore) {
+  EventHub hub;
+  bool is_signed_in = true;
+  const auto listener = hub.Subscribe([&] { return is_signed_in; });
+  const auto other = hub.Subscribe();
+  hub.CloseUnwelcome();
+  EXPECT_FALSE(listener->is_closed());
+  is_signed_in = false;
+  hub.CloseUnwelcome();
+  EXPECT_TRUE(listener->is_closed());
+  EXPECT_FALSE(other->is_closed());
+}
+
 }  // namespace
 }  // namespace tinysphere::http

@@ -32,6 +32,7 @@ namespace {
 constexpr base::Duration kMinute{60'000};
 constexpr base::Duration kHour{60 * 60'000};
 constexpr std::size_t kRecent = 20;
+constexpr base::Duration kHealthLasts{5'000};
 
 base::Result<Response> Answer(base::Result<Json> json) {
   if (!json.ok()) return json.error();
@@ -196,11 +197,17 @@ base::Result<Json> Insight::PackagesSummary() {
 }
 
 Response Insight::Health() {
-  const bool database = database_.QueryOne("SELECT COUNT(*) AS n FROM settings").ok();
-  const bool objects = objects_.Check().ok();
-  const bool ok = database && objects;
-  return Response::Json(
-      ok ? 200 : 503, Json::MakeObject({{"ok", ok}, {"database", database}, {"objects", objects}}));
+  const std::lock_guard lock(health_mutex_);
+  const base::Duration now = clock_.Uptime();
+  if (!health_ || now - health_->at >= kHealthLasts) {
+    health_ = Seen{.at = now,
+                   .database = database_.QueryOne("SELECT COUNT(*) AS n FROM settings").ok(),
+                   .objects = objects_.Check().ok()};
+  }
+  const bool ok = health_->database && health_->objects;
+  return Response::Json(ok ? 200 : 503, Json::MakeObject({{"ok", ok},
+                                                          {"database", health_->database},
+                                                          {"objects", health_->objects}}));
 }
 
 base::Result<Json> Insight::Identity(std::string_view challenge) {
@@ -251,8 +258,9 @@ void Insight::AddRoutes(http::Router& router) {
               .path = "/api/v1/events",
               .access = Access::kViewer,
               .body = BodyRule::None(),
-              .handler = [this](Request&) -> base::Result<Response> {
-                return Response::Events(events_.Subscribe());
+              .handler = [this](Request& request) -> base::Result<Response> {
+                return Response::Events(events_.Subscribe(
+                    [this, who = request.identity] { return people_.IsStillWelcome(who); }));
               },
               .too_large = nullptr});
 }

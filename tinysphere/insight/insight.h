@@ -3,10 +3,13 @@
 #pragma once
 
 #include <functional>
+#include <mutex>
+#include <optional>
 
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/result.h"
+#include "tinysphere/access/people.h"
 #include "tinysphere/access/server_keys.h"
 #include "tinysphere/access/statements.h"
 #include "tinysphere/fleet/presence.h"
@@ -22,18 +25,20 @@ class Insight {
  public:
   // All must outlive it.
   Insight(store::Database& database, store::ObjectStore& objects, base::Clock& clock,
-          http::EventHub& events, const access::StatementSigner& signer,
+          http::EventHub& events, access::People& people, const access::StatementSigner& signer,
           const access::ServerKeys& keys, const fleet::Presence& presence)
       : database_(database),
         objects_(objects),
         clock_(clock),
         events_(events),
+        people_(people),
         signer_(signer),
         keys_(keys),
         presence_(presence) {}
 
   base::Result<base::Json> Overview();
   base::Result<base::Json> PackagesSummary();
+  // Looked at afresh every five seconds at most: anybody may ask, and looking writes a file.
   http::Response Health();
   // Who this server is, proven over the caller's challenge (PROTOCOL 1).
   base::Result<base::Json> Identity(std::string_view challenge);
@@ -46,9 +51,18 @@ class Insight {
   store::ObjectStore& objects_;
   base::Clock& clock_;
   http::EventHub& events_;
+  access::People& people_;
   const access::StatementSigner& signer_;
   const access::ServerKeys& keys_;
   const fleet::Presence& presence_;
+
+  struct Seen {
+    base::Duration at{};  // Uptime.
+    bool database = false;
+    bool objects = false;
+  };
+  std::mutex health_mutex_;
+  std::optional<Seen> health_;
 };
 
 }  // namespace tinysphere::insight

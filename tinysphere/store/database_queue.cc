@@ -131,6 +131,13 @@ base::Status DatabaseQueue::Redrive(std::int64_t job_id, base::Time now) {
   return {};
 }
 
+base::Status DatabaseQueue::ForgetDone(base::Time before) {
+  // due_at of a job that is done is the end of its last lease.
+  RETURN_IF_ERROR(
+      database_.Execute("DELETE FROM jobs WHERE state = 'done' AND due_at < $1", {before}));
+  return {};
+}
+
 base::Result<JobCounts> DatabaseQueue::Count() {
   ASSIGN_OR_RETURN(const Rows rows, database_.Query("SELECT state, COUNT(*) AS jobs FROM jobs "
                                                     "WHERE state <> 'done' GROUP BY state"));

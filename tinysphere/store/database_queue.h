@@ -23,6 +23,7 @@ class DatabaseQueue final : public Queue {
   base::Result<std::vector<Job>> SetAside(std::size_t limit) override;
   base::Status Redrive(std::int64_t job_id, base::Time now) override;
   base::Result<JobCounts> Count() override;
+  base::Status ForgetDone(base::Time before) override;
 
   // When the only process that works on this database starts: whoever held a claim is dead, and
   // nobody has to wait for its lease to end. The attempt still counts.

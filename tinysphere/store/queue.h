@@ -64,6 +64,8 @@ class Queue {
   // A job set aside starts anew with all its attempts. kNotFound if it is not set aside.
   virtual base::Status Redrive(std::int64_t job_id, base::Time now) = 0;
   virtual base::Result<JobCounts> Count() = 0;
+  // Forgets what was done before `before`; the same job would then be a new one.
+  virtual base::Status ForgetDone(base::Time before) = 0;
 };
 
 inline constexpr int kJobAttemptsMax = 8;

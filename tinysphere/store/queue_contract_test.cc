@@ -84,6 +84,21 @@ TEST_P(QueueContract, TakesTheSameJobOnce) {
   EXPECT_EQ(Claim(), std::nullopt);
 }
 
+TEST_P(QueueContract, ForgetsWhatWasDoneLongAgoAndNothingElse) {
+  Enqueue("a");
+  Enqueue("b");
+  ASSERT_TRUE(Complete(*Claim()).ok());
+  ASSERT_TRUE(stand_->queue->ForgetDone(clock_.Now()).ok());
+  Enqueue("a");  // Done just now: it is the same job.
+  EXPECT_EQ(Claim()->key, "b");
+  EXPECT_EQ(Claim(), std::nullopt);
+  clock_.Advance(kLease + seconds(1));
+  ASSERT_TRUE(stand_->queue->ForgetDone(clock_.Now()).ok());
+  Enqueue("a");
+  EXPECT_EQ(Claim()->key, "b");  // Its lease ran out; it was never done.
+  EXPECT_EQ(Claim()->key, "a");
+}
+
 TEST_P(QueueContract, ExistsOnlyIfTheFactDoes) {
   const base::Status status =
       stand_->database->Write([&](Transaction& transaction) -> base::Status {
