@@ -634,7 +634,7 @@ void Agent::GoBack(const protocol::Desired& desired) {
 void Agent::SwapTo(const std::string& bundle, const std::string& deployment_id) {
   protocol::Desired about;
   about.deployment_id = deployment_id;
-  about.target.emplace();
+  about.target = protocol::Desired::Target{};
   about.target->bundle = bundle;
   auto loaded = model::LoadBundle(fs_, slots_->FolderOf(bundle), Traits());
   if (!loaded.ok()) return ReportFailed(about, loaded.error());
@@ -726,8 +726,7 @@ void Agent::NetworkLoop() {
       } else {
         tries = 0;
         Order order;
-        order.desired = std::move(wanted);
-        wanted.reset();
+        order.desired = std::exchange(wanted, std::nullopt);
         if (fetched.ok()) {
           order.archive = file;
         } else {
