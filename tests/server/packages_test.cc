@@ -184,6 +184,21 @@ TEST_F(Packages, ArriveInPieces) {
   ExpectStatement(device_->Send("POST", path, announced), 200, StatementKind::kDuplicate, archive);
 }
 
+// Eight at a time: the ninth ends the oldest.
+TEST_F(Packages, InPiecesAreBoundedInNumber) {
+  const auto path = [&](std::uint64_t seq) {
+    return "/api/v1/packages/" + device_->PackageId(seq);
+  };
+  const std::string announced =
+      Json::MakeObject({{"bytes", 100}, {"sha256", std::string(64, 'a')}}).Write();
+  for (std::uint64_t seq = 1; seq <= 9; ++seq) {
+    EXPECT_EQ(device_->Send("POST", path(seq), announced).status, 201);
+  }
+  EXPECT_EQ(device_->Send("HEAD", path(1) + "/upload").status, 404);
+  EXPECT_EQ(device_->Send("HEAD", path(2) + "/upload").status, 204);
+  EXPECT_EQ(device_->Send("HEAD", path(9) + "/upload").status, 204);
+}
+
 TEST_F(Packages, ArriveAsMultipartToo) {
   const base::Bytes archive = device_->MakePackage(1, "notes", {TextFile("a.json", "{}")});
   const std::string body =

@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "tinysphere/access/enroll_tokens.h"
+#include "tinysphere/http/answer.h"
 #include "tinysphere/http/page.h"
 
 namespace tinysphere::access {
@@ -16,6 +17,7 @@ using base::Error;
 using base::ErrorCode;
 using base::Json;
 using http::Access;
+using http::Answer;
 using http::BodyRule;
 using http::Method;
 using http::Request;
@@ -25,11 +27,6 @@ namespace {
 
 constexpr base::Duration kEnrollTokenLife{24LL * 60 * 60 * 1000};
 constexpr base::Duration kApiTokenLife{90LL * 24 * 60 * 60 * 1000};
-
-base::Result<Response> Answer(base::Result<Json> json) {
-  if (!json.ok()) return json.error();
-  return Response::Json(*json);
-}
 
 Json SessionJson(const std::string& name, http::Role role) {
   return Json::MakeObject({{"name", name}, {"role", http::Name(role)}});

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "tinysphere/access/audit.h"
 #include "tinysphere/fleet/timeline.h"
+#include "tinysphere/http/answer.h"
 #include "tinysphere/http/page.h"
 #include "tinysphere/store/schema.h"
 
@@ -16,6 +17,7 @@ namespace tinysphere::drifthub {
 using base::Error;
 using base::ErrorCode;
 using base::Json;
+using http::FieldOrNull;
 using store::Row;
 using store::Rows;
 using store::Transaction;
@@ -33,11 +35,6 @@ constexpr std::string_view kSelectEvent =
     "FROM drift_events e LEFT JOIN devices d ON d.device_id = e.device_id "
     "LEFT JOIN bundles b ON b.bundle = e.bundle "
     "LEFT JOIN model_versions v ON v.bundle = e.bundle ";
-
-Json FieldOrNull(const Json& document, std::string_view key) {
-  const Json* field = document.Find(key);
-  return field == nullptr ? Json() : *field;
-}
 
 Json OptionalText(const Row& row, std::string_view column) {
   const auto text = row.OptionalText(column);

@@ -12,6 +12,7 @@
 #include "tinysphere/access/enroll_tokens.h"
 #include "tinysphere/access/gate.h"
 #include "tinysphere/fleet/timeline.h"
+#include "tinysphere/http/answer.h"
 #include "tinysphere/http/page.h"
 
 namespace tinysphere::fleet {
@@ -20,6 +21,7 @@ namespace {
 using base::Error;
 using base::ErrorCode;
 using base::Json;
+using http::FieldOrNull;
 
 constexpr std::string_view kSelectDevice =
     "SELECT device_id, name, state, enrolled_at, last_seen, fingerprint, agent_version, "
@@ -39,11 +41,6 @@ base::Status CheckName(const std::string& name) {
 }
 
 Json TextOrNull(std::string text) { return text.empty() ? Json() : Json(std::move(text)); }
-
-Json FieldOrNull(const Json& document, std::string_view key) {
-  const Json* field = document.Find(key);
-  return field == nullptr ? Json() : *field;
-}
 
 // What a person may see of the newest figures, whatever else the device sent.
 Json MetricsJson(const Json& stored) {

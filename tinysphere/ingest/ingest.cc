@@ -6,6 +6,7 @@
 #include "base/crypto.h"
 #include "base/text.h"
 #include "protocol/identifiers.h"
+#include "tinysphere/http/answer.h"
 #include "tinysphere/http/multipart.h"
 #include "tinysphere/http/page.h"
 
@@ -15,6 +16,7 @@ using base::Error;
 using base::ErrorCode;
 using base::Json;
 using http::Access;
+using http::Answer;
 using http::BodyRule;
 using http::Method;
 using http::Request;
@@ -22,11 +24,6 @@ using http::Response;
 using store::Row;
 
 namespace {
-
-base::Result<Response> Answer(base::Result<Json> json) {
-  if (!json.ok()) return json.error();
-  return Response::Json(*json);
-}
 
 Json StatusJson(const Row& row) {
   const std::string error = row.Text("error");

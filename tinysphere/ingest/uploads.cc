@@ -70,9 +70,10 @@ base::Status Uploads::MakeRoomFor(const std::string& device_id) {
   std::erase_if(files, [&](const base::FileInfo& file) {
     return !file.name.starts_with(device_id + "-") || !file.name.ends_with(kMetaEnd);
   });
-  std::sort(files.begin(), files.end(), [](const base::FileInfo& a, const base::FileInfo& b) {
-    return a.modified < b.modified;
-  });
+  // Stable: what came in the same millisecond stays in the order of its seq.
+  std::stable_sort(
+      files.begin(), files.end(),
+      [](const base::FileInfo& a, const base::FileInfo& b) { return a.modified < b.modified; });
   for (std::size_t i = 0; i + kUploadsOpenMax <= files.size(); ++i) {
     Forget(files[i].name.substr(0, files[i].name.size() - kMetaEnd.size()));
   }

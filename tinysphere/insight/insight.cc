@@ -12,6 +12,7 @@
 #include "protocol/package.h"
 #include "tinysphere/access/enroll_tokens.h"
 #include "tinysphere/fleet/timeline.h"
+#include "tinysphere/http/answer.h"
 
 namespace tinysphere::insight {
 
@@ -19,6 +20,7 @@ using base::Error;
 using base::ErrorCode;
 using base::Json;
 using http::Access;
+using http::Answer;
 using http::BodyRule;
 using http::Method;
 using http::Request;
@@ -33,11 +35,6 @@ constexpr base::Duration kMinute{60'000};
 constexpr base::Duration kHour{60 * 60'000};
 constexpr std::size_t kRecent = 20;
 constexpr base::Duration kHealthLasts{5'000};
-
-base::Result<Response> Answer(base::Result<Json> json) {
-  if (!json.ok()) return json.error();
-  return Response::Json(*json);
-}
 
 // What arrived in the last hour, a point a minute.
 base::Result<Json> Throughput(Transaction& transaction, base::Time now) {
