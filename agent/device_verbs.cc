@@ -49,6 +49,10 @@ std::atomic<bool> stop_requested{false};
 
 void RequestStop(int) { stop_requested.store(true); }
 
+// A peer that has gone is an error of a write, not the end of the program. (The camera's program
+// gets the usual way back when it is started.)
+void IgnoreBrokenPipes() { std::signal(SIGPIPE, SIG_IGN); }
+
 base::FileSystem& Disk() { return base::SystemFileSystem(); }
 
 // Calls `action` with the configuration named by --config.
@@ -498,6 +502,7 @@ void AddRun(base::CommandLine& line) {
   run.Text("--server", given->server, "Another server address than the configuration's");
   run.Flag("--verbose", given->verbose, "Say more on stderr");
   run.Action([given] {
+    IgnoreBrokenPipes();
     std::signal(SIGINT, RequestStop);
     std::signal(SIGTERM, RequestStop);
     return WithConfig(given->config, [&](Config& config) {
@@ -524,6 +529,7 @@ void AddEnroll(base::CommandLine& line) {
   enroll.Flag("--insecure-http", given->insecure_http, "Plain HTTP to another machine");
   enroll.Flag("--again", given->again, "Even if this folder is enrolled");
   enroll.Action([given] {
+    IgnoreBrokenPipes();
     return WithConfig(given->config, [&](Config& config) { return Enroll(*given, config); });
   });
 }
@@ -555,6 +561,7 @@ void AddDoctor(base::CommandLine& line) {
   base::Command& verb = line.Add("doctor", "What is wrong here, and what to do");
   verb.Text("--config", *given, "The agent's configuration").Required();
   verb.Action([given] {
+    IgnoreBrokenPipes();
     auto config = ReadConfig(Disk(), *given);
     if (!config.ok()) return Fail(kProgram, config.error());
     return Examine(*config) == 0 ? base::kExitDone : base::kExitNotSo;

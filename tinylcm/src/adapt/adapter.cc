@@ -171,10 +171,9 @@ Actions Adapter::Commit(const std::string& text) {
 }
 
 Actions Adapter::OnDrift(const std::string& event_id, std::uint64_t index) {
-  // Gone back, or out of ideas: a further change is a new event all the same.
-  const bool is_at_rest = state_.state == AdapterState::kStable ||
-                          state_.state == AdapterState::kRolledBack ||
-                          state_.state == AdapterState::kEscalated;
+  // After going back a further change is a new event; once escalated, a person is awaited.
+  const bool is_at_rest =
+      state_.state == AdapterState::kStable || state_.state == AdapterState::kRolledBack;
   if (!is_at_rest || IsCollecting()) {
     ++state_.suppressed_since;
     return {};

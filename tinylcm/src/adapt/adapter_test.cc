@@ -176,6 +176,18 @@ TEST_F(AdapterTest, RollsBackToTheByteWhenProbationIsWorse) {
   EXPECT_EQ(Note(adapter_->OnFeedback(TwoLabels(), {}, known_)), Kinds{kJudge});
 }
 
+TEST_F(AdapterTest, NoticesTheNextChangeAfterItRolledBack) {
+  Start({});
+  adapter_->OnDrift("e-1", 1000);
+  Collect(1, 300);
+  adapter_->OnFeedback(TwoLabels(), {}, known_);
+  adapter_->OnJudged(Judged(kAligned, 2, 2), Composed(kAligned));
+  Probation(0.2f, 0.5f, 0.9f, 0.4f);
+  ASSERT_EQ(adapter_->state(), AdapterState::kRolledBack);
+  EXPECT_FALSE(adapter_->OnDrift("e-2", 5000).empty());
+  EXPECT_EQ(adapter_->state(), AdapterState::kSuspect);
+}
+
 TEST_F(AdapterTest, NeedsBothFartherAndLessSureToRollBack) {
   for (const bool farther : {true, false}) {
     Start({});

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <csignal>
 #include <functional>
 #include <thread>
 
@@ -27,6 +28,9 @@ using base::StrCat;
 // Answers one request a connection with what `handle` makes of it.
 class TinyServer {
  public:
+  // A client that hangs up is an error here, not the end of the tests; as in the programs.
+  static inline const bool ignores_broken_pipes = std::signal(SIGPIPE, SIG_IGN) != SIG_ERR;
+
   using Handle = std::function<std::string(const std::string& request)>;
 
   TinyServer(bool tls, Handle handle) : handle_(std::move(handle)) {
