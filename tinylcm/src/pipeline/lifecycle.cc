@@ -409,6 +409,9 @@ void Lifecycle::OnSeen(const Seen& seen) {
     reserved_index_ = seen.index + kIndexBlock;
     Save();
   }
+  const bool is_learning = seen.signal == drift::DriftSignal::kLearning;
+  if (was_learning_ && !is_learning) SaveAll();
+  was_learning_ = is_learning;
   if (seen.signal == drift::DriftSignal::kDrift) NoteAlarm(seen);
   const bool has_frame = !seen.frame.jpeg.empty() || !seen.frame.row.empty();
   if (has_frame && swap_ && seen.revision == swap_->first_revision) WatchHealth(seen);

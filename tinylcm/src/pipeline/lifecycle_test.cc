@@ -65,6 +65,7 @@ class CollectingOutbox final : public Outbox {
  public:
   base::Status Send(std::string_view type, const std::string&,
                     std::vector<protocol::PackageFile> files) override {
+    if (fails) return base::Error{base::ErrorCode::kExhausted, "queue: no room"};
     sent.emplace_back(std::string(type), std::move(files));
     return {};
   }
@@ -85,6 +86,7 @@ class CollectingOutbox final : public Outbox {
     return none;
   }
   std::vector<std::pair<std::string, std::vector<protocol::PackageFile>>> sent;
+  bool fails = false;
 };
 
 class LifecycleTest : public testing::Test {
@@ -214,6 +216,26 @@ TEST_F(LifecycleTest, AKillInTheMiddleLosesNeitherEvidenceNorAdaptation) {
   KillAndRestart(MakeBundle("1.0.0", 1));
   EXPECT_EQ(lifecycle_->status().challenger, challenger);
   EXPECT_GT(Stream(600, true), 0.9);
+}
+
+TEST_F(LifecycleTest, AKillRightAfterCommissioningDoesNotMakeTheDriftTheNewNormal) {
+  Stream(310, false);  // 300 commission.
+  fs_.Crash();
+  KillAndRestart(MakeBundle("1.0.0", 1));
+  Stream(400, true);
+  EXPECT_EQ(outbox_.Count(protocol::kTypeDriftEvent), 1);
+}
+
+TEST_F(LifecycleTest, AFullQuarantineIsAskedAboutEvenIfAKillCameInBetween) {
+  Stream(1000, false);
+  outbox_.fails = true;  // The queue takes nothing: the question waits.
+  Stream(400, true);
+  EXPECT_EQ(outbox_.Count(protocol::kTypeDriftEvent), 0);
+  fs_.Crash();
+  outbox_.fails = false;
+  KillAndRestart(MakeBundle("1.0.0", 1));
+  Stream(10, true);
+  EXPECT_EQ(outbox_.Count(protocol::kTypeDriftEvent), 1);
 }
 
 TEST_F(LifecycleTest, ANewBundleKeepsWhatWasLearned) {

@@ -130,7 +130,8 @@ class Lifecycle {
 
   // About once a second: makes durable what was collected, frees what is no longer served.
   void Tick();
-  // Saves the drift reference too; at a clean stop and once a minute.
+  // Saves the drift reference too: at a clean stop, once a minute, and as soon as it was learned,
+  // or a kill in its first minute would make a drifted stream the new normal.
   void SaveAll();
 
   LifecycleStatus status() const;
@@ -239,6 +240,7 @@ class Lifecycle {
   std::optional<double> canary_before_, canary_after_;
   std::uint64_t probation_revision_ = 0;
   std::uint64_t last_index_ = 0;
+  bool was_learning_ = true;
   base::Duration last_full_save_{0};
 };
 
