@@ -496,16 +496,11 @@ void Agent::SendUpdateReport(const protocol::UpdateReport& report) {
 }
 
 void Agent::ReportRunning(const std::string& deployment_id) {
-  const model::ModelBundle& bundle = lifecycle_->bundle();
   protocol::UpdateReport report;
   report.deployment_id = deployment_id;
   report.at = clock_.Now();
   report.outcome = protocol::UpdateOutcome::kRunning;
-  report.bundle = bundle.bundle;
-  report.name = bundle.manifest.name;
-  report.version = bundle.manifest.version;
-  report.model_family = bundle.manifest.model_family;
-  report.labels = bundle.manifest.labels;
+  pipeline::NameRunning(lifecycle_->bundle(), report);
   SendUpdateReport(report);
 }
 
@@ -546,16 +541,11 @@ Status Agent::OpenDeployments() {
 void Agent::ReportFailed(const protocol::Desired& desired, const Error& error) {
   Settle(desired.deployment_id);
   logger_.Error(StrCat("deployment ", desired.deployment_id, ": ", error.message));
-  const model::ModelBundle& bundle = lifecycle_->bundle();
   protocol::UpdateReport report;
   report.at = clock_.Now();
   report.deployment_id = desired.deployment_id;
   report.outcome = protocol::UpdateOutcome::kFailed;
-  report.bundle = bundle.bundle;
-  report.name = bundle.manifest.name;
-  report.version = bundle.manifest.version;
-  report.model_family = bundle.manifest.model_family;
-  report.labels = bundle.manifest.labels;
+  pipeline::NameRunning(lifecycle_->bundle(), report);
   if (desired.target) report.attempted_bundle = desired.target->bundle;
   report.detail = error.message;
   SendUpdateReport(report);

@@ -1,22 +1,15 @@
 #include "tinysphere/fleet/fleet.h"
 #include "tinysphere/fleet/timeline.h"
+#include "tinysphere/http/answer.h"
 
 namespace tinysphere::fleet {
 
 using http::Access;
+using http::Answer;
 using http::BodyRule;
 using http::Method;
 using http::Request;
 using http::Response;
-
-namespace {
-
-base::Result<Response> Answer(base::Result<base::Json> json) {
-  if (!json.ok()) return json.error();
-  return Response::Json(*json);
-}
-
-}  // namespace
 
 void Fleet::AddRoutes(http::Router& router) {
   router.Add({.method = Method::kPost,

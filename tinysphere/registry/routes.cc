@@ -1,23 +1,16 @@
 #include <utility>
 
+#include "tinysphere/http/answer.h"
 #include "tinysphere/registry/registry.h"
 
 namespace tinysphere::registry {
 
 using http::Access;
+using http::Answer;
 using http::BodyRule;
 using http::Method;
 using http::Request;
 using http::Response;
-
-namespace {
-
-base::Result<Response> Answer(base::Result<base::Json> json) {
-  if (!json.ok()) return json.error();
-  return Response::Json(*json);
-}
-
-}  // namespace
 
 void Registry::AddRoutes(http::Router& router) {
   router.Add({.method = Method::kGet,

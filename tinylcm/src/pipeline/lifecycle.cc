@@ -56,6 +56,14 @@ std::string OutcomeOf(const std::string& fate) {
 
 }  // namespace
 
+void NameRunning(const model::ModelBundle& bundle, protocol::UpdateReport& report) {
+  report.bundle = bundle.bundle;
+  report.name = bundle.manifest.name;
+  report.version = bundle.manifest.version;
+  report.model_family = bundle.manifest.model_family;
+  report.labels = bundle.manifest.labels;
+}
+
 Lifecycle::Lifecycle(const LifecycleOptions& options, Parts parts,
                      std::shared_ptr<const model::ModelBundle> bundle, state::TwoCopyRecord record,
                      state::SnapshotStore snapshots, adapt::Quarantine quarantine)
@@ -1098,11 +1106,7 @@ void Lifecycle::FinishSwap(bool healthy, const std::string& detail) {
   }
   report.outcome =
       healthy ? protocol::UpdateOutcome::kInstalled : protocol::UpdateOutcome::kRolledBack;
-  report.bundle = bundle_->bundle;
-  report.name = bundle_->manifest.name;
-  report.version = bundle_->manifest.version;
-  report.model_family = bundle_->manifest.model_family;
-  report.labels = bundle_->manifest.labels;
+  NameRunning(*bundle_, report);
   parts_.logger->Info(
       StrCat("bundle ", report.version, healthy ? " is healthy" : " runs again: ", detail));
   // First the slots, then the record: it holds both bundles' adaptations until then.

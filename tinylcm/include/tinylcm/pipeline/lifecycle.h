@@ -82,6 +82,9 @@ struct LifecycleStatus {
   std::vector<EventSummary> events;
 };
 
+// Fills in what runs: bundle, name, version, family and labels.
+void NameRunning(const model::ModelBundle& bundle, protocol::UpdateReport& report);
+
 // Not thread-safe but for wants_frames().
 class Lifecycle {
  public:
