@@ -1,21 +1,18 @@
 #include <utility>
 
 #include "tinysphere/drifthub/drift_hub.h"
+#include "tinysphere/http/answer.h"
 
 namespace tinysphere::drifthub {
 
 using http::Access;
+using http::Answer;
 using http::BodyRule;
 using http::Method;
 using http::Request;
 using http::Response;
 
 namespace {
-
-base::Result<Response> Answer(base::Result<base::Json> json) {
-  if (!json.ok()) return json.error();
-  return Response::Json(*json);
-}
 
 base::Result<Verdicts> ReadVerdicts(const Request& request) {
   ASSIGN_OR_RETURN(const base::Json body, request.body.ParseJson());

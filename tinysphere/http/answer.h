@@ -10,9 +10,9 @@
 
 namespace tinysphere::http {
 
-inline base::Result<Response> Answer(const base::Result<base::Json>& document) {
+inline base::Result<Response> Answer(const base::Result<base::Json>& document, int status = 200) {
   if (!document.ok()) return document.error();
-  return Response::Json(*document);
+  return Response::Json(status, *document);
 }
 
 // What a stored document holds under `key`; null if it does not.

@@ -1,21 +1,18 @@
 #include <utility>
 
+#include "tinysphere/http/answer.h"
 #include "tinysphere/rollout/rollouts.h"
 
 namespace tinysphere::rollout {
 
 using http::Access;
+using http::Answer;
 using http::BodyRule;
 using http::Method;
 using http::Request;
 using http::Response;
 
 namespace {
-
-base::Result<Response> Answer(base::Result<base::Json> json, int status = 200) {
-  if (!json.ok()) return json.error();
-  return Response::Json(status, *json);
-}
 
 base::Result<NewRollout> ReadNewRollout(const Request& request) {
   ASSIGN_OR_RETURN(const base::Json body, request.body.ParseJson());
