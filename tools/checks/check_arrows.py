@@ -31,7 +31,7 @@ MODULES = {
     "state": set(),
     "source": set(),
     "monitor": set(),
-    "datalog": {"monitor"},
+    "datalog": {"monitor", "drift"},
     "model": {"feature", "classify", "drift", "state", "source"},
     "adapt": {"feature", "classify", "drift", "state"},
     "sync": {"datalog", "state"},
