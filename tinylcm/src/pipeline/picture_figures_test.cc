@@ -2,7 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <cstdlib>
 #include <vector>
+
+#include "base/random.h"
 
 namespace tinylcm::pipeline {
 namespace {
@@ -58,6 +62,72 @@ TEST(PictureFigures, StripesAreSharpAndContrasty) {
   }
   // Each pixel looked at is 200, its right neighbour 0.
   EXPECT_FLOAT_EQ(Measure(picture)[4], 200.0f);
+}
+
+std::vector<std::uint8_t> Noise(int width, int height, std::uint64_t seed) {
+  base::Random random(seed);
+  std::vector<std::uint8_t> picture(static_cast<std::size_t>(width * height * 3));
+  for (std::uint8_t& value : picture) value = static_cast<std::uint8_t>(random.Below(256));
+  return picture;
+}
+
+// Brightness of a ninth, from every second pixel of every second row.
+double PlainNinth(const std::vector<std::uint8_t>& picture, int side, int part) {
+  double sum = 0.0, count = 0.0;
+  for (int y = 0; y < side; y += 2) {
+    for (int x = 0; x + 1 < side; x += 2) {
+      if (3 * (3 * y / side) + 3 * x / side != part) continue;
+      sum += picture[static_cast<std::size_t>((y * side + x) * 3 + 1)];
+      count += 1.0;
+    }
+  }
+  return sum / count;
+}
+
+TEST(PictureFigures, EverySecondPixelOfEverySecondRowIsLookedAtUpToASideOf143) {
+  for (const int side : {12, 95, 96, 97, 143}) {
+    const std::vector<std::uint8_t> picture = Noise(side, side, 7);
+    std::vector<float> figures(kPictureFigures);
+    MeasurePicture(picture, side, side, figures);
+    double edges = 0.0, count = 0.0;
+    for (int y = 0; y < side; y += 2) {
+      for (int x = 0; x + 1 < side; x += 2) {
+        const auto at = static_cast<std::size_t>((y * side + x) * 3 + 1);
+        edges += std::abs(picture[at + 3] - picture[at]);
+        count += 1.0;
+      }
+    }
+    EXPECT_FLOAT_EQ(figures[4], static_cast<float>(edges / count)) << side;
+    for (int part = 0; part < 9; ++part) {
+      EXPECT_FLOAT_EQ(figures[static_cast<std::size_t>(5 + part)],
+                      static_cast<float>(PlainNinth(picture, side, part)))
+          << side << ", ninth " << part;
+    }
+  }
+}
+
+TEST(PictureFigures, ALargerPictureIsLookedAtMoreCoarselyAndSaysTheSame) {
+  // A slope from 0 at the left to 223 at the right: the grid's step of 4 begins at 0, so its mean
+  // lies (4 - 1) / 2 below the slope's, within the picture's rounding.
+  constexpr int kLarge = 224;
+  std::vector<std::uint8_t> picture;
+  for (int y = 0; y < kLarge; ++y) {
+    for (int x = 0; x < kLarge; ++x) picture.insert(picture.end(), 3, static_cast<std::uint8_t>(x));
+  }
+  std::vector<float> figures(kPictureFigures);
+  MeasurePicture(picture, kLarge, kLarge, figures);
+  EXPECT_NEAR(figures[0], 223.0 / 2.0, 1.51);
+  EXPECT_NEAR(figures[1], 224.0 / std::sqrt(12.0), 0.5);  // Of a uniform spread.
+  EXPECT_FLOAT_EQ(figures[4], 1.0f);
+  EXPECT_NEAR(figures[6], figures[5] + 224.0f / 3.0f, 1.5f);
+  EXPECT_NEAR(figures[7], figures[6] + 224.0f / 3.0f, 1.5f);
+}
+
+TEST(PictureFigures, ANinthWithoutAPixelLookedAtTakesTheMeanAndIsNoNan) {
+  const std::vector<std::uint8_t> picture = Noise(7, 7, 3);
+  std::vector<float> figures(kPictureFigures);
+  MeasurePicture(picture, 7, 7, figures);
+  for (const float figure : figures) EXPECT_TRUE(std::isfinite(figure));
 }
 
 }  // namespace

@@ -17,8 +17,9 @@ inline constexpr std::size_t kPictureFigures = 14;
 // In the order of the figures.
 const std::array<std::string, kPictureFigures>& PictureFigureNames();
 
-// `picture`: width x height x 3 bytes of RGB. Every second pixel of every second row is looked at:
-// 2,304 of a 96x96 picture, a few microseconds. All figures are on the scale of pixels, 0 to 255.
+// `picture`: width x height x 3 bytes of RGB. A fixed grid of pixels is looked at, every second of
+// every second row, or about 48 along a side where that is fewer: 2,304 of a 96x96 picture, 3,136
+// of a 224x224 one, a few microseconds. All figures are on the scale of pixels, 0 to 255.
 // REQUIRES: picture.size() == width * height * 3, width and height at least 6, out.size() ==
 // kPictureFigures.
 void MeasurePicture(std::span<const std::uint8_t> picture, int width, int height,
