@@ -1,9 +1,9 @@
 // Agent: `tinylcm run`. Four threads, each with one job:
 //
-//   frame    source -> answer -> drift          never waits for a disk, a network or a lock for
-//   long control  quarantine, labels, bundles         does what the lifecycle decides network
-//   packages out, desired state in      may take as long as the network does main     the log of
-//   predictions, status      and the signal to stop
+//   frame    source -> answer -> drift         never waits for a disk, a network or a lock for long
+//   control  quarantine, labels, bundles       does what the lifecycle decides
+//   network  packages out, desired state in    may take as long as the network does
+//   main     the log of predictions, status    and the signal to stop
 //
 // A clean stop loses nothing that was buffered; a kill at most one second of the log.
 

@@ -1,0 +1,181 @@
+// The agent's inside: what its four threads share, and which of them touches what.
+//
+//   opening.cc         folders, bundle, engine, source, sync: everything before the first frame
+//   frame_thread.cc    source -> answer -> drift
+//   control_thread.cc  labels, bundles, metrics: what the lifecycle decides
+//   network_thread.cc  packages out, desired state in
+//   main_thread.cc     the log of predictions, status, the signal to stop
+//
+// Threads meet only in what is named below: two hand-overs, the orders, the status, atomics.
+
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/config.h"
+#include "agent/handover.h"
+#include "agent/layout.h"
+#include "agent/verbs.h"
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/file_system.h"
+#include "base/json.h"
+#include "base/logger.h"
+#include "base/result.h"
+#include "base/text.h"
+#include "protocol/desired.h"
+#include "protocol/update_report.h"
+#include "tinylcm/datalog/datalog.h"
+#include "tinylcm/model/slots.h"
+#include "tinylcm/monitor/monitor.h"
+#include "tinylcm/pipeline/frame_path.h"
+#include "tinylcm/pipeline/lifecycle.h"
+#include "tinylcm/source/frame.h"
+#include "tinylcm/state/record.h"
+#include "tinylcm/sync/enrol.h"
+#include "tinylcm/sync/package_maker.h"
+#include "tinylcm/sync/package_queue.h"
+#include "tinylcm/sync/sync_client.h"
+#include "tinylcm/sync/transport.h"
+
+namespace agent {
+
+namespace datalog = tinylcm::datalog;
+namespace drift = tinylcm::drift;
+namespace model = tinylcm::model;
+namespace monitor = tinylcm::monitor;
+namespace pipeline = tinylcm::pipeline;
+namespace source = tinylcm::source;
+namespace sync = tinylcm::sync;
+
+using base::Error;
+using base::ErrorCode;
+using base::Json;
+using base::Result;
+using base::Status;
+using base::StrCat;
+using std::chrono::milliseconds;
+
+inline constexpr std::size_t kSeenWaiting =
+    128;  // Frames between the frame and the control thread.
+inline constexpr std::size_t kLinesWaiting = 4096;   // Lines between the frame and the main thread.
+inline constexpr std::uint64_t kHealthyFrames = 50;  // Then a start counts as one.
+inline constexpr base::Duration kSecond{1'000};
+inline constexpr base::Duration kLastSend{5'000};  // What a clean stop gives the network.
+inline constexpr base::Duration kDownloadRetry{5'000};
+inline constexpr int kDownloadTries = 20;
+inline constexpr std::size_t kDeploymentsKept = 32;
+
+// One line of the log of predictions.
+struct Line {
+  std::uint64_t index = 0;
+  std::uint64_t adaptation = 0;
+  base::Time time{};
+  std::optional<std::uint32_t> frame_number;
+  std::string answer;
+  float confidence = 0.0f;
+  float distance = 0.0f;
+};
+
+// What the network thread hands to the control thread.
+struct Order {
+  std::optional<protocol::Feedback> feedback;
+  std::optional<protocol::Desired> desired;
+  std::string archive;  // Downloaded, of desired->target.
+  std::optional<Error> failed;
+};
+
+class Agent final : public pipeline::Outbox {
+ public:
+  Agent(const Config& config, base::FileSystem& fs, base::Clock& clock, base::Logger& logger)
+      : config_(config), fs_(fs), clock_(clock), logger_(logger), layout_(config.data) {}
+
+  Status Open();
+  Status Run(const std::atomic<bool>& stop);
+
+  // pipeline::Outbox, on the control thread.
+  Status Send(std::string_view type, const std::string& bundle,
+              std::vector<protocol::PackageFile> files) override;
+
+ private:
+  Status OpenSlots();
+  Status OpenSync(const base::Ed25519PublicKey** publisher);
+  Result<std::unique_ptr<source::Source>> OpenSource();
+  model::DeviceTraits Traits() const {
+    return {config_.model_family, config_.device_class, kVersion};
+  }
+
+  void FrameLoop();
+  void ControlLoop();
+  void NetworkLoop();
+
+  void Carry(Order order);
+  void Install(const protocol::Desired& desired, const std::string& archive);
+  void GoBack(const protocol::Desired& desired);
+  void SwapTo(const std::string& bundle, const std::string& deployment_id);
+  void ReportFailed(const protocol::Desired& desired, const Error& error);
+  void ReportRunning(const std::string& deployment_id);
+  bool IsSettled(const std::string& deployment_id);
+  void Settle(const std::string& deployment_id);
+  Status OpenDeployments();
+  void SendUpdateReport(const protocol::UpdateReport& report);
+  void SendMetrics();
+  void TakeRollbackRequest();
+  void WriteLines();
+  void WriteStatus(bool is_running);
+
+  const Config& config_;
+  base::FileSystem& fs_;
+  base::Clock& clock_;
+  base::Logger& logger_;
+  Layout layout_;
+
+  std::optional<base::Ed25519Key> key_;
+  std::string device_id_;
+  std::optional<sync::Enrolment> enrolment_;
+  std::unique_ptr<sync::PackageQueue> queue_;
+  std::unique_ptr<sync::PackageMaker> maker_;
+  std::unique_ptr<sync::Transport> transport_;
+  std::unique_ptr<sync::SyncClient> client_;
+  std::optional<model::Slots> slots_;
+  std::optional<tinylcm::state::TwoCopyRecord> deployments_;
+  std::vector<std::string> settled_;  // Deployments that came to an end; under status_mutex_.
+  std::unique_ptr<pipeline::Lifecycle> lifecycle_;
+  std::unique_ptr<pipeline::FramePath> path_;
+  std::unique_ptr<monitor::Monitor> monitor_;
+  std::unique_ptr<source::Source> source_;
+  std::optional<datalog::Datalog> datalog_;
+
+  Handover<pipeline::Seen> seen_{kSeenWaiting};
+  Handover<Line> lines_{kLinesWaiting};
+  std::mutex orders_mutex_;
+  std::vector<Order> orders_;
+  std::vector<std::string> feedback_taken_;  // Applied; and what could not be, to come again.
+  std::vector<std::string> feedback_back_;
+  std::atomic<bool> stopping_{false};
+  std::atomic<bool> source_ended_{false};
+  std::atomic<bool> frames_done_{false};
+  std::atomic<std::uint64_t> not_watched_{0};  // Frames the control thread had no room for.
+
+  // The control thread's.
+  std::uint64_t frames_here_ = 0;  // Since this start.
+  std::uint64_t frames_at_metrics_ = 0;
+  base::Duration next_metrics_{0};
+  bool is_healthy_ = false;
+
+  // What status shows, written by the control thread.
+  std::mutex status_mutex_;
+  pipeline::LifecycleStatus status_;
+  std::shared_ptr<const model::ModelBundle> bundle_;
+};
+
+}  // namespace agent

@@ -1,0 +1,273 @@
+#include <utility>
+
+#include "agent/agent_impl.h"
+#include "protocol/metrics.h"
+
+namespace agent {
+
+void Agent::ControlLoop() {
+  ReportRunning("");
+  base::Duration next_tick = clock_.Uptime();
+  next_metrics_ = clock_.Uptime() + std::min(config_.sync.interval, base::Duration{10'000});
+  while (true) {
+    const bool is_last = frames_done_;
+    for (const pipeline::Seen& seen : seen_.Take(milliseconds(100))) {
+      lifecycle_->OnSeen(seen);
+      ++frames_here_;
+    }
+    std::vector<Order> orders;
+    {
+      const std::scoped_lock lock(orders_mutex_);
+      orders.swap(orders_);
+    }
+    for (Order& order : orders) Carry(std::move(order));
+    if (!is_healthy_ && frames_here_ >= kHealthyFrames) {
+      is_healthy_ = true;
+      const Status told = slots_->StartedHealthy();
+      if (!told.ok()) logger_.Error("slots: " + told.error().message);
+    }
+    const base::Duration now = clock_.Uptime();
+    const std::uint64_t frames = monitor_->counts().frames;
+    if (now >= next_metrics_ ||
+        (config_.sync.samples > 0 && frames - frames_at_metrics_ >= config_.sync.samples)) {
+      SendMetrics();
+      frames_at_metrics_ = frames;
+      next_metrics_ = now + config_.sync.interval;
+    }
+    if (now >= next_tick || is_last) {
+      next_tick = now + kSecond;
+      TakeRollbackRequest();
+      lifecycle_->Tick();
+    }
+    {
+      const std::scoped_lock lock(status_mutex_);
+      status_ = lifecycle_->status();
+      if (bundle_.get() != &lifecycle_->bundle()) {
+        bundle_ = lifecycle_->shared_bundle();
+        monitor_->SetLabels(bundle_->manifest.labels);
+      }
+    }
+    if (is_last) break;
+  }
+  SendMetrics();
+  lifecycle_->SaveAll();
+  if (source_ended_) {
+    const Status told = slots_->StartedHealthy();  // A short file is no failed start.
+    if (!told.ok()) logger_.Error("slots: " + told.error().message);
+  }
+}
+
+Status Agent::Send(std::string_view type, const std::string& bundle,
+                   std::vector<protocol::PackageFile> files) {
+  const auto sent = maker_->Send(type, bundle, files);
+  if (!sent.ok()) return sent.error();
+  if (client_ != nullptr && config_.sync.on_drift) client_->RequestSend();
+  return {};
+}
+
+void Agent::SendMetrics() {
+  protocol::DeviceMetrics metrics =
+      monitor_->TakeWindow(clock_.Now(), clock_.Uptime(), monitor::ReadProcessFigures());
+  metrics.dropped = source_->counters().overflow;
+  metrics.log_dropped += not_watched_.load();
+  const sync::PackageQueue::Counts queue = queue_->counts();
+  metrics.queue_packages = queue.waiting;
+  metrics.queue_bytes = queue.waiting_bytes;
+  metrics.packages_made = queue.made;
+  metrics.packages_evicted = queue.evicted_total();
+  metrics.packages_dead = queue.dead;
+  const auto free_bytes = fs_.FreeBytes(config_.data);
+  if (free_bytes.ok()) metrics.disk_free_bytes = *free_bytes;
+  const pipeline::LifecycleStatus status = lifecycle_->status();
+  metrics.drift_state = status.state;
+  metrics.mode = status.mode;
+  metrics.hypothesis = status.hypothesis;
+  metrics.challenger = status.challenger;
+  const model::ModelBundle& bundle = lifecycle_->bundle();
+  metrics.model_name = bundle.manifest.name;
+  metrics.model_version = bundle.manifest.version;
+  metrics.model_family = bundle.manifest.model_family;
+  metrics.bundle = bundle.bundle;
+  const std::string json = protocol::ToJson(metrics).Write();
+  std::vector<protocol::PackageFile> files{
+      {std::string(protocol::kMetricsPath), "application/json", base::ToBytes(json)}};
+  const auto sent = maker_->Send(protocol::kTypeMetrics, bundle.bundle, files);
+  if (!sent.ok()) {
+    logger_.Error("metrics: " + sent.error().message);
+  } else if (client_ != nullptr) {
+    client_->RequestSend();
+  }
+}
+
+void Agent::SendUpdateReport(const protocol::UpdateReport& report) {
+  const std::string json = protocol::ToJson(report).Write();
+  const Status sent =
+      Send(protocol::kTypeUpdateReport, report.bundle,
+           {{std::string(protocol::kUpdateReportPath), "application/json", base::ToBytes(json)}});
+  if (!sent.ok()) logger_.Error("update report: " + sent.error().message);
+}
+
+void Agent::ReportRunning(const std::string& deployment_id) {
+  protocol::UpdateReport report;
+  report.deployment_id = deployment_id;
+  report.at = clock_.Now();
+  report.outcome = protocol::UpdateOutcome::kRunning;
+  pipeline::NameRunning(lifecycle_->bundle(), report);
+  SendUpdateReport(report);
+}
+
+bool Agent::IsSettled(const std::string& deployment_id) {
+  if (deployment_id.empty()) return false;
+  const std::scoped_lock lock(status_mutex_);
+  return std::ranges::find(settled_, deployment_id) != settled_.end();
+}
+
+// This deployment came to an end here, good or bad; a restart must know it too.
+void Agent::Settle(const std::string& deployment_id) {
+  if (deployment_id.empty()) return;
+  Json ids = Json::MakeArray();
+  {
+    const std::scoped_lock lock(status_mutex_);
+    settled_.push_back(deployment_id);
+    if (settled_.size() > kDeploymentsKept) settled_.erase(settled_.begin());
+    for (const std::string& id : settled_) ids.Append(id);
+  }
+  const std::string text = ids.Write();
+  const Status written = deployments_->Write(base::AsBytes(text));
+  if (!written.ok()) logger_.Error("deployments: " + written.error().message);
+}
+
+Status Agent::OpenDeployments() {
+  ASSIGN_OR_RETURN(tinylcm::state::TwoCopyRecord record,
+                   tinylcm::state::TwoCopyRecord::Open(fs_, layout_.deployments));
+  deployments_.emplace(std::move(record));
+  if (!deployments_->value()) return {};
+  const auto json = Json::Parse(base::AsText(*deployments_->value()));
+  if (!json.ok() || !json->is_array()) return {};
+  for (const Json& id : json->as_array()) {
+    if (id.is_string()) settled_.push_back(id.as_string());
+  }
+  return {};
+}
+
+void Agent::ReportFailed(const protocol::Desired& desired, const Error& error) {
+  Settle(desired.deployment_id);
+  logger_.Error(StrCat("deployment ", desired.deployment_id, ": ", error.message));
+  protocol::UpdateReport report;
+  report.at = clock_.Now();
+  report.deployment_id = desired.deployment_id;
+  report.outcome = protocol::UpdateOutcome::kFailed;
+  pipeline::NameRunning(lifecycle_->bundle(), report);
+  if (desired.target) report.attempted_bundle = desired.target->bundle;
+  report.detail = error.message;
+  SendUpdateReport(report);
+}
+
+void Agent::Carry(Order order) {
+  if (order.feedback) {
+    const Status applied = lifecycle_->OnFeedback(*order.feedback);
+    if (!applied.ok()) {
+      logger_.Warning("feedback, later again: " + applied.error().message);
+    }
+    const std::scoped_lock lock(orders_mutex_);
+    (applied.ok() ? feedback_taken_ : feedback_back_).push_back(order.feedback->feedback_id);
+  }
+  if (!order.desired) return;
+  if (order.failed) {
+    if (!IsSettled(order.desired->deployment_id)) ReportFailed(*order.desired, *order.failed);
+    return;
+  }
+  if (order.desired->mode) {
+    const auto mode = tinylcm::adapt::ParseMode(*order.desired->mode);
+    if (mode.ok()) lifecycle_->SetMode(*mode);
+  }
+  const bool goes_back = order.desired->action == protocol::DesiredAction::kRollback;
+  if (!goes_back && order.archive.empty()) {
+    const bool runs_already = order.desired->target &&
+                              order.desired->target->bundle == lifecycle_->bundle().bundle &&
+                              !lifecycle_->swap_is_under_way();
+    if (runs_already && !IsSettled(order.desired->deployment_id)) {
+      Settle(order.desired->deployment_id);
+      ReportRunning(order.desired->deployment_id);
+    }
+    return;
+  }
+  // Each deployment is acted on once, however often its document comes.
+  if (IsSettled(order.desired->deployment_id)) return;
+  if (lifecycle_->swap_is_under_way()) {
+    const std::scoped_lock lock(orders_mutex_);
+    orders_.push_back(std::move(order));
+    return;
+  }
+  if (goes_back) {
+    GoBack(*order.desired);
+  } else {
+    Install(*order.desired, order.archive);
+  }
+}
+
+void Agent::Install(const protocol::Desired& desired, const std::string& archive) {
+  const auto installed = slots_->Install(archive, &enrolment_->trust.publisher_key, Traits(),
+                                         desired.target->archive_sha256);
+  static_cast<void>(fs_.Remove(archive).ok());  // Unpacked or refused, it is of no more use.
+  if (!installed.ok()) return ReportFailed(desired, installed.error());
+  if (installed->bundle != desired.target->bundle) {
+    return ReportFailed(desired, {ErrorCode::kCorrupt, "the archive holds another bundle"});
+  }
+  // A device stays with its family even where its configuration names none.
+  if (installed->manifest.model_family != lifecycle_->bundle().manifest.model_family) {
+    return ReportFailed(
+        desired, {ErrorCode::kUnsupported,
+                  StrCat("model family ", installed->manifest.model_family, ", this device runs ",
+                         lifecycle_->bundle().manifest.model_family)});
+  }
+  SwapTo(installed->bundle, desired.deployment_id);
+}
+
+void Agent::GoBack(const protocol::Desired& desired) {
+  const std::string previous =
+      slots_->state().previous.empty() ? slots_->state().golden : slots_->state().previous;
+  if (previous.empty() || previous == lifecycle_->bundle().bundle) {
+    return ReportFailed(desired, {ErrorCode::kNotFound, "there is no bundle to go back to"});
+  }
+  SwapTo(previous, desired.deployment_id);
+}
+
+void Agent::SwapTo(const std::string& bundle, const std::string& deployment_id) {
+  protocol::Desired about;
+  about.deployment_id = deployment_id;
+  about.target = protocol::Desired::Target{};
+  about.target->bundle = bundle;
+  auto loaded = model::LoadBundle(fs_, slots_->FolderOf(bundle), Traits());
+  if (!loaded.ok()) return ReportFailed(about, loaded.error());
+  const Status swapped = lifecycle_->SwapBundle(
+      std::make_shared<const model::ModelBundle>(std::move(loaded).value()), deployment_id,
+      [this, bundle, deployment_id](bool healthy, protocol::UpdateReport report) {
+        if (healthy) {
+          const Status activated = slots_->Activate(bundle);
+          if (!activated.ok()) {
+            // It answers now, but the next start would bring the old one: that is no success.
+            report.outcome = protocol::UpdateOutcome::kFailed;
+            report.detail = "runs until the next start only: " + activated.error().message;
+            logger_.Error("slots: " + report.detail);
+          }
+          const Status told = slots_->StartedHealthy();
+          if (!told.ok()) logger_.Error("slots: " + told.error().message);
+        }
+        const Status collected = slots_->CollectGarbage();
+        if (!collected.ok()) logger_.Warning("slots: " + collected.error().message);
+        Settle(deployment_id);
+        SendUpdateReport(report);
+      });
+  if (!swapped.ok()) ReportFailed(about, swapped.error());
+}
+
+void Agent::TakeRollbackRequest() {
+  const auto request = base::ReadTextFile(fs_, layout_.rollback_request, 256);
+  if (!request.ok()) return;
+  static_cast<void>(fs_.Remove(layout_.rollback_request).ok());
+  const Status done = lifecycle_->RollBackTo(std::string(base::Trim(*request)));
+  if (!done.ok()) logger_.Error("state rollback: " + done.error().message);
+}
+
+}  // namespace agent

@@ -1,0 +1,164 @@
+#include "agent/agent_impl.h"
+#include "base/private_folder.h"
+#include "protocol/identifiers.h"
+#include "tinylcm/model/litert.h"
+#include "tinylcm/source/folder_source.h"
+#include "tinylcm/source/stream_source.h"
+
+namespace agent {
+
+Status Agent::Open() {
+  RETURN_IF_ERROR(base::MakePrivateFolder(base::JoinPath(config_.data, "keys")));
+  const base::Ed25519PublicKey* publisher = nullptr;
+  RETURN_IF_ERROR(OpenSync(&publisher));
+
+  auto slots = model::Slots::Open(fs_, layout_.slots);
+  if (!slots.ok() && slots.error().code == ErrorCode::kCorrupt) {
+    // The bundle the device came with is still named in the configuration.
+    logger_.Error("slots are set aside, the first bundle is installed again: " +
+                  slots.error().message);
+    RETURN_IF_ERROR(base::RemoveTree(fs_, layout_.slots + ".damaged"));
+    RETURN_IF_ERROR(fs_.Rename(layout_.slots, layout_.slots + ".damaged"));
+    slots = model::Slots::Open(fs_, layout_.slots);
+  }
+  if (!slots.ok()) return slots.error();
+  slots_.emplace(std::move(slots).value());
+  if (slots_->state().current.empty()) {
+    ASSIGN_OR_RETURN(const base::FileInfo info, fs_.Stat(config_.bundle));
+    std::string installed;
+    if (info.is_directory) {
+      ASSIGN_OR_RETURN(installed, slots_->InstallFolder(config_.bundle, Traits()));
+    } else {
+      ASSIGN_OR_RETURN(const model::ArchiveInfo archive,
+                       slots_->Install(config_.bundle, publisher, Traits(), std::nullopt));
+      installed = archive.bundle;
+    }
+    RETURN_IF_ERROR(slots_->Activate(installed));
+  }
+  RETURN_IF_ERROR(OpenSlots());
+  RETURN_IF_ERROR(OpenDeployments());
+  monitor_ = std::make_unique<monitor::Monitor>(bundle_->manifest.labels, clock_.Uptime());
+  ASSIGN_OR_RETURN(
+      datalog::Datalog log,
+      datalog::Datalog::Open(fs_, layout_.datalog, {.bytes_max = config_.datalog_bytes}));
+  datalog_.emplace(std::move(log));
+  ASSIGN_OR_RETURN(source_, OpenSource());
+  return {};
+}
+
+// Loads what the slots say; after three failed starts in a row they say something older.
+Status Agent::OpenSlots() {
+  std::optional<Error> last;
+  for (std::uint32_t tries = 0; tries <= 3 * model::Slots::kFailedStartsMax; ++tries) {
+    ASSIGN_OR_RETURN(const std::string current, slots_->BeginStart());
+    auto loaded = model::LoadBundle(fs_, slots_->FolderOf(current), Traits());
+    if (loaded.ok()) {
+      auto bundle = std::make_shared<const model::ModelBundle>(std::move(loaded).value());
+      pipeline::LifecycleOptions options;
+      options.mode = config_.mode;
+      options.false_alarm_every = config_.false_alarm_every;
+      options.quarantine_samples = config_.quarantine_samples;
+      options.labels_per_event = config_.labels_per_event;
+      options.send_images = config_.consent_images;
+      options.barcode = config_.source.barcode;
+      options.seed = config_.seed;
+      options.folder = layout_.lifecycle;
+      pipeline::Lifecycle::Parts parts;
+      parts.fs = &fs_;
+      parts.clock = &clock_;
+      parts.logger = &logger_;
+      parts.outbox = this;
+      parts.open_engine = model::OpenLiteRt;
+      parts.make_id = [] { return base::RandomHex(8); };
+      auto lifecycle = pipeline::Lifecycle::Open(options, parts, bundle);
+      if (lifecycle.ok()) {
+        lifecycle_ = std::move(lifecycle).value();
+        path_ = std::make_unique<pipeline::FramePath>(lifecycle_->TakeFirstStage(),
+                                                      lifecycle_->first_index());
+        lifecycle_->Attach(*path_);
+        bundle_ = std::move(bundle);
+        status_ = lifecycle_->status();
+        return {};
+      }
+      last = lifecycle.error();
+      // An engine that is not there is not the bundle's fault.
+      if (last->code == ErrorCode::kUnavailable) return *last;
+    } else {
+      last = loaded.error();
+    }
+    logger_.Error(StrCat("bundle ", current.substr(0, 12), " does not start: ", last->message));
+  }
+  return *last;
+}
+
+Status Agent::OpenSync(const base::Ed25519PublicKey** publisher) {
+  ASSIGN_OR_RETURN(base::Ed25519Key key, sync::LoadOrMakeDeviceKey(fs_, layout_.device_key));
+  key_.emplace(std::move(key));
+  device_id_ = protocol::DeviceIdOf(key_->public_key());
+  if (base::Exists(fs_, layout_.identity)) {
+    ASSIGN_OR_RETURN(enrolment_, sync::ReadEnrolment(fs_, layout_.identity));
+    *publisher = &enrolment_->trust.publisher_key;
+  }
+  sync::PackageQueue::Options queue;
+  queue.folder = layout_.queue;
+  queue.device_id = device_id_;
+  queue.bytes_max = config_.sync.quota_bytes;
+  ASSIGN_OR_RETURN(queue_, sync::PackageQueue::Open(fs_, clock_, logger_, queue));
+  sync::PackageMaker::Options maker;
+  maker.agent_version = kVersion;
+  maker.boot = base::RandomHex(8);
+  maker.config_sha256 = config_.sha256;
+  maker.format = config_.sync.format;
+  if (enrolment_ && !enrolment_->Takes(protocol::Name(maker.format))) {
+    logger_.Warning(
+        StrCat("the server does not take ", protocol::Name(maker.format), ", tar.gz is sent"));
+    maker.format = protocol::ArchiveFormat::kTarGz;
+  }
+  maker_ = std::make_unique<sync::PackageMaker>(*queue_, clock_, *key_, maker);
+
+  const std::string server = !config_.sync.server.empty() ? config_.sync.server
+                             : enrolment_                 ? enrolment_->server
+                                                          : "";
+  if (!enrolment_ || server.empty()) {
+    logger_.Info("not enrolled: working alone; packages wait in the queue");
+    return {};
+  }
+  sync::CurlOptions curl;
+  curl.server = server;
+  curl.tls_pin = enrolment_->tls_pin;
+  curl.allow_insecure_http = config_.sync.insecure_http;
+  ASSIGN_OR_RETURN(transport_, sync::MakeCurlTransport(curl));
+  sync::SyncClient::Options client;
+  client.interval = config_.sync.interval;
+  client.poll_most = config_.sync.poll;
+  client.poll_least = std::min(client.poll_least, config_.sync.poll);
+  client.backoff = {.least = config_.sync.backoff_min, .most = config_.sync.backoff_max};
+  client.seed = config_.seed;
+  ASSIGN_OR_RETURN(
+      client_, sync::SyncClient::Open(fs_, clock_, logger_, *transport_, *queue_, *maker_, *key_,
+                                      enrolment_->trust, layout_.sync_state, client));
+  return {};
+}
+
+Result<std::unique_ptr<source::Source>> Agent::OpenSource() {
+  const SourceConfig& given = config_.source;
+  if (given.kind == "images") {
+    ASSIGN_OR_RETURN(std::unique_ptr<source::FolderSource> folder,
+                     source::FolderSource::Open(fs_, clock_, given.path));
+    return std::unique_ptr<source::Source>(std::move(folder));
+  }
+  source::StreamOptions stream;
+  stream.kind = given.kind == "camera" ? source::StreamOptions::Kind::kMjpeg
+                : given.kind == "rows" ? source::StreamOptions::Kind::kCsv
+                                       : source::StreamOptions::Kind::kJsonl;
+  stream.command = given.command;
+  stream.path = given.path;
+  stream.rows.name = given.path.empty() ? "source" : given.path;
+  stream.rows.number_column = given.frame_column;
+  stream.rows.label_column = given.label_column;
+  ASSIGN_OR_RETURN(std::unique_ptr<source::StreamSource> opened,
+                   source::OpenStream(stream, clock_, logger_));
+  return std::unique_ptr<source::Source>(std::move(opened));
+}
+
+}  // namespace agent
