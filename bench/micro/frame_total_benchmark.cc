@@ -67,7 +67,7 @@ base::Status Measure(const std::string& bundle_folder, const std::string& frame_
       right += label == frames[i].label ? 1 : 0;
 
       start = bench::CpuNanoseconds();
-      RETURN_IF_ERROR(source::DecodeJpeg(frames[i].jpeg, image));
+      RETURN_IF_ERROR(source::DecodeJpeg(frames[i].picture, image));
       RETURN_IF_ERROR(bare->Infer(inference.picture, raw));
       alone[i] = std::min(alone[i], bench::CpuNanoseconds() - start);
       if (raw != inference.raw) {

@@ -55,7 +55,7 @@ base::Result<std::vector<Labelled>> ReadPictures(const std::string& folder, std:
     ASSIGN_OR_RETURN(const std::optional<source::Frame> frame, frames->Next());
     if (!frame) break;
     Labelled labelled;
-    RETURN_IF_ERROR(maker.Make(frame->jpeg, labelled.picture));
+    RETURN_IF_ERROR(maker.Make(frame->view(), labelled.picture));
     labelled.label = static_cast<std::uint16_t>(std::stoi(frame->label));
     pictures.push_back(std::move(labelled));
   }

@@ -118,13 +118,13 @@ base::Result<Loaded> LoadImages(const RunFitOptions& options, base::FileSystem& 
       continue;
     }
     if ((*frame)->label.empty()) continue;
-    if (const auto made = maker.Make((*frame)->jpeg, picture); !made.ok()) {
+    if (const auto made = maker.Make((*frame)->view(), picture); !made.ok()) {
       skipped.Add(folder->path() + ": " + made.error().message);
       continue;
     }
     RETURN_IF_ERROR(engine.Infer(picture, raw));
     sizes.insert({maker.source().width, maker.source().height});
-    digest.Update((*frame)->jpeg);
+    digest.Update((*frame)->picture);
     digest.Update(base::AsBytes((*frame)->label));
     data.raw.insert(data.raw.end(), raw.begin(), raw.end());
     data.pictures.insert(data.pictures.end(), picture.begin(), picture.end());

@@ -31,6 +31,7 @@ constexpr base::Duration kFullSaveEvery{60'000};
 constexpr std::uint64_t kAdapterBytesMax = 256u << 20;
 constexpr std::size_t kEventsKept = 16;
 constexpr std::size_t kFeedbackKept = 64;
+constexpr int kQuarantineQuality = 95;  // Of raw frames, which are kept as JPEG.
 
 // How many samples after the alarm the explanation is refined, before it is sent.
 constexpr std::uint32_t kExplainedAt[] = {25, 100};
@@ -421,7 +422,7 @@ void Lifecycle::OnSeen(const Seen& seen) {
   if (was_learning_ && !is_learning) SaveAll();
   was_learning_ = is_learning;
   if (seen.signal == drift::DriftSignal::kDrift) NoteAlarm(seen);
-  const bool has_frame = !seen.frame.jpeg.empty() || !seen.frame.row.empty();
+  const bool has_frame = !seen.frame.picture.empty() || !seen.frame.row.empty();
   if (has_frame && swap_ && seen.revision == swap_->first_revision) WatchHealth(seen);
   if (has_frame && StillCollects(*adapter_) && !quarantine_.is_full()) {
     const Status added = AddToQuarantine(seen);
@@ -521,12 +522,17 @@ Status Lifecycle::AddToQuarantine(const Seen& seen) {
   sample.feature.resize(bundle_->feature_count());
   std::vector<std::uint8_t> picture;
   if (bundle_->is_image) {
-    RETURN_IF_ERROR(bench_->Decode(seen.frame.jpeg, picture));
+    RETURN_IF_ERROR(bench_->Decode(seen.frame.view(), picture));
   } else {
     sample.raw = seen.frame.row;
   }
   RETURN_IF_ERROR(bench_->Embed(picture, sample.raw, sample.feature));
-  return quarantine_.Add(sample, seen.frame.jpeg);
+  if (seen.frame.format == source::PictureFormat::kCompressed) {
+    return quarantine_.Add(sample, seen.frame.picture);
+  }
+  ASSIGN_OR_RETURN(const base::Bytes file,
+                   source::CompressPicture(seen.frame.view(), kQuarantineQuality));
+  return quarantine_.Add(sample, file);
 }
 
 Status Lifecycle::OnFeedback(const protocol::Feedback& feedback) {
@@ -741,7 +747,7 @@ Status Lifecycle::SearchInput(const adapt::Action&) {
     const auto file = quarantine_.Picture(samples[i].sample_id);
     if (!file.ok()) continue;
     std::vector<std::uint8_t> picture;
-    if (!bench_->Decode(*file, picture).ok()) continue;
+    if (!bench_->Decode({.bytes = *file}, picture).ok()) continue;
     statistics.Add(picture);
     pictures.push_back(std::move(picture));
     const auto label = quarantine_.labels().find(samples[i].sample_id);
@@ -803,7 +809,7 @@ Result<Lifecycle::Embedded> Lifecycle::EmbedQuarantine(Serving& bench,
   for (const adapt::QuarantinedSample& sample : quarantine_.samples()) {
     if (bundle.is_image) {
       const auto file = quarantine_.Picture(sample.sample_id);
-      if (!file.ok() || !bench.Decode(*file, picture).ok()) continue;
+      if (!file.ok() || !bench.Decode({.bytes = *file}, picture).ok()) continue;
       if (transform) transform->Apply(picture);
     } else {
       if (sample.raw.size() != bundle.raw_count()) continue;
@@ -975,7 +981,7 @@ Status Lifecycle::SwapBundle(std::shared_ptr<const model::ModelBundle> bundle,
       for (const std::string& id : quarantine.ids) {
         ASSIGN_OR_RETURN(const Bytes file, quarantine_.Picture(id));
         std::vector<std::uint8_t> picture;
-        RETURN_IF_ERROR(bench->Decode(file, picture));
+        RETURN_IF_ERROR(bench->Decode({.bytes = file}, picture));
         const auto label = quarantine_.labels().find(id);
         RETURN_IF_ERROR(search->Add(picture, label == quarantine_.labels().end()
                                                  ? std::nullopt

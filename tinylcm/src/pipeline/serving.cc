@@ -87,19 +87,19 @@ std::size_t Serving::channel_count() const {
   return bundle_->is_image ? kPictureFigures : bundle_->raw_count();
 }
 
-Status Serving::Decode(base::ByteView file, std::vector<std::uint8_t>& picture) {
+Status Serving::Decode(const source::PictureView& from, std::vector<std::uint8_t>& picture) {
   CHECK(bundle_->is_image);
-  return picture_maker_.Make(file, picture);
+  return picture_maker_.Make(from, picture);
 }
 
 Status Serving::Infer(const source::Frame& frame, Inference& out) {
   StopWatch watch;
   if (bundle_->is_image) {
-    if (frame.jpeg.empty()) {
+    if (frame.picture.empty()) {
       return Error{ErrorCode::kInvalidArgument,
                    base::StrCat("frame ", frame.index, ": a row, where pictures are expected")};
     }
-    const Status made = picture_maker_.Make(frame.jpeg, out.picture);
+    const Status made = picture_maker_.Make(frame.view(), out.picture);
     if (!made.ok()) return made.error().Within(base::StrCat("frame ", frame.index));
     out.frame_number = options_.barcode ? picture_maker_.frame_number() : frame.frame_number;
   } else {

@@ -62,7 +62,7 @@ base::Result<std::optional<Frame>> FolderSource::Next() {
   Frame frame;
   frame.index = index;
   frame.time = clock_.Now();
-  frame.jpeg = std::move(bytes).value();
+  frame.picture = std::move(bytes).value();
   frame.label = entries_[index].label;
   return std::optional<Frame>(std::move(frame));
 }

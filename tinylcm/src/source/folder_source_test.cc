@@ -41,7 +41,7 @@ TEST_F(FolderSourceTest, ReadsPicturesByNameAndTakesTheFolderForTheLabel) {
   while (!(*source)->ended()) {
     const auto frame = (*source)->Next();
     ASSERT_TRUE(frame.ok());
-    read += (*frame)->label + base::StrCat("=", base::AsText((*frame)->jpeg), " ");
+    read += (*frame)->label + base::StrCat("=", base::AsText((*frame)->picture), " ");
   }
   EXPECT_EQ(read, "3=0 7=1 7=2 ");
   EXPECT_EQ((*source)->counters().frames, 3u);

@@ -44,10 +44,41 @@ base::Status DecodeImage(base::ByteView file, Image& image) {
   return DecodeJpeg(file, image);
 }
 
-base::Status PictureMaker::Make(base::ByteView file, std::vector<std::uint8_t>& picture) {
+base::Status DecodeRaw(const PictureView& picture, Image& image) {
+  const int width = picture.width;
+  const int height = picture.height;
+  if (width < 1 || height < 1 || width > kImageSideMax || height > kImageSideMax) {
+    return Error{ErrorCode::kInvalidArgument,
+                 base::StrCat("raw frame: no picture of ", width, "x", height)};
+  }
+  const std::size_t bytes = RawBytes(picture.format, width, height);
+  if (picture.bytes.size() != bytes) {
+    return Error{ErrorCode::kInvalidArgument,
+                 base::StrCat("raw frame: ", picture.bytes.size(), " bytes, expected ", bytes,
+                              " for ", width, "x", height, " ", Name(picture.format))};
+  }
+  ConvertRaw(picture, image);
+  return {};
+}
+
+base::Status DecodePicture(const PictureView& picture, Image& image) {
+  return picture.format == PictureFormat::kCompressed ? DecodeImage(picture.bytes, image)
+                                                      : DecodeRaw(picture, image);
+}
+
+base::Result<base::Bytes> CompressPicture(const PictureView& picture, int quality) {
+  if (picture.format == PictureFormat::kCompressed) {
+    return base::Bytes(picture.bytes.begin(), picture.bytes.end());
+  }
+  Image image;
+  RETURN_IF_ERROR(DecodeRaw(picture, image));
+  return EncodeJpeg(image, quality);
+}
+
+base::Status PictureMaker::Make(const PictureView& from, std::vector<std::uint8_t>& picture) {
   const ImageRule& rule = options_.rule;
   frame_number_.reset();
-  RETURN_IF_ERROR(DecodeImage(file, decoded_));
+  RETURN_IF_ERROR(DecodePicture(from, decoded_));
   const int width = decoded_.width;
   const int height = decoded_.height;
   if ((rule.source_width != 0 && width != rule.source_width) ||
@@ -108,7 +139,7 @@ base::Status PictureMaker::Make(base::ByteView file, std::vector<std::uint8_t>& 
 base::Result<std::vector<std::uint8_t>> MakePicture(base::ByteView file, const ImageRule& rule) {
   PictureMaker maker({.rule = rule});
   std::vector<std::uint8_t> picture;
-  RETURN_IF_ERROR(maker.Make(file, picture));
+  RETURN_IF_ERROR(maker.Make({.bytes = file}, picture));
   return picture;
 }
 

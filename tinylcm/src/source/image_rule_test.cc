@@ -147,11 +147,11 @@ TEST(PictureMaker, ReadsTheNumberDrawnBesideThePicture) {
   for (const auto& example : cases) {
     Image frame = Filled(160, 120, 140);
     DrawNumber(frame, example.number, example.crc);
-    ASSERT_TRUE(maker.Make(EncodeJpeg(frame, 70).value(), picture).ok());
+    ASSERT_TRUE(maker.Make({.bytes = EncodeJpeg(frame, 70).value()}, picture).ok());
     EXPECT_EQ(maker.frame_number(), example.number);
 
     DrawNumber(frame, example.number, static_cast<std::uint16_t>(example.crc ^ 4));
-    ASSERT_TRUE(maker.Make(Jpeg(frame), picture).ok());
+    ASSERT_TRUE(maker.Make({.bytes = Jpeg(frame)}, picture).ok());
     EXPECT_EQ(maker.frame_number(), std::nullopt);
   }
 }

@@ -124,7 +124,8 @@ std::optional<base::Result<Frame>> MjpegSplitter::Next() {
                         bytes);
           }
           Frame frame;
-          frame.jpeg.assign(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(bytes));
+          frame.picture.assign(buffer_.begin(),
+                               buffer_.begin() + static_cast<std::ptrdiff_t>(bytes));
           Drop(bytes);
           return base::Result<Frame>(std::move(frame));
         } else if (marker == kStartOfImage) {

@@ -37,7 +37,7 @@ struct Outcome {
 void Collect(MjpegSplitter& splitter, Outcome& outcome) {
   while (auto next = splitter.Next()) {
     if (next->ok()) {
-      outcome.frames.push_back(next->value().jpeg);
+      outcome.frames.push_back(next->value().picture);
     } else {
       outcome.errors.push_back(next->error().message);
     }

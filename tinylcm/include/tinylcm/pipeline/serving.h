@@ -69,7 +69,7 @@ class Serving {
                      std::span<float> feature);
 
   // Decodes as Infer does. REQUIRES: images.
-  base::Status Decode(base::ByteView file, std::vector<std::uint8_t>& picture);
+  base::Status Decode(const source::PictureView& from, std::vector<std::uint8_t>& picture);
 
   // Accuracy on the bundle's canary: the anchors alone, and with the adaptation's memory.
   double CanaryAccuracy();

@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "tinylcm/source/frame.h"
 
 namespace tinylcm::source {
 
@@ -33,8 +34,16 @@ base::Status DecodePng(base::ByteView file, Image& image);  // Alpha is dropped,
 // By the first bytes.
 base::Status DecodeImage(base::ByteView file, Image& image);
 
+// Raw pixels become RGB. kInvalidArgument where their number does not fit the size.
+base::Status DecodeRaw(const PictureView& picture, Image& image);
+void ConvertRaw(const PictureView& picture, Image& image);  // REQUIRES: their number fits.
+// Any of them.
+base::Status DecodePicture(const PictureView& picture, Image& image);
+
 // Quality 1..100, 4:2:0.
 base::Result<base::Bytes> EncodeJpeg(const Image& image, int quality);
+// A raw picture as JPEG; a compressed one as it is.
+base::Result<base::Bytes> CompressPicture(const PictureView& picture, int quality);
 
 // The part of `from` at x, y of the given size, scaled to to.width x to.height: each new pixel is
 // the average of those it covers (below half the size), or is interpolated between them. REQUIRES:

@@ -43,9 +43,9 @@ class PictureMaker {
   };
   explicit PictureMaker(const Options& options) : options_(options) {}
 
-  // JPEG or PNG -> width x height x 3 bytes of RGB in `picture`. Errors: kCorrupt (the file),
+  // Any picture -> width x height x 3 bytes of RGB in `picture`. Errors: kCorrupt (the file),
   // kInvalidArgument "80x60, expected 160x120".
-  base::Status Make(base::ByteView file, std::vector<std::uint8_t>& picture);
+  base::Status Make(const PictureView& from, std::vector<std::uint8_t>& picture);
 
   // The number drawn into the last picture; nullopt without one, or if its CRC is wrong.
   std::optional<std::uint32_t> frame_number() const { return frame_number_; }
