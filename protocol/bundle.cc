@@ -21,10 +21,70 @@ using base::StrCat;
 
 namespace {
 
+Json NumbersToJson(const std::vector<double>& values) {
+  Json json = Json::MakeArray();
+  for (const double value : values) json.Append(value);
+  return json;
+}
+
+Json WindowToJson(const BundleWindow& window) {
+  Json json = Json::MakeObject({{"size", window.size}, {"step", window.step}});
+  if (window.sample_rate_hz != 0.0) json.Set("sample_rate_hz", window.sample_rate_hz);
+  json.Set("statistics", ToJson(window.statistics));
+  if (!window.bands.empty()) {
+    Json bands = Json::MakeArray();
+    for (const auto& [from, to] : window.bands) bands.Append(NumbersToJson({from, to}));
+    json.Set("bands", std::move(bands));
+  }
+  return json;
+}
+
+std::vector<double> ReadNumbers(JsonReader& reader, std::string_view key, std::size_t count) {
+  std::vector<double> values;
+  for (JsonReader value : reader.Array(key, count)) values.push_back(value.AsDouble());
+  if (values.size() != count) reader.Refuse(key, base::StrCat("not ", count, " numbers"));
+  return values;
+}
+
+BundleWindow ReadWindow(JsonReader reader) {
+  BundleWindow window;
+  window.size = static_cast<int>(reader.Int("size", {.min = 2, .max = 1 << 16}));
+  window.step = static_cast<int>(reader.Int("step", {.min = 1, .max = 1 << 16}));
+  window.sample_rate_hz = reader.OptionalDouble("sample_rate_hz").value_or(0.0);
+  if (!(window.sample_rate_hz >= 0.0)) reader.Refuse("sample_rate_hz", "below 0");
+  window.statistics = reader.Strings("statistics", std::size(kWindowStatistics));
+  for (const std::string& name : window.statistics) {
+    if (std::ranges::find(kWindowStatistics, name) == std::end(kWindowStatistics) ||
+        std::ranges::count(window.statistics, name) != 1) {
+      reader.Refuse("statistics", "none of mean, deviation, min, max, rms, or one twice");
+    }
+  }
+  if (reader.Has("bands")) {
+    for (JsonReader band : reader.Array("bands", 64)) {
+      // An array of two: read as the values of a one-field object would be.
+      const Json& json = band.json();
+      if (!json.is_array() || json.as_array().size() != 2 || !json.as_array()[0].is_number() ||
+          !json.as_array()[1].is_number()) {
+        reader.Refuse("bands", "not pairs of numbers");
+        break;
+      }
+      const double from = json.as_array()[0].as_double();
+      const double to = json.as_array()[1].as_double();
+      if (!(from >= 0.0 && from < to && to <= window.sample_rate_hz / 2)) {
+        reader.Refuse("bands", "not ascending, or beyond half the sample rate");
+      }
+      window.bands.emplace_back(from, to);
+    }
+  }
+  if (window.features_a_channel() == 0) reader.Refuse("statistics", "none, and no bands");
+  return window;
+}
+
 Json InputToJson(const BundleInput& input) {
   if (input.kind == BundleInput::Kind::kRow) {
     Json json = Json::MakeObject({{"kind", "row"}, {"channel_count", input.channel_count}});
     if (!input.channel_names.empty()) json.Set("channel_names", ToJson(input.channel_names));
+    if (input.window) json.Set("window", WindowToJson(*input.window));
     return json;
   }
   Json json = Json::MakeObject({{"kind", "image"},
@@ -33,6 +93,8 @@ Json InputToJson(const BundleInput& input) {
                                 {"channels", input.channels},
                                 {"resize", input.resize},
                                 {"scale", input.scale}});
+  if (!input.mean.empty()) json.Set("mean", NumbersToJson(input.mean));
+  if (!input.deviation.empty()) json.Set("deviation", NumbersToJson(input.deviation));
   if (input.source_width) json.Set("source_width", *input.source_width);
   if (input.source_height) json.Set("source_height", *input.source_height);
   return json;
@@ -51,6 +113,7 @@ BundleInput ReadInput(JsonReader reader) {
         reader.Refuse("channel_names", "not one a channel");
       }
     }
+    if (reader.Has("window")) input.window = ReadWindow(reader.Object("window"));
     return input;
   }
   if (kind != "image") reader.Refuse("kind", "neither image nor row");
@@ -59,6 +122,13 @@ BundleInput ReadInput(JsonReader reader) {
   input.channels = reader.String("channels", {.bytes_max = 16});
   input.resize = reader.String("resize", {.bytes_max = 32});
   input.scale = reader.String("scale", {.bytes_max = 32});
+  if (input.scale == "mean_deviation") {
+    input.mean = ReadNumbers(reader, "mean", 3);
+    input.deviation = ReadNumbers(reader, "deviation", 3);
+    for (const double value : input.deviation) {
+      if (!(value > 0.0)) reader.Refuse("deviation", "not above 0");
+    }
+  }
   if (const auto width = reader.OptionalInt("source_width", kSide)) {
     input.source_width = static_cast<int>(*width);
   }

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
@@ -24,6 +25,21 @@ inline constexpr std::string_view kRoleReference = "reference";
 inline constexpr std::string_view kRoleCanary = "canary";
 inline constexpr std::string_view kRoleGolden = "golden";
 inline constexpr std::string_view kRoleConfig = "config";
+inline constexpr std::string_view kRoleHead = "head";  // classifier "linear" only
+
+// How a row's recent past becomes the numbers that are classified: every `step` rows, over the last
+// `size` of them, the statistics and the energy in the bands, channel by channel.
+struct BundleWindow {
+  int size = 0;
+  int step = 0;
+  double sample_rate_hz = 0.0;                     // Needed for bands only; 0: not known.
+  std::vector<std::string> statistics{};           // Of kWindowStatistics, none twice.
+  std::vector<std::pair<double, double>> bands{};  // From, to, in hertz.
+
+  std::size_t features_a_channel() const { return statistics.size() + bands.size(); }
+  friend bool operator==(const BundleWindow&, const BundleWindow&) = default;
+};
+inline constexpr std::string_view kWindowStatistics[] = {"mean", "deviation", "min", "max", "rms"};
 
 // What the model takes.
 struct BundleInput {
@@ -32,14 +48,17 @@ struct BundleInput {
   // kImage.
   int width = 0;
   int height = 0;
-  std::string channels{};             // "rgb"
+  std::string channels{};             // "rgb", "bgr", "gray"
   std::string resize{};               // "center_crop", "letterbox", "stretch"
-  std::string scale{};                // "uint8"
+  std::string scale{};                // "uint8", "unit", "symmetric", "mean_deviation"
+  std::vector<double> mean{};         // [3], of "mean_deviation": on the scale 0 to 1.
+  std::vector<double> deviation{};    // [3]
   std::optional<int> source_width{};  // What the camera must deliver, where it matters.
   std::optional<int> source_height{};
   // kRow.
   int channel_count = 0;
   std::vector<std::string> channel_names{};  // Empty or one a channel.
+  std::optional<BundleWindow> window{};      // None: a row is classified as it is.
 
   friend bool operator==(const BundleInput&, const BundleInput&) = default;
 };

@@ -85,6 +85,7 @@ base::Result<Processor> Processor::Create(const ProcessorTensors& tensors) {
   if (tensors.projection.size() % count != 0) {
     return Refuse("the projection's axes must be as long as the mean");
   }
+  if (!tensors.projection_i8.empty()) return Refuse("an int8 projection cannot be applied yet");
   if (tensors.projection.empty() && !tensors.projection_mean.empty()) {
     return Refuse("a projection mean without a projection");
   }

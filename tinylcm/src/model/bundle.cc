@@ -103,6 +103,11 @@ base::Status ReadProcessor(const Safetensors& tensors, const std::string& path,
   if (reader.Has("projection")) {
     out.projection_mean = reader.Optional<float>("projection_mean", {out.mean.size()});
     out.projection = reader.Values<float>("projection", {0, out.mean.size()});
+  } else if (reader.Has("projection_i8")) {
+    out.projection_mean = reader.Optional<float>("projection_mean", {out.mean.size()});
+    out.projection_i8 = reader.Values<std::int8_t>("projection_i8", {0, out.mean.size()});
+    out.projection_scale =
+        reader.Values<float>("projection_scale", {reader.Size("projection_i8", 0)});
   }
   return reader.status();
 }
@@ -112,11 +117,16 @@ Safetensors WriteProcessor(const feature::ProcessorTensors& processor) {
   const std::size_t count = processor.mean.size();
   tensors.Add("mean", {count}, processor.mean);
   tensors.Add("scale", {count}, processor.scale);
+  if (!processor.projection_mean.empty()) {
+    tensors.Add("projection_mean", {count}, processor.projection_mean);
+  }
   if (!processor.projection.empty()) {
-    if (!processor.projection_mean.empty()) {
-      tensors.Add("projection_mean", {count}, processor.projection_mean);
-    }
     tensors.Add("projection", {processor.projection.size() / count, count}, processor.projection);
+  }
+  if (!processor.projection_i8.empty()) {
+    const std::size_t dims = processor.projection_i8.size() / count;
+    tensors.Add("projection_i8", {dims, count}, processor.projection_i8);
+    tensors.Add("projection_scale", {dims}, processor.projection_scale);
   }
   return tensors;
 }
@@ -125,11 +135,18 @@ base::Status ReadReference(const Safetensors& tensors, const std::string& path,
                            ModelBundle& bundle) {
   TensorReader reader(tensors, path);
   const std::size_t raw = bundle.processor.mean.size();
-  bundle.anchors.dims = reader.Size("anchors", 1);
-  bundle.anchors.vectors = reader.Values<float>("anchors", {0, 0});
-  const std::size_t count = reader.Size("anchors", 0);
-  bundle.anchors.labels = reader.Values<std::uint16_t>("anchor_labels", {count});
-  bundle.anchors.weights = reader.Optional<float>("anchor_weights", {count});
+  // A head answers without anchors, and without having seen any data.
+  const bool is_knn = bundle.config.classifier == classify::ClassifierKind::kKnn;
+  const auto values = [&](const std::string& name, const std::vector<std::size_t>& shape) {
+    return is_knn ? reader.Values<float>(name, shape) : reader.Optional<float>(name, shape);
+  };
+  if (is_knn || reader.Has("anchors")) {
+    bundle.anchors.dims = reader.Size("anchors", 1);
+    bundle.anchors.vectors = reader.Values<float>("anchors", {0, 0});
+    const std::size_t count = reader.Size("anchors", 0);
+    bundle.anchors.labels = reader.Values<std::uint16_t>("anchor_labels", {count});
+    bundle.anchors.weights = reader.Optional<float>("anchor_weights", {count});
+  }
   bundle.calibration.scores = reader.Optional<float>("calibration_scores", {0});
   bundle.calibration.confidences =
       reader.Optional<float>("calibration_confidences", {bundle.calibration.scores.size()});
@@ -141,15 +158,15 @@ base::Status ReadReference(const Safetensors& tensors, const std::string& path,
   for (std::size_t label = 0; label < bundle.reference.rank.size(); ++label) {
     bundle.reference.rank[label] = reader.Optional<float>(StrCat("rank_", label), {0});
   }
-  bundle.reference.channel_mean = reader.Values<float>("channel_mean", {raw});
-  bundle.reference.channel_sd = reader.Values<float>("channel_sd", {raw});
-  bundle.reference.feature_mean = reader.Values<float>("feature_mean", {bundle.anchors.dims});
-  bundle.reference.feature_sd = reader.Values<float>("feature_sd", {bundle.anchors.dims});
+  bundle.reference.channel_mean = values("channel_mean", {raw});
+  bundle.reference.channel_sd = values("channel_sd", {raw});
+  bundle.reference.feature_mean = values("feature_mean", {bundle.anchors.dims});
+  bundle.reference.feature_sd = values("feature_sd", {bundle.anchors.dims});
   if (bundle.is_image) {
     const std::vector<std::size_t> shape = {static_cast<std::size_t>(bundle.image_rule.height),
                                             static_cast<std::size_t>(bundle.image_rule.width), 3};
-    bundle.reference.mean_image = reader.Values<float>("mean_image", shape);
-    bundle.reference.sd_image = reader.Values<float>("sd_image", shape);
+    bundle.reference.mean_image = values("mean_image", shape);
+    bundle.reference.sd_image = values("sd_image", shape);
   }
   return reader.status();
 }
@@ -159,8 +176,10 @@ Safetensors WriteReference(const ModelBundle& bundle) {
   const std::size_t count = bundle.anchors.size();
   const std::size_t dims = bundle.anchors.dims;
   const Reference& reference = bundle.reference;
-  tensors.Add("anchors", {count, dims}, bundle.anchors.vectors);
-  tensors.Add("anchor_labels", {count}, bundle.anchors.labels);
+  if (count != 0) {
+    tensors.Add("anchors", {count, dims}, bundle.anchors.vectors);
+    tensors.Add("anchor_labels", {count}, bundle.anchors.labels);
+  }
   if (!bundle.anchors.weights.empty()) {
     tensors.Add("anchor_weights", {count}, bundle.anchors.weights);
   }
@@ -175,11 +194,13 @@ Safetensors WriteReference(const ModelBundle& bundle) {
     const std::vector<float>& rank = reference.rank[label];
     if (!rank.empty()) tensors.Add(StrCat("rank_", label), {rank.size()}, rank);
   }
-  tensors.Add("channel_mean", {reference.channel_mean.size()}, reference.channel_mean);
-  tensors.Add("channel_sd", {reference.channel_sd.size()}, reference.channel_sd);
-  tensors.Add("feature_mean", {dims}, reference.feature_mean);
-  tensors.Add("feature_sd", {dims}, reference.feature_sd);
-  if (bundle.is_image) {
+  if (!reference.channel_mean.empty()) {
+    tensors.Add("channel_mean", {reference.channel_mean.size()}, reference.channel_mean);
+    tensors.Add("channel_sd", {reference.channel_sd.size()}, reference.channel_sd);
+    tensors.Add("feature_mean", {dims}, reference.feature_mean);
+    tensors.Add("feature_sd", {dims}, reference.feature_sd);
+  }
+  if (bundle.is_image && !reference.mean_image.empty()) {
     const std::vector<std::size_t> shape = {static_cast<std::size_t>(bundle.image_rule.height),
                                             static_cast<std::size_t>(bundle.image_rule.width), 3};
     tensors.Add("mean_image", shape, reference.mean_image);
@@ -200,6 +221,24 @@ Safetensors WriteCanary(const ModelBundle& bundle) {
   Safetensors tensors;
   tensors.Add("features", {bundle.canary.size(), bundle.canary.dims}, bundle.canary.vectors);
   tensors.Add("labels", {bundle.canary.size()}, bundle.canary.labels);
+  return tensors;
+}
+
+base::Status ReadHead(const Safetensors& tensors, const std::string& path, ModelBundle& bundle) {
+  TensorReader reader(tensors, path);
+  classify::HeadTensors& head = bundle.head.emplace();
+  head.weights = reader.Values<float>("weights", {0, 0});
+  head.bias = reader.Values<float>("bias", {reader.Size("weights", 0)});
+  const auto temperature = reader.Optional<float>("temperature", {1});
+  if (!temperature.empty()) head.temperature = temperature[0];
+  return reader.status();
+}
+
+Safetensors WriteHead(const classify::HeadTensors& head) {
+  Safetensors tensors;
+  tensors.Add("weights", {head.classes(), head.dims()}, head.weights);
+  tensors.Add("bias", {head.classes()}, head.bias);
+  tensors.Add("temperature", {1}, std::vector<float>{head.temperature});
   return tensors;
 }
 
@@ -266,6 +305,13 @@ base::Status CheckSuits(const protocol::BundleManifest& manifest, const DeviceTr
 base::Result<BundleConfig> BundleConfig::Parse(const base::Json& json) {
   BundleConfig config;
   base::JsonReader reader(json, "config.json");
+  if (const auto name = reader.OptionalString("classifier")) {
+    if (const auto kind = classify::ParseClassifierKind(*name); kind.ok()) {
+      config.classifier = *kind;
+    } else {
+      reader.Refuse("classifier", "neither knn, linear nor softmax");
+    }
+  }
   config.k = static_cast<std::uint32_t>(
       reader.Int("k", {.min = 1, .max = static_cast<std::int64_t>(classify::kNeighboursMax)}));
   const std::string metric = reader.String("metric");
@@ -281,8 +327,16 @@ base::Result<BundleConfig> BundleConfig::Parse(const base::Json& json) {
   if (const auto index = reader.OptionalInt("output_index", {.min = 0, .max = 255})) {
     config.output_index = static_cast<std::uint32_t>(*index);
   }
+  config.output_name = reader.OptionalString("output_name").value_or("");
   config.output_size = static_cast<std::uint32_t>(
       reader.OptionalInt("output_size", {.min = 0, .max = 1 << 20}).value_or(0));
+  config.knn_scan = reader.OptionalString("knn_scan").value_or("f32");
+  if (config.knn_scan != "f32" && config.knn_scan != "i8") {
+    reader.Refuse("knn_scan", "neither f32 nor i8");
+  }
+  config.gives_logits = reader.OptionalBool("gives_logits").value_or(false);
+  config.temperature = reader.OptionalDouble("temperature").value_or(1.0);
+  if (!(config.temperature > 0.0)) reader.Refuse("temperature", "not above 0");
   if (reader.Has("channels")) config.channels = reader.Strings("channels", 65536);
   config.golden_tolerance = reader.OptionalDouble("golden_tolerance").value_or(1e-3);
   if (!(config.golden_tolerance >= 0.0)) reader.Refuse("golden_tolerance", "below 0");
@@ -298,7 +352,15 @@ base::Json BundleConfig::Write() const {
                                             {"unknown_below", static_cast<double>(unknown_below)},
                                             {"threads", threads}});
   if (output_index) json.Set("output_index", *output_index);
+  if (!output_name.empty()) json.Set("output_name", output_name);
   if (output_size != 0) json.Set("output_size", output_size);
+  // What is as it always was is not said, so that a bundle's identity does not change.
+  if (classifier != classify::ClassifierKind::kKnn) {
+    json.Set("classifier", classify::Name(classifier));
+  }
+  if (knn_scan != "f32") json.Set("knn_scan", knn_scan);
+  if (gives_logits) json.Set("gives_logits", true);
+  if (temperature != 1.0) json.Set("temperature", temperature);
   if (!channels.empty()) {
     base::Json names = base::Json::MakeArray();
     for (const std::string& name : channels) names.Append(name);
@@ -317,6 +379,15 @@ classify::KnnClassifier::Options ModelBundle::ClassifierOptions() const {
   options.distance_weighted = config.distance_weighted;
   options.unknown_below = config.unknown_below;
   return options;
+}
+
+EngineOptions ModelBundle::engine_options() const {
+  return {.threads = config.threads,
+          .output_index = config.output_index,
+          .output_size = config.output_size,
+          .output_name = config.output_name,
+          .input = input_rule,
+          .file_name = feature_model_name};
 }
 
 base::Result<VerifiedFolder> VerifyFolder(base::FileSystem& fs, const std::string& folder) {
@@ -346,6 +417,16 @@ base::Result<ModelBundle> LoadBundle(base::FileSystem& fs, const std::string& fo
     ASSIGN_OR_RETURN(bundle.image_rule.resize, source::ParseResize(input.resize));
     bundle.image_rule.source_width = input.source_width.value_or(0);
     bundle.image_rule.source_height = input.source_height.value_or(0);
+    const auto channels = feature::ParseChannels(input.channels);
+    if (!channels.ok()) return Corrupt("manifest.json: input." + channels.error().message);
+    const auto scale = feature::ParseScale(input.scale);
+    if (!scale.ok()) return Corrupt("manifest.json: input." + scale.error().message);
+    bundle.input_rule.channels = *channels;
+    bundle.input_rule.scale = *scale;
+    for (std::size_t i = 0; i < input.mean.size() && i < 3; ++i) {
+      bundle.input_rule.mean[i] = static_cast<float>(input.mean[i]);
+      bundle.input_rule.deviation[i] = static_cast<float>(input.deviation[i]);
+    }
   }
 
   // Everything is verified before anything is believed.
@@ -364,6 +445,7 @@ base::Result<ModelBundle> LoadBundle(base::FileSystem& fs, const std::string& fo
     ASSIGN_OR_RETURN(const std::size_t at, content(protocol::kRoleFeatureModel));
     bundle.feature_model_path = base::JoinPath(folder, bundle.manifest.files[at].path);
     bundle.feature_model = std::move(contents[at]);
+    bundle.feature_model_name = bundle.manifest.files[at].path;
   }
   ASSIGN_OR_RETURN(const std::size_t config_at, content(protocol::kRoleConfig));
   const auto json = base::Json::Parse(base::AsText(contents[config_at]));
@@ -381,12 +463,18 @@ base::Result<ModelBundle> LoadBundle(base::FileSystem& fs, const std::string& fo
   RETURN_IF_ERROR(read(protocol::kRoleProcessor, [&](const auto& tensors, const auto& path) {
     return ReadProcessor(tensors, path, bundle.processor);
   }));
+  bundle.anchors.dims = bundle.canary.dims = bundle.feature_count();
   RETURN_IF_ERROR(read(protocol::kRoleReference, [&](const auto& tensors, const auto& path) {
     return ReadReference(tensors, path, bundle);
   }));
   RETURN_IF_ERROR(read(protocol::kRoleCanary, [&](const auto& tensors, const auto& path) {
     return ReadCanary(tensors, path, bundle);
   }));
+  if (bundle.config.classifier == classify::ClassifierKind::kLinear) {
+    RETURN_IF_ERROR(read(protocol::kRoleHead, [&](const auto& tensors, const auto& path) {
+      return ReadHead(tensors, path, bundle);
+    }));
+  }
   RETURN_IF_ERROR(read(protocol::kRoleGolden, [&](const auto& tensors, const auto& path) {
     return ReadGolden(tensors, path, bundle);
   }));
@@ -402,15 +490,36 @@ base::Status Validate(const ModelBundle& bundle) {
     return Corrupt(StrCat("processor gives ", processor->feature_count(), " numbers, anchors have ",
                           bundle.anchors.dims));
   }
-  if (!bundle.is_image &&
-      processor->raw_count() != static_cast<std::size_t>(bundle.manifest.input.channel_count)) {
-    return Corrupt(StrCat("processor takes ", processor->raw_count(), " channels, the input has ",
-                          bundle.manifest.input.channel_count));
+  if (!bundle.is_image) {
+    const protocol::BundleInput& input = bundle.manifest.input;
+    const std::size_t given = static_cast<std::size_t>(input.channel_count) *
+                              (input.window ? input.window->features_a_channel() : 1);
+    if (processor->raw_count() != given) {
+      return Corrupt(
+          StrCat("processor takes ", processor->raw_count(), " channels, the input has ", given));
+    }
   }
   if (const auto status = classify::Validate(bundle.anchors, classes); !status.ok()) {
     return Corrupt("anchors: " + status.error().message);
   }
-  if (bundle.anchors.size() == 0) return Corrupt("anchors: none");
+  switch (bundle.config.classifier) {
+    case classify::ClassifierKind::kKnn:
+      if (bundle.anchors.size() == 0) return Corrupt("anchors: none");
+      break;
+    case classify::ClassifierKind::kLinear:
+      if (!bundle.head) return Corrupt("head: none");
+      if (const auto status = classify::Validate(*bundle.head, classes, bundle.feature_count());
+          !status.ok()) {
+        return Corrupt(status.error().message);
+      }
+      break;
+    case classify::ClassifierKind::kSoftmax:
+      if (processor->feature_count() != classes) {
+        return Corrupt(StrCat("the model gives ", processor->feature_count(),
+                              " numbers, there are ", classes, " labels"));
+      }
+      break;
+  }
   if (const auto status = classify::Validate(bundle.calibration); !status.ok()) {
     return Corrupt("calibration: " + status.error().message);
   }
@@ -455,7 +564,8 @@ base::Result<std::string> WriteBundle(base::FileSystem& fs, const ModelBundle& b
   RETURN_IF_ERROR(put("config.json", protocol::kRoleConfig,
                       base::ToBytes(bundle.config.Write().WritePretty())));
   if (bundle.is_image) {
-    RETURN_IF_ERROR(put("model.tflite", protocol::kRoleFeatureModel, bundle.feature_model));
+    RETURN_IF_ERROR(
+        put(bundle.feature_model_name, protocol::kRoleFeatureModel, bundle.feature_model));
   }
   RETURN_IF_ERROR(put("processor.safetensors", protocol::kRoleProcessor,
                       WriteProcessor(bundle.processor).Write()));
@@ -463,6 +573,9 @@ base::Result<std::string> WriteBundle(base::FileSystem& fs, const ModelBundle& b
       put("reference.safetensors", protocol::kRoleReference, WriteReference(bundle).Write()));
   RETURN_IF_ERROR(put("canary.safetensors", protocol::kRoleCanary, WriteCanary(bundle).Write()));
   RETURN_IF_ERROR(put("golden.safetensors", protocol::kRoleGolden, WriteGolden(bundle).Write()));
+  if (bundle.head) {
+    RETURN_IF_ERROR(put("head.safetensors", protocol::kRoleHead, WriteHead(*bundle.head).Write()));
+  }
   const std::string text = protocol::WriteBundleManifest(manifest);
   RETURN_IF_ERROR(base::WriteFileDurably(fs, base::JoinPath(folder, protocol::kManifestPath),
                                          base::AsBytes(text)));

@@ -23,6 +23,17 @@ struct ProcessorTensors {
   std::vector<float> projection_mean =
       {};                              // [n] or empty: taken off after scaling, before projecting.
   std::vector<float> projection = {};  // [dims, n], an axis a row; empty: no projection.
+  // Instead of `projection`, at a quarter of the bytes: axis i is projection_i8 *
+  // projection_scale[i].
+  std::vector<std::int8_t> projection_i8 = {};  // [dims, n]
+  std::vector<float> projection_scale = {};     // [dims], all > 0.
+
+  // How many numbers come out.
+  std::size_t feature_count() const {
+    if (mean.empty()) return 0;
+    const std::size_t numbers = projection_i8.empty() ? projection.size() : projection_i8.size();
+    return numbers == 0 ? mean.size() : numbers / mean.size();
+  }
 
   friend bool operator==(const ProcessorTensors&, const ProcessorTensors&) = default;
 };

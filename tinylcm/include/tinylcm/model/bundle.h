@@ -21,8 +21,10 @@
 #include "tinylcm/classify/anchors.h"
 #include "tinylcm/classify/calibration.h"
 #include "tinylcm/classify/distance.h"
+#include "tinylcm/classify/head.h"
 #include "tinylcm/classify/knn_classifier.h"
 #include "tinylcm/feature/feature_model.h"
+#include "tinylcm/feature/input_rule.h"
 #include "tinylcm/feature/processor.h"
 #include "tinylcm/source/image_rule.h"
 
@@ -41,15 +43,22 @@ base::Status CheckSuits(const protocol::BundleManifest& manifest, const DeviceTr
 
 // config.json of a bundle. Unknown keys are ignored, so that a newer fit can add some.
 struct BundleConfig {
+  classify::ClassifierKind classifier = classify::ClassifierKind::kKnn;
   std::uint32_t k = 5;
   classify::Metric metric = classify::Metric::kCosine;
   bool distance_weighted = true;
   float unknown_below = 0.0f;
   std::uint32_t threads = 1;
   std::optional<std::uint32_t> output_index;  // Which of the model's outputs; else by size ...
+  std::string output_name;                    // ... or by name ...
   std::uint32_t output_size = 0;              // ... or, 0, the largest.
-  std::vector<std::string> channels;          // Names of a row's channels.
-  double golden_tolerance = 1e-3;             // Of a golden output, on the raw scale.
+  std::string knn_scan = "f32";               // Or "i8": the same answers, sooner.
+  // Classifier softmax only: the model gives logits, to be divided by the temperature; otherwise
+  // probabilities, which are taken as they are.
+  bool gives_logits = false;
+  double temperature = 1.0;
+  std::vector<std::string> channels;  // Names of a row's channels.
+  double golden_tolerance = 1e-3;     // Of a golden output, on the raw scale.
   std::uint64_t seed = 1;
 
   static base::Result<BundleConfig> Parse(const base::Json& json);
@@ -82,24 +91,43 @@ struct Golden {
   friend bool operator==(const Golden&, const Golden&) = default;
 };
 
+// What an engine is asked for beside the model's bytes.
+struct EngineOptions {
+  std::uint32_t threads = 1;
+  std::optional<std::uint32_t> output_index;
+  std::uint32_t output_size = 0;
+  std::string output_name = {};
+  feature::InputRule input = {};
+  std::string file_name = {};  // "model.onnx": which engine; empty: told by the bytes.
+};
+
+// Makes an inference engine of a model file's bytes. The pipeline is given model/engine.h's; tests
+// give another.
+using EngineOpener = std::function<base::Result<std::unique_ptr<feature::FeatureModel>>(
+    base::ByteView model, const EngineOptions& options)>;
+
 struct ModelBundle {
   std::string folder;
   std::string bundle;  // Hex SHA-256 of manifest.json.
   protocol::BundleManifest manifest;
   BundleConfig config;
-  source::ImageRule image_rule;  // Images only.
+  source::ImageRule image_rule;   // Images only.
+  feature::InputRule input_rule;  // Images only: how its numbers are put to the model.
   bool is_image = false;
-  std::optional<std::string> feature_model_path;  // The verified file; none for rows.
-  base::Bytes feature_model;                      // Its bytes, as verified; load from these.
+  std::optional<std::string> feature_model_path;    // The verified file; none for rows.
+  base::Bytes feature_model;                        // Its bytes, as verified; load from these.
+  std::string feature_model_name = "model.tflite";  // Its name tells the engine: .tflite, .onnx.
   feature::ProcessorTensors processor;
-  classify::Anchors anchors;
+  classify::Anchors anchors;  // May be empty where a head answers; dims is set all the same.
+  std::optional<classify::HeadTensors> head;  // Classifier linear only.
   classify::Calibration calibration;
   Reference reference;
   classify::Anchors canary;
   Golden golden;
 
   std::size_t raw_count() const { return processor.mean.size(); }
-  std::size_t feature_count() const { return anchors.dims; }
+  std::size_t feature_count() const { return processor.feature_count(); }
+  EngineOptions engine_options() const;
   classify::KnnClassifier::Options ClassifierOptions() const;
 };
 
@@ -123,16 +151,6 @@ base::Status Validate(const ModelBundle& bundle);
 // `bundle.manifest` are filled in. Returns the bundle's identity.
 base::Result<std::string> WriteBundle(base::FileSystem& fs, const ModelBundle& bundle,
                                       const std::string& folder);
-
-// Makes an inference engine of a model file's bytes. The pipeline is given the LiteRT one
-// (model/litert.h); tests give another.
-struct EngineOptions {
-  std::uint32_t threads = 1;
-  std::optional<std::uint32_t> output_index;
-  std::uint32_t output_size = 0;
-};
-using EngineOpener = std::function<base::Result<std::unique_ptr<feature::FeatureModel>>(
-    base::ByteView model, const EngineOptions& options)>;
 
 // Runs the golden inputs through engine and processor: kCorrupt, naming the first input that is
 // off, if an output is beyond the tolerance. `engine` is null for rows.

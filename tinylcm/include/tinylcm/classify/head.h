@@ -1,0 +1,39 @@
+// Head: classifies by what a network says itself, instead of by its neighbours.
+//
+//   linear    feature -> weights * feature + bias -> softmax -> answer
+//   softmax   the model's own output, probabilities or logits -> answer
+//
+// Its distance, the number drift is watched by where a bundle has no anchors, is 1 less the highest
+// probability: it rises when the network gets unsure.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace tinylcm::classify {
+
+enum class ClassifierKind { kKnn, kLinear, kSoftmax };
+const char* Name(ClassifierKind kind);  // "knn", "linear", "softmax"
+base::Result<ClassifierKind> ParseClassifierKind(std::string_view name);
+
+// As stored in a bundle's head.safetensors. A plain value.
+struct HeadTensors {
+  std::vector<float> weights = {};  // [classes, dims]
+  std::vector<float> bias = {};     // [classes]
+  float temperature = 1.0f;         // Logits are divided by it before the softmax.
+
+  std::size_t classes() const { return bias.size(); }
+  std::size_t dims() const { return bias.empty() ? 0 : weights.size() / bias.size(); }
+  friend bool operator==(const HeadTensors&, const HeadTensors&) = default;
+};
+
+// kInvalidArgument where sizes do not fit together or a number is not finite.
+base::Status Validate(const HeadTensors& head, std::uint32_t classes, std::size_t dims);
+
+}  // namespace tinylcm::classify
