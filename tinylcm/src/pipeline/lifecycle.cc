@@ -382,10 +382,12 @@ Result<std::unique_ptr<Serving>> Lifecycle::MakeServing(
                                    {.barcode = options_.barcode, .revision = revision}));
   // Warm: the first inference allocates.
   Inference warm;
+  std::vector<std::uint8_t> grey;
   if (bundle->is_image) {
-    warm.picture.assign(static_cast<std::size_t>(bundle->image_rule.width) *
-                            static_cast<std::size_t>(bundle->image_rule.height) * 3,
-                        128);
+    grey.assign(static_cast<std::size_t>(bundle->image_rule.width) *
+                    static_cast<std::size_t>(bundle->image_rule.height) * 3,
+                128);
+    warm.picture = grey;
   } else {
     warm.raw = bundle->processor.mean;
   }

@@ -99,8 +99,9 @@ Status Serving::Infer(const source::Frame& frame, Inference& out) {
       return Error{ErrorCode::kInvalidArgument,
                    base::StrCat("frame ", frame.index, ": a row, where pictures are expected")};
     }
-    const Status made = picture_maker_.Make(frame.view(), out.picture);
+    const auto made = picture_maker_.Make(frame.view());
     if (!made.ok()) return made.error().Within(base::StrCat("frame ", frame.index));
+    out.picture = *made;
     out.frame_number = options_.barcode ? picture_maker_.frame_number() : frame.frame_number;
   } else {
     if (frame.row.size() != bundle_->raw_count()) {

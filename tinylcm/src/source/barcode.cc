@@ -4,7 +4,6 @@ namespace tinylcm::source {
 
 namespace {
 
-constexpr int kWidth = 160;
 constexpr int kHeight = 120;
 constexpr int kCell = 8;
 constexpr int kRows = kHeight / kCell;
@@ -21,8 +20,10 @@ std::uint16_t Crc16(std::uint32_t number) {
   return crc;
 }
 
-// JPEG smears a cell's edges, so only its inner 4x4 pixels are asked.
-bool IsWhite(const Image& frame, int left, int top) {
+// JPEG smears a cell's edges, so only its inner 4x4 pixels are asked, and of them green, which is
+// the second byte whichever the order of colours.
+template <typename Frame>
+bool IsWhite(const Frame& frame, int left, int top) {
   int sum = 0;
   for (int y = top + 2; y < top + 6; ++y) {
     for (int x = left + 2; x < left + 6; ++x) sum += frame.At(x, y)[1];
@@ -30,10 +31,9 @@ bool IsWhite(const Image& frame, int left, int top) {
   return sum >= 128 * 16;
 }
 
-}  // namespace
-
-std::optional<std::uint32_t> ReadBarcode(const Image& frame) {
-  if (frame.width != kWidth || frame.height != kHeight) return std::nullopt;
+template <typename Frame>
+std::optional<std::uint32_t> Read(const Frame& frame) {
+  if (!MayHaveBarcode(frame.width, frame.height)) return std::nullopt;
   std::uint64_t bits = 0;
   for (int cell = 0; cell < 48; ++cell) {
     if (IsWhite(frame, kColumns[cell / kRows], cell % kRows * kCell)) {
@@ -44,5 +44,10 @@ std::optional<std::uint32_t> ReadBarcode(const Image& frame) {
   if (Crc16(number) != static_cast<std::uint16_t>(bits >> 32 & 0xffff)) return std::nullopt;
   return number;
 }
+
+}  // namespace
+
+std::optional<std::uint32_t> ReadBarcode(const Image& frame) { return Read(frame); }
+std::optional<std::uint32_t> ReadBarcode(const Pixels& frame) { return Read(frame); }
 
 }  // namespace tinylcm::source

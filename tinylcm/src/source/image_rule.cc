@@ -14,6 +14,45 @@ namespace {
 
 constexpr std::uint8_t kLetterboxFill = 114;
 
+ImagePlan PlanAt(const ImageRule& rule, const PictureSize& size) {
+  const auto [width, height] = size;
+  ImagePlan plan;
+  plan.part = {0, 0, width, height};
+  plan.inner = {0, 0, rule.width, rule.height};
+  switch (rule.resize) {
+    case ImageRule::Resize::kStretch:
+      break;
+    case ImageRule::Resize::kCenterCrop: {
+      // The larger part of the target's shape that fits: either all columns or all rows.
+      Box& part = plan.part;
+      part.height = width * rule.height / rule.width;
+      if (part.height > height) {
+        part.height = height;
+        part.width = height * rule.width / rule.height;
+      }
+      part.width = std::max(part.width, 1);
+      part.height = std::max(part.height, 1);
+      part.x = (width - part.width) / 2;
+      part.y = (height - part.height) / 2;
+      break;
+    }
+    case ImageRule::Resize::kLetterbox: {
+      Box& inner = plan.inner;
+      inner.height = height * rule.width / width;
+      if (inner.height > rule.height) {
+        inner.height = rule.height;
+        inner.width = width * rule.height / height;
+      }
+      inner.width = std::max(inner.width, 1);
+      inner.height = std::max(inner.height, 1);
+      inner.x = (rule.width - inner.width) / 2;
+      inner.y = (rule.height - inner.height) / 2;
+      break;
+    }
+  }
+  return plan;
+}
+
 }  // namespace
 
 const char* Name(ImageRule::Resize resize) {
@@ -37,33 +76,14 @@ base::Result<ImageRule::Resize> ParseResize(std::string_view name) {
                base::StrCat("resize: \"", name, "\" is not center_crop, letterbox or stretch")};
 }
 
-base::Status DecodeImage(base::ByteView file, Image& image) {
-  if (file.size() >= 4 && file[0] == 0x89 && file[1] == 'P' && file[2] == 'N' && file[3] == 'G') {
-    return DecodePng(file, image);
+base::Status DecodePicture(const PictureView& picture, Image& image) {
+  if (picture.format == PictureFormat::kCompressed) {
+    return IsPng(picture.bytes) ? DecodePng(picture.bytes, image)
+                                : DecodeJpeg(picture.bytes, image);
   }
-  return DecodeJpeg(file, image);
-}
-
-base::Status DecodeRaw(const PictureView& picture, Image& image) {
-  const int width = picture.width;
-  const int height = picture.height;
-  if (width < 1 || height < 1 || width > kImageSideMax || height > kImageSideMax) {
-    return Error{ErrorCode::kInvalidArgument,
-                 base::StrCat("raw frame: no picture of ", width, "x", height)};
-  }
-  const std::size_t bytes = RawBytes(picture.format, width, height);
-  if (picture.bytes.size() != bytes) {
-    return Error{ErrorCode::kInvalidArgument,
-                 base::StrCat("raw frame: ", picture.bytes.size(), " bytes, expected ", bytes,
-                              " for ", width, "x", height, " ", Name(picture.format))};
-  }
+  RETURN_IF_ERROR(ReadSize(picture));
   ConvertRaw(picture, image);
   return {};
-}
-
-base::Status DecodePicture(const PictureView& picture, Image& image) {
-  return picture.format == PictureFormat::kCompressed ? DecodeImage(picture.bytes, image)
-                                                      : DecodeRaw(picture, image);
 }
 
 base::Result<base::Bytes> CompressPicture(const PictureView& picture, int quality) {
@@ -71,68 +91,104 @@ base::Result<base::Bytes> CompressPicture(const PictureView& picture, int qualit
     return base::Bytes(picture.bytes.begin(), picture.bytes.end());
   }
   Image image;
-  RETURN_IF_ERROR(DecodeRaw(picture, image));
+  RETURN_IF_ERROR(DecodePicture(picture, image));
   return EncodeJpeg(image, quality);
 }
 
-base::Status PictureMaker::Make(const PictureView& from, std::vector<std::uint8_t>& picture) {
+ImagePlan PlanFor(const ImageRule& rule, const PictureSize& size, PictureFormat format,
+                  bool is_jpeg) {
+  ImagePlan plan;
+  if (is_jpeg) {
+    for (const int shrink : {8, 4, 2}) {
+      // As the decoder rounds.
+      const PictureSize shrunk{(size.width + shrink - 1) / shrink,
+                               (size.height + shrink - 1) / shrink};
+      plan = PlanAt(rule, shrunk);
+      plan.shrink = shrink;
+      if (plan.part.width >= plan.inner.width && plan.part.height >= plan.inner.height) return plan;
+    }
+  }
+  plan = PlanAt(rule, size);
+  if (format == PictureFormat::kYuv420) {
+    // A colour belongs to 2x2 pixels: begin with one.
+    plan.part.x -= plan.part.x % 2;
+    plan.part.y -= plan.part.y % 2;
+  }
+  return plan;
+}
+
+base::Status PictureMaker::ReadNumber(const PictureView& from) {
+  // Its cells are drawn for the whole picture.
+  RETURN_IF_ERROR(DecodePicture(from, whole_));
+  frame_number_ = ReadBarcode(whole_);
+  return {};
+}
+
+base::Result<std::span<const std::uint8_t>> PictureMaker::Make(const PictureView& from) {
   const ImageRule& rule = options_.rule;
   frame_number_.reset();
-  RETURN_IF_ERROR(DecodePicture(from, decoded_));
-  const int width = decoded_.width;
-  const int height = decoded_.height;
+  ASSIGN_OR_RETURN(source_size_, ReadSize(from));
+  const auto [width, height] = source_size_;
   if ((rule.source_width != 0 && width != rule.source_width) ||
       (rule.source_height != 0 && height != rule.source_height)) {
     return Error{ErrorCode::kInvalidArgument,
                  base::StrCat("picture is ", width, "x", height, ", expected ", rule.source_width,
                               "x", rule.source_height)};
   }
-  if (options_.barcode) frame_number_ = ReadBarcode(decoded_);
+  const bool is_compressed = from.format == PictureFormat::kCompressed;
+  const bool is_jpeg = is_compressed && !IsPng(from.bytes);
+  const ImagePlan plan = PlanFor(rule, source_size_, from.format, is_jpeg);
+  const bool reads_number = options_.barcode && MayHaveBarcode(width, height);
 
-  scaled_.width = rule.width;
-  scaled_.height = rule.height;
-  switch (rule.resize) {
-    case ImageRule::Resize::kCenterCrop: {
-      // The larger part of the target's shape that fits: either all columns or all rows.
-      int part_width = width;
-      int part_height = width * rule.height / rule.width;
-      if (part_height > height) {
-        part_height = height;
-        part_width = height * rule.width / rule.height;
-      }
-      part_width = std::max(part_width, 1);
-      part_height = std::max(part_height, 1);
-      ScaleBox(decoded_, (width - part_width) / 2, (height - part_height) / 2, part_width,
-               part_height, scaled_);
-      picture = scaled_.rgb;
-      break;
-    }
-    case ImageRule::Resize::kStretch:
-      ScaleBox(decoded_, 0, 0, width, height, scaled_);
-      picture = scaled_.rgb;
-      break;
-    case ImageRule::Resize::kLetterbox: {
-      int inner_width = rule.width;
-      int inner_height = height * rule.width / width;
-      if (inner_height > rule.height) {
-        inner_height = rule.height;
-        inner_width = width * rule.height / height;
-      }
-      scaled_.width = std::max(inner_width, 1);
-      scaled_.height = std::max(inner_height, 1);
-      ScaleBox(decoded_, 0, 0, width, height, scaled_);
-      const std::size_t row = 3 * static_cast<std::size_t>(rule.width);
-      const std::size_t left = 3 * static_cast<std::size_t>((rule.width - scaled_.width) / 2);
-      const std::size_t top = static_cast<std::size_t>((rule.height - scaled_.height) / 2);
-      const std::size_t inner = 3 * static_cast<std::size_t>(scaled_.width);
-      picture.assign(row * static_cast<std::size_t>(rule.height), kLetterboxFill);
-      for (std::size_t y = 0; y < static_cast<std::size_t>(scaled_.height); ++y) {
-        std::copy_n(scaled_.rgb.begin() + static_cast<std::ptrdiff_t>(y * inner), inner,
-                    picture.begin() + static_cast<std::ptrdiff_t>((top + y) * row + left));
-      }
-      break;
+  const Box all{0, 0, rule.width, rule.height};
+  if (plan.shrink == 1 && plan.part == Box{0, 0, width, height} && plan.part == all) {
+    // As it is.
+    if (from.format == PictureFormat::kRgb24 && !reads_number) return from.bytes;
+    RETURN_IF_ERROR(DecodePicture(from, whole_));
+    if (reads_number) frame_number_ = ReadBarcode(whole_);
+    return std::span<const std::uint8_t>(whole_.rgb);
+  }
+
+  if (is_jpeg) {
+    RETURN_IF_ERROR(DecodeJpeg(from.bytes, plan.shrink, decoded_));
+  } else if (is_compressed) {
+    RETURN_IF_ERROR(DecodePng(from.bytes, whole_));
+    Convert(whole_, decoded_);
+  } else if (from.format != PictureFormat::kYuv420) {
+    ConvertRaw(from, decoded_);
+  }
+  if (reads_number) {
+    if (plan.shrink == 1 && from.format != PictureFormat::kYuv420) {
+      frame_number_ = ReadBarcode(decoded_);
+    } else {
+      RETURN_IF_ERROR(ReadNumber(from));
     }
   }
+
+  const std::size_t row = 3 * static_cast<std::size_t>(rule.width);
+  picture_.resize(row * static_cast<std::size_t>(rule.height));
+  if (plan.inner != all && plan.inner != filled_around_) {
+    std::fill(picture_.begin(), picture_.end(), kLetterboxFill);
+    filled_around_ = plan.inner;
+  }
+  const RgbTarget target{
+      .first = picture_.data() + static_cast<std::size_t>(plan.inner.y) * row +
+               3 * static_cast<std::size_t>(plan.inner.x),
+      .row_bytes = 3 * rule.width,
+      .width = plan.inner.width,
+      .height = plan.inner.height,
+  };
+  if (from.format == PictureFormat::kYuv420) {
+    ScaleYuv(from, plan.part, planes_, target);
+  } else {
+    ScaleBox(decoded_, plan.part, scaled_, target);
+  }
+  return std::span<const std::uint8_t>(picture_);
+}
+
+base::Status PictureMaker::Make(const PictureView& from, std::vector<std::uint8_t>& picture) {
+  ASSIGN_OR_RETURN(const std::span<const std::uint8_t> made, Make(from));
+  picture.assign(made.begin(), made.end());
   return {};
 }
 

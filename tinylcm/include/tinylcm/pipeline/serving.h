@@ -27,7 +27,9 @@ namespace tinylcm::pipeline {
 
 // One answered frame. Reused from frame to frame, so that nothing is allocated once warm.
 struct Inference {
-  std::vector<std::uint8_t> picture;  // As the camera gave it, before the hypothesis; rows: empty.
+  // As the camera gave it, before the hypothesis; rows: empty. It lies in the frame or in the
+  // Serving's memory: use it before the next Infer.
+  std::span<const std::uint8_t> picture;
   std::vector<std::uint8_t> corrected;
   std::vector<float> raw;       // The model's output, or the row.
   std::vector<float> feature;   // What was classified.

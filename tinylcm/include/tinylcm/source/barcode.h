@@ -17,5 +17,8 @@ namespace tinylcm::source {
 
 // nullopt unless the frame is 160x120 and the CRC holds.
 std::optional<std::uint32_t> ReadBarcode(const Image& frame);
+std::optional<std::uint32_t> ReadBarcode(const Pixels& frame);
+
+inline bool MayHaveBarcode(int width, int height) { return width == 160 && height == 120; }
 
 }  // namespace tinylcm::source

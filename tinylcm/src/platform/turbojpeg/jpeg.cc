@@ -3,6 +3,7 @@
 #include <turbojpeg.h>
 
 #include <memory>
+#include <vector>
 
 #include "base/text.h"
 #include "tinylcm/source/image.h"
@@ -19,9 +20,11 @@ struct CloseHandle {
 };
 using Handle = std::unique_ptr<void, CloseHandle>;
 
-}  // namespace
-
-base::Status DecodeJpeg(base::ByteView file, Image& image) {
+// Image and Pixels differ in their bytes a pixel.
+template <typename Target>
+base::Status Decode(base::ByteView file, int shrink, TJPF format, int pixel_bytes, Target& target,
+                    std::vector<std::uint8_t>& pixels) {
+  ASSIGN_OR_RETURN(const PictureSize size, ReadSize({.bytes = file}));
   // A new one each time: a decoder keeps tables and error states of earlier files, and a damaged
   // file must not be saved by its predecessor's tables.
   const Handle owner(tjInitDecompress());
@@ -34,25 +37,35 @@ base::Status DecodeJpeg(base::ByteView file, Image& image) {
   int height = 0;
   int subsampling = 0;
   int colours = 0;
-  if (file.empty()) return Error{ErrorCode::kCorrupt, "jpeg: empty"};
   if (tjDecompressHeader3(decoder, file.data(), file.size(), &width, &height, &subsampling,
                           &colours) != 0) {
     return refuse();
   }
-  if (width < 1 || height < 1) return Error{ErrorCode::kCorrupt, "jpeg: no picture in it"};
-  if (width > kImageSideMax || height > kImageSideMax) {
-    return Error{ErrorCode::kInvalidArgument,
-                 base::StrCat("jpeg: ", width, "x", height, " is larger than ", kImageSideMax)};
+  if (width != size.width || height != size.height) {
+    return Error{ErrorCode::kCorrupt, "jpeg: two sizes in its header"};
   }
-  image.rgb.resize(3 * static_cast<std::size_t>(width) * static_cast<std::size_t>(height));
+  width = TJSCALED(width, (tjscalingfactor{1, shrink}));
+  height = TJSCALED(height, (tjscalingfactor{1, shrink}));
+  pixels.resize(static_cast<std::size_t>(pixel_bytes) * static_cast<std::size_t>(width) *
+                static_cast<std::size_t>(height));
   // The accurate transform is the same, bit for bit, in every SIMD variant of the library.
-  if (tjDecompress2(decoder, file.data(), file.size(), image.rgb.data(), width, 3 * width, height,
-                    TJPF_RGB, TJFLAG_ACCURATEDCT | TJFLAG_STOPONWARNING) != 0) {
+  if (tjDecompress2(decoder, file.data(), file.size(), pixels.data(), width, pixel_bytes * width,
+                    height, format, TJFLAG_ACCURATEDCT | TJFLAG_STOPONWARNING) != 0) {
     return refuse();
   }
-  image.width = width;
-  image.height = height;
+  target.width = width;
+  target.height = height;
   return {};
+}
+
+}  // namespace
+
+base::Status DecodeJpeg(base::ByteView file, Image& image) {
+  return Decode(file, 1, TJPF_RGB, 3, image, image.rgb);
+}
+
+base::Status DecodeJpeg(base::ByteView file, int shrink, Pixels& pixels) {
+  return Decode(file, shrink, TJPF_BGRX, 4, pixels, pixels.bgrx);
 }
 
 base::Result<base::Bytes> EncodeJpeg(const Image& image, int quality) {
