@@ -57,6 +57,18 @@ std::string OutcomeOf(const std::string& fate) {
 
 }  // namespace
 
+Json ToJson(const EventSummary& event) {
+  Json channels = Json::MakeArray();
+  for (const std::int64_t channel : event.channels) channels.Append(channel);
+  return Json::MakeObject(
+      {{"event_id", event.event_id},
+       {"index", event.index},
+       {"frame", event.frame_number ? Json(std::int64_t{*event.frame_number}) : Json()},
+       {"kind", event.kind},
+       {"text", event.text},
+       {"channels", std::move(channels)}});
+}
+
 void NameRunning(const model::ModelBundle& bundle, protocol::UpdateReport& report) {
   report.bundle = bundle.bundle;
   report.name = bundle.manifest.name;
@@ -266,17 +278,7 @@ void Lifecycle::Save() {
     return;  // The record still names the one before, whole.
   }
   Json events = Json::MakeArray();
-  for (const EventSummary& event : events_) {
-    Json channels = Json::MakeArray();
-    for (const std::int64_t channel : event.channels) channels.Append(channel);
-    events.Append(Json::MakeObject(
-        {{"event_id", event.event_id},
-         {"index", event.index},
-         {"frame", event.frame_number ? Json(std::int64_t{*event.frame_number}) : Json()},
-         {"kind", event.kind},
-         {"text", event.text},
-         {"channels", std::move(channels)}}));
-  }
+  for (const EventSummary& event : events_) events.Append(ToJson(event));
   Json feedback = Json::MakeArray();
   for (const std::string& id : feedback_done_) feedback.Append(id);
   Json adapters = Json::MakeArray();
@@ -868,10 +870,7 @@ Status Lifecycle::Serve(const adapt::Action& action) {
   canary_after_.reset();
   if (!is_rollback) {
     ASSIGN_OR_RETURN(champion_, MakeServing(bundle_, adapter_->champion(), 0));
-    ASSIGN_OR_RETURN(snapshot_,
-                     snapshots_.Save(parts_.clock->Now(), "before " + action.adaptation.name(),
-                                     {{"adaptation", adapt::Serialise(adapter_->champion())},
-                                      {"bundle", base::ToBytes(bundle_->bundle)}}));
+    ASSIGN_OR_RETURN(snapshot_, Keep(adapter_->champion(), "before " + action.adaptation.name()));
     canary_before_ = champion_->CanaryAccuracy();
     canary_after_ = next->CanaryAccuracy();
   } else {
@@ -1008,10 +1007,7 @@ Status Lifecycle::SwapBundle(std::shared_ptr<const model::ModelBundle> bundle,
   ASSIGN_OR_RETURN(swap.old_serving, MakeServing(bundle_, served, 0));
   swap.old_canary = swap.old_serving->CanaryAccuracy();
   swap.new_canary = next->CanaryAccuracy();
-  ASSIGN_OR_RETURN(snapshot_,
-                   snapshots_.Save(parts_.clock->Now(), "before bundle " + bundle->manifest.version,
-                                   {{"adaptation", adapt::Serialise(served)},
-                                    {"bundle", base::ToBytes(bundle_->bundle)}}));
+  ASSIGN_OR_RETURN(snapshot_, Keep(served, "before bundle " + bundle->manifest.version));
   swap.old_bundle = bundle_;
   ASSIGN_OR_RETURN(std::string kept, KeepAdapter(adapter_->Save()));
   previous_ = {bundle_->bundle, std::move(kept)};
@@ -1122,6 +1118,28 @@ void Lifecycle::FinishSwap(bool healthy, const std::string& detail) {
   Save();
   UpdateWants();
   TryAgain();
+}
+
+Result<std::string> Lifecycle::Keep(const adapt::Adaptation& adaptation,
+                                    const std::string& reason) {
+  return snapshots_.Save(
+      parts_.clock->Now(), reason,
+      {{"adaptation", adapt::Serialise(adaptation)}, {"bundle", base::ToBytes(bundle_->bundle)}});
+}
+
+Result<std::string> Lifecycle::TakeSnapshot(const std::string& reason) {
+  return Keep(adapter_->served(), reason);
+}
+
+std::vector<const adapt::QuarantinedSample*> Lifecycle::WantedSamples() const {
+  std::vector<const adapt::QuarantinedSample*> wanted;
+  const adapt::Adapter::State& state = adapter_->saved();
+  if (!event_ || event_->event_id != state.event_id || !state.is_asked) return wanted;
+  for (const std::string& sample_id : event_->samples) {
+    const adapt::QuarantinedSample* sample = quarantine_.Find(sample_id);
+    if (sample != nullptr && !quarantine_.labels().contains(sample_id)) wanted.push_back(sample);
+  }
+  return wanted;
 }
 
 Status Lifecycle::RollBackTo(const std::string& snapshot_id) {

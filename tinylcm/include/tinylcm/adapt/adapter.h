@@ -22,12 +22,9 @@
 #include "base/json.h"
 #include "base/result.h"
 #include "tinylcm/adapt/adaptation.h"
+#include "tinylcm/adapt/mode.h"
 
 namespace tinylcm::adapt {
-
-enum class Mode { kAutonomous, kServerAssisted, kMonitoringOnly };
-const char* Name(Mode mode);  // "autonomous", "server_assisted", "monitoring_only".
-base::Result<Mode> ParseMode(std::string_view name);
 
 enum class AdapterState { kStable, kSuspect, kAdapting, kProbation, kRolledBack, kEscalated };
 const char* Name(AdapterState state);  // "stable", "suspect", ...
@@ -130,8 +127,8 @@ class Adapter {
 
   // An alarm. `event_id` is made by the caller.
   Actions OnDrift(const std::string& event_id, std::uint64_t index);
-  // A sample was taken into the quarantine, which now holds `count` of the current event. `is_full`:
-  // it takes no more, by count or by bytes; what there is must do.
+  // A sample was taken into the quarantine, which now holds `count` of the current event.
+  // `is_full`: it takes no more, by count or by bytes; what there is must do.
   Actions OnQuarantined(std::uint32_t count, std::uint64_t index, bool is_full = false);
   // Every inference, also quiet ones: for patience. Cheap.
   Actions OnSample(std::uint64_t index);

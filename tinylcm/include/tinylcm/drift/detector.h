@@ -12,20 +12,9 @@
 
 #include "base/json.h"
 #include "base/result.h"
+#include "tinylcm/drift/signal.h"
 
 namespace tinylcm::drift {
-
-// How the stream looks now. A person's label is a "verdict"; a detector's answer is never called
-// so.
-enum class DriftSignal {
-  kSteady,    // As usual.
-  kLearning,  // What is usual is not known yet.
-  kWarning,   // Something is under way: nothing to act on, worth keeping samples.
-  kDrift,     // It changed. Said once a change.
-};
-
-// "steady", "learning", "warning", "drift".
-const char* Name(DriftSignal signal);
 
 // Not thread-safe. Every detector keeps the promises of src/drift/detector_contract_test.cc: no
 // allocation once warm, same stream same signals, as new after Reset, goes on from a restored

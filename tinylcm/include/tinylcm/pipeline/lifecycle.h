@@ -66,6 +66,7 @@ struct EventSummary {
   std::string text;
   std::vector<std::int64_t> channels;
 };
+base::Json ToJson(const EventSummary& event);
 
 // What status shows.
 struct LifecycleStatus {
@@ -131,6 +132,18 @@ class Lifecycle {
   // bundle's.
   base::Status RollBackTo(const std::string& snapshot_id);
 
+  // The newest drift event, as far as it is explained by now; `samples` is filled once labels are
+  // asked for.
+  const std::optional<protocol::DriftEvent>& event() const { return event_; }
+  const adapt::Quarantine& quarantine() const { return quarantine_; }
+  // Of the newest event, the samples that labels were asked for and nobody labelled yet; empty once
+  // the event is over.
+  std::vector<const adapt::QuarantinedSample*> WantedSamples() const;
+
+  base::Result<state::SnapshotStore::Listing> Snapshots() const { return snapshots_.List(); }
+  // Keeps what is served now, to go back to; returns the snapshot's id.
+  base::Result<std::string> TakeSnapshot(const std::string& reason);
+
   // About once a second: makes durable what was collected, frees what is no longer served.
   void Tick();
   // Saves the drift reference too: at a clean stop, once a minute, and as soon as it was learned,
@@ -194,6 +207,8 @@ class Lifecycle {
   base::Status Report(const adapt::Action& action);
   base::Status SendModel();
 
+  // A snapshot of an adaptation of the bundle that runs.
+  base::Result<std::string> Keep(const adapt::Adaptation& adaptation, const std::string& reason);
   base::Status AddToQuarantine(const Seen& seen);
   void NoteAlarm(const Seen& seen);
   void Explain();
