@@ -1,5 +1,6 @@
 #include "tinylcm/classify/distance.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/text.h"
@@ -31,6 +32,14 @@ namespace {
 
 // Sixteen lanes, then folded in halves: lane i takes lane i + 8, then i + 4, i + 2, i + 1. That
 // order is the contract of distance.h.
+template <typename T>
+T Fold(T (&lanes)[kLanes]) {
+  for (std::size_t half = kLanes / 2; half > 0; half /= 2) {
+    for (std::size_t lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
+  }
+  return lanes[0];
+}
+
 template <typename Term>
 void ForRows(const float* query, const float* rows, std::size_t count, std::size_t stride,
              float* out, Term term) {
@@ -42,10 +51,7 @@ void ForRows(const float* query, const float* rows, std::size_t count, std::size
         lanes[lane] += term(query[j + lane], values[j + lane]);
       }
     }
-    for (std::size_t half = kLanes / 2; half > 0; half /= 2) {
-      for (std::size_t lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
-    }
-    out[row] = lanes[0];
+    out[row] = Fold(lanes);
   }
 }
 
@@ -56,14 +62,33 @@ void DotRows(const float* query, const float* rows, std::size_t count, std::size
   ForRows(query, rows, count, stride, out, [](float a, float b) { return a * b; });
 }
 
-void SquaredRows(const float* query, const float* rows, std::size_t count, std::size_t stride,
-                 float* out) {
-  ForRows(query, rows, count, stride, out, [](float a, float b) { return (a - b) * (a - b); });
+void MeasureRows(Metric metric, const float* query, const float* rows, std::size_t count,
+                 std::size_t stride, float* out) {
+  switch (metric) {
+    case Metric::kCosine:
+      DotRows(query, rows, count, stride, out);
+      // Rounding may carry a cosine past 1.
+      for (std::size_t i = 0; i < count; ++i) out[i] = std::max(0.0f, 1.0f - out[i]);
+      return;
+    case Metric::kEuclidean:
+      ForRows(query, rows, count, stride, out, [](float a, float b) { return (a - b) * (a - b); });
+      for (std::size_t i = 0; i < count; ++i) out[i] = std::sqrt(out[i]);
+      return;
+    case Metric::kManhattan:
+      ForRows(query, rows, count, stride, out, [](float a, float b) { return std::abs(a - b); });
+      return;
+  }
 }
 
-void AbsoluteRows(const float* query, const float* rows, std::size_t count, std::size_t stride,
-                  float* out) {
-  ForRows(query, rows, count, stride, out, [](float a, float b) { return std::abs(a - b); });
+double SumOfSquares(const float* vector, std::size_t count) {
+  double lanes[kLanes] = {};
+  for (std::size_t j = 0; j < count; j += kLanes) {
+    for (std::size_t lane = 0; lane < kLanes; ++lane) {
+      const double value = vector[j + lane];
+      lanes[lane] += value * value;
+    }
+  }
+  return Fold(lanes);
 }
 
 }  // namespace plain

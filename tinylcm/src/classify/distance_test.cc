@@ -17,12 +17,14 @@ std::vector<float> Noise(base::Random& random, std::size_t count) {
   return values;
 }
 
+constexpr Metric kMetrics[] = {Metric::kCosine, Metric::kEuclidean, Metric::kManhattan};
+
 TEST(Distance, GivesTheSameBitsAsThePlainLoops) {
   const std::uint64_t seed = 1;
   SCOPED_TRACE(seed);
   base::Random random(seed);
   for (const std::size_t stride : {16u, 64u, 256u, 1280u}) {
-    for (const std::size_t count : {0u, 1u, 3u, 4u, 5u, 31u}) {
+    for (const std::size_t count : {0u, 1u, 3u, 4u, 5u, 8u, 31u}) {
       const std::vector<float> query = Noise(random, stride);
       const std::vector<float> rows = Noise(random, count * stride);
       std::vector<float> fast(count + 1, 7.0f);
@@ -35,13 +37,22 @@ TEST(Distance, GivesTheSameBitsAsThePlainLoops) {
       feature::Project(query.data(), rows.data(), count, stride, fast.data());
       EXPECT_EQ(fast, plain) << "project " << count << " x " << stride;
 
-      SquaredRows(query.data(), rows.data(), count, stride, fast.data());
-      plain::SquaredRows(query.data(), rows.data(), count, stride, plain.data());
-      EXPECT_EQ(fast, plain) << "squared " << count << " x " << stride;
+      for (const Metric metric : kMetrics) {
+        MeasureRows(metric, query.data(), rows.data(), count, stride, fast.data());
+        plain::MeasureRows(metric, query.data(), rows.data(), count, stride, plain.data());
+        EXPECT_EQ(fast, plain) << Name(metric) << " " << count << " x " << stride;
 
-      AbsoluteRows(query.data(), rows.data(), count, stride, fast.data());
-      plain::AbsoluteRows(query.data(), rows.data(), count, stride, plain.data());
-      EXPECT_EQ(fast, plain) << "absolute " << count << " x " << stride;
+        // Every second row, from the last to the first.
+        std::vector<std::uint32_t> which;
+        for (std::size_t i = count; i >= 2; i -= 2) {
+          which.push_back(static_cast<std::uint32_t>(i - 1));
+        }
+        std::vector<float> chosen(which.size());
+        MeasureChosen(metric, query.data(), rows.data(), stride, which.data(), which.size(),
+                      chosen.data());
+        for (std::size_t i = 0; i < which.size(); ++i) EXPECT_EQ(chosen[i], plain[which[i]]);
+      }
+      EXPECT_EQ(SumOfSquares(query.data(), stride), plain::SumOfSquares(query.data(), stride));
     }
   }
 }
@@ -55,14 +66,20 @@ TEST(Distance, ComputesWhatItSays) {
   float out = 0.0f;
   DotRows(query.data(), row.data(), 1, kLanes, &out);
   EXPECT_EQ(out, 272.0f);
-  SquaredRows(query.data(), row.data(), 1, kLanes, &out);
-  EXPECT_EQ(out, 1016.0f);
-  AbsoluteRows(query.data(), row.data(), 1, kLanes, &out);
-  EXPECT_EQ(out, 106.0f);
+  const auto distance = [&](Metric metric) {
+    MeasureRows(metric, query.data(), row.data(), 1, kLanes, &out);
+    return out;
+  };
+  EXPECT_EQ(distance(Metric::kEuclidean), std::sqrt(1016.0f));
+  EXPECT_EQ(distance(Metric::kManhattan), 106.0f);
+  EXPECT_EQ(distance(Metric::kCosine), 0.0f);             // 1 - 272, not below 0.
+  EXPECT_EQ(SumOfSquares(query.data(), kLanes), 1496.0);  // 16 * 17 * 33 / 6.
+  Scale(query.data(), -0.5f, kLanes, query.data());
+  EXPECT_EQ(query[15], -8.0f);
 }
 
 TEST(Metric, IsReadByName) {
-  for (const Metric metric : {Metric::kCosine, Metric::kEuclidean, Metric::kManhattan}) {
+  for (const Metric metric : kMetrics) {
     ASSERT_TRUE(ParseMetric(Name(metric)).ok());
     EXPECT_EQ(*ParseMetric(Name(metric)), metric);
   }

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <utility>
 
 #include "base/check.h"
 #include "base/text.h"
+#include "tinylcm/classify/select.h"
 
 namespace tinylcm::classify {
 namespace {
@@ -15,32 +15,44 @@ using base::Error;
 using base::ErrorCode;
 
 constexpr std::uint32_t kNone = std::numeric_limits<std::uint32_t>::max();
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-// 1 / length, or 0 for a vector without a direction (its cosine distance to all is then 1).
-float InverseLength(std::span<const float> vector) {
-  double squares = 0.0;
-  for (const float value : vector)
-    squares += static_cast<double>(value) * static_cast<double>(value);
-  return squares > 0.0 ? static_cast<float>(1.0 / std::sqrt(squares)) : 0.0f;
+// Squares of vectors shorter than 1e-38: 1 / length is no float, and they count as having no
+// direction (the cosine distance to all is then 1).
+constexpr double kNoDirection = 1e-76;
+
+// 1 / length, or 0 for a vector without a direction.
+float InverseLength(double squares) {
+  return squares > kNoDirection ? static_cast<float>(1.0 / std::sqrt(squares)) : 0.0f;
 }
 
-// Rows padded to `stride`; for cosine brought to unit length, so that a dot product is the cosine.
-std::vector<float> PadRows(const Anchors& anchors, std::size_t stride, Metric metric) {
-  std::vector<float> rows(anchors.size() * stride, 0.0f);
-  for (std::size_t i = 0; i < anchors.size(); ++i) {
-    const std::span<const float> row = anchors.row(i);
-    const float factor = metric == Metric::kCosine ? InverseLength(row) : 1.0f;
-    for (std::size_t j = 0; j < row.size(); ++j) rows[i * stride + j] = row[j] * factor;
+// Writes `vector` to the first places of `padded`; for cosine brought to unit length, so that a dot
+// product is the cosine.
+void Prepare(std::span<const float> vector, std::size_t stride, Metric metric, float* padded) {
+  std::ranges::copy(vector, padded);
+  if (metric == Metric::kCosine) {
+    Scale(padded, InverseLength(SumOfSquares(padded, stride)), stride, padded);
   }
-  return rows;
+}
+
+}  // namespace
+
+const char* Name(Scan scan) { return scan == Scan::kInt8 ? "i8" : "f32"; }
+
+base::Result<Scan> ParseScan(std::string_view name) {
+  for (const Scan scan : {Scan::kFloat, Scan::kInt8}) {
+    if (name == Name(scan)) return scan;
+  }
+  return Error{ErrorCode::kInvalidArgument, base::StrCat("no scan ", name, "; there are f32, i8")};
 }
 
 // The k nearest so far, nearest first; equal distances keep the order in which they came.
-class Nearest {
+class KnnClassifier::Nearest {
  public:
-  explicit Nearest(std::size_t k) : k_(k) {}
+  Nearest(std::size_t k, std::uint32_t left_out) : k_(k), left_out_(left_out) {}
 
   void Add(const Neighbour& neighbour) {
+    if (neighbour.anchor == left_out_) return;
     if (count_ == k_ && !(neighbour.distance < found_[count_ - 1].distance)) return;
     std::size_t at = count_ < k_ ? count_++ : count_ - 1;
     for (; at > 0 && neighbour.distance < found_[at - 1].distance; --at)
@@ -58,11 +70,10 @@ class Nearest {
 
  private:
   std::size_t k_;
+  std::uint32_t left_out_;
   std::size_t count_ = 0;
   std::array<Neighbour, kNeighboursMax> found_{};
 };
-
-}  // namespace
 
 base::Result<KnnClassifier> KnnClassifier::Create(const Options& options, const Anchors& anchors,
                                                   const Calibration& calibration) {
@@ -88,11 +99,11 @@ KnnClassifier::KnnClassifier(const Options& options, const Anchors& anchors,
       calibration_(calibration),
       dims_(anchors.dims),
       stride_(PaddedSize(anchors.dims)),
-      anchor_rows_(PadRows(anchors, stride_, options.metric)),
+      memory_first_(PaddedSize(anchors.size())),
       query_(stride_, 0.0f),
-      distances_(anchors.size(), 0.0f),
       tally_(options.classes, 0.0) {
   memory_.dims = dims_;
+  SetRows();
 }
 
 base::Status KnnClassifier::SetMemory(const Anchors& memory) {
@@ -106,27 +117,48 @@ base::Status KnnClassifier::SetMemory(const Anchors& memory) {
     return Error{ErrorCode::kExhausted, base::StrCat("knn: memory of ", memory.size(),
                                                      " vectors, at most ", options_.memory_max)};
   }
-  memory_rows_ = PadRows(memory, stride_, options_.metric);
   memory_ = memory;
   memory_.dims = dims_;
-  distances_.resize(std::max(anchors_.size(), memory_.size()));
+  SetRows();
   return {};
 }
 
-void KnnClassifier::Measure(const std::vector<float>& rows, std::size_t count, float* out) {
-  switch (options_.metric) {
-    case Metric::kCosine:
-      DotRows(query_.data(), rows.data(), count, stride_, out);
-      // Rounding may carry a cosine past 1.
-      for (std::size_t i = 0; i < count; ++i) out[i] = std::max(0.0f, 1.0f - out[i]);
-      return;
-    case Metric::kEuclidean:
-      SquaredRows(query_.data(), rows.data(), count, stride_, out);
-      for (std::size_t i = 0; i < count; ++i) out[i] = std::sqrt(out[i]);
-      return;
-    case Metric::kManhattan:
-      AbsoluteRows(query_.data(), rows.data(), count, stride_, out);
-      return;
+void KnnClassifier::SetRows() {
+  const std::size_t count = memory_first_ + PaddedSize(memory_.size());
+  rows_.assign(count * stride_, 0.0f);
+  distances_.assign(count, kInfinity);
+  near_.resize(count + kLanes);
+  near_distances_.resize(count);
+  coarse_.reset();
+  if (options_.scan == Scan::kInt8 && Int8Rows::Can(options_.metric, dims_)) {
+    coarse_.emplace(options_.metric, dims_, count);
+    low_.resize(count);
+    high_.resize(count);
+  }
+  const auto set = [this](std::size_t at, std::span<const float> vector) {
+    float* const row = rows_.data() + at * stride_;
+    Prepare(vector, stride_, options_.metric, row);
+    if (coarse_ && !coarse_->Set(at, row)) coarse_.reset();
+  };
+  for (std::size_t i = 0; i < anchors_.size(); ++i) set(i, anchors_.row(i));
+  for (std::size_t i = 0; i < memory_.size(); ++i) set(memory_first_ + i, memory_.row(i));
+}
+
+void KnnClassifier::Offer(bool is_coarse, std::size_t first, const Anchors& vectors, float limit,
+                          Nearest& nearest) {
+  const float* const bounds = (is_coarse ? low_ : distances_).data() + first;
+  std::size_t found = NotAbove(bounds, PaddedSize(vectors.size()), limit, near_.data());
+  while (found > 0 && near_[found - 1] >= vectors.size()) --found;  // The padding.
+  const float* distances = distances_.data() + first;
+  if (is_coarse) {
+    MeasureChosen(options_.metric, query_.data(), rows_.data() + first * stride_, stride_,
+                  near_.data(), found, near_distances_.data());
+  }
+  const std::size_t index = first == 0 ? 0 : anchors_.size();
+  for (std::size_t i = 0; i < found; ++i) {
+    const std::uint32_t at = near_[i];
+    nearest.Add({static_cast<std::uint32_t>(index + at), vectors.labels[at],
+                 is_coarse ? near_distances_[i] : distances[at]});
   }
 }
 
@@ -138,21 +170,30 @@ Prediction KnnClassifier::ClassifyWithout(std::uint32_t anchor, std::span<const 
                                           std::span<float> votes) {
   CHECK(feature.size() == dims_);
   CHECK(votes.empty() || votes.size() == options_.classes);
-  const float factor = options_.metric == Metric::kCosine ? InverseLength(feature) : 1.0f;
-  for (std::size_t j = 0; j < dims_; ++j) query_[j] = feature[j] * factor;
-
-  Nearest nearest(options_.k);
-  Measure(anchor_rows_, anchors_.size(), distances_.data());
-  for (std::uint32_t i = 0; i < anchors_.size(); ++i) {
-    if (i != anchor) nearest.Add({i, anchors_.labels[i], distances_[i]});
+  Prepare(feature, stride_, options_.metric, query_.data());
+  const bool is_coarse =
+      coarse_ && coarse_->Bound(query_.data(), distances_.size(), low_.data(), high_.data());
+  if (!is_coarse) {
+    MeasureRows(options_.metric, query_.data(), rows_.data(), anchors_.size(), stride_,
+                distances_.data());
+    MeasureRows(options_.metric, query_.data(), rows_.data() + memory_first_ * stride_,
+                memory_.size(), stride_, distances_.data() + memory_first_);
   }
+  // At least k rows are as near as this, and whoever may be nearer is offered, in order.
+  float* const reach = (is_coarse ? high_ : distances_).data();
+  if (anchor != kNone) {
+    reach[anchor] = kInfinity;
+    if (is_coarse) low_[anchor] = kInfinity;
+  }
+  Nearest nearest(options_.k, anchor);
+  Offer(is_coarse, 0, anchors_, LimitOfLeast(reach, memory_first_, options_.k), nearest);
   Prediction prediction;
   prediction.anchor_distance = nearest.MeanDistance();
-  Measure(memory_rows_, memory_.size(), distances_.data());
-  const auto first = static_cast<std::uint32_t>(anchors_.size());
-  for (std::uint32_t i = 0; i < memory_.size(); ++i) {
-    nearest.Add({first + i, memory_.labels[i], distances_[i]});
+  if (memory_.size() > 0) {
+    const float limit = LimitOfLeast(reach, distances_.size(), options_.k);
+    Offer(is_coarse, memory_first_, memory_, limit, nearest);
   }
+  const auto first = static_cast<std::uint32_t>(anchors_.size());
   prediction.mean_distance = nearest.MeanDistance();
   prediction.neighbour_count = static_cast<std::uint32_t>(nearest.found().size());
   std::ranges::copy(nearest.found(), prediction.neighbours.begin());

@@ -123,9 +123,8 @@ Processor::Processor(const ProcessorTensors& tensors, std::size_t feature_count)
 void Processor::Standardise(std::span<const float> raw, std::span<float> standardised) const {
   CHECK(raw.size() == raw_count());
   CHECK(standardised.size() == raw_count());
-  for (std::size_t i = 0; i < raw.size(); ++i) {
-    standardised[i] = (raw[i] - tensors_.mean[i]) / tensors_.scale[i];
-  }
+  feature::Standardise(raw.data(), tensors_.mean.data(), tensors_.scale.data(), raw.size(),
+                       standardised.data());
 }
 
 void Processor::Apply(std::span<const float> raw, std::span<float> feature) {

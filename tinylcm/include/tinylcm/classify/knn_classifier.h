@@ -5,24 +5,35 @@
 // or what was learned under drift would hide the next one.
 //
 // Exact search. Same input, same bits on every machine; equal distances go to the lower index,
-// equal votes to the lower label.
+// equal votes to the lower label. Scan::kInt8 looks at a byte a number first (int8_rows.h) and
+// gives the same answers in about half the time, for a quarter more memory.
 
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
+#include "base/aligned.h"
 #include "base/result.h"
 #include "tinylcm/classify/anchors.h"
 #include "tinylcm/classify/calibration.h"
 #include "tinylcm/classify/distance.h"
+#include "tinylcm/classify/int8_rows.h"
 
 namespace tinylcm::classify {
 
 inline constexpr std::size_t kNeighboursMax = 16;
 inline constexpr std::uint16_t kUnknownLabel = 0xffff;  // The classifier will not say.
+
+// How the rows are gone through; the answers are the same.
+enum class Scan { kFloat, kInt8 };
+
+const char* Name(Scan scan);  // "f32", "i8".
+base::Result<Scan> ParseScan(std::string_view name);
 
 struct Neighbour {
   std::uint32_t anchor = 0;  // Index among the anchors; memory goes on after the last of them.
@@ -51,6 +62,7 @@ class KnnClassifier {
     bool distance_weighted = true;    // A vote counts weight / distance; otherwise weight.
     float unknown_below = 0.0f;       // Confidence below which the answer is "unknown"; 0: never.
     std::uint32_t memory_max = 4096;  // Vectors the adaptive memory may hold.
+    Scan scan = Scan::kFloat;
   };
 
   static base::Result<KnnClassifier> Create(const Options& options, const Anchors& anchors,
@@ -71,12 +83,21 @@ class KnnClassifier {
   const Options& options() const { return options_; }
   const Anchors& anchors() const { return anchors_; }
   const Anchors& memory() const { return memory_; }
+  // How it really scans: kFloat where kInt8 was asked for, but the metric is Manhattan, there are
+  // more than kInt8DimsMax dimensions, or a vector is too long for its square to be bounded in
+  // float.
+  Scan scan() const { return coarse_ ? Scan::kInt8 : Scan::kFloat; }
   const Calibration& calibration() const { return calibration_; }
   void SetCalibration(const Calibration& calibration) { calibration_ = calibration; }
 
  private:
   KnnClassifier(const Options& options, const Anchors& anchors, const Calibration& calibration);
-  void Measure(const std::vector<float>& rows, std::size_t count, float* out);
+  class Nearest;
+  void SetRows();
+  // Offers `vectors`, whose rows start at `first`, to those found; `limit` holds in what the scan
+  // knows of a row, a distance or a bound.
+  void Offer(bool is_coarse, std::size_t first, const Anchors& vectors, float limit,
+             Nearest& nearest);
 
   Options options_;
   Anchors anchors_;
@@ -84,10 +105,15 @@ class KnnClassifier {
   Calibration calibration_;
   std::size_t dims_ = 0;
   std::size_t stride_ = 0;
-  std::vector<float> anchor_rows_;  // Padded; for cosine, of unit length.
-  std::vector<float> memory_rows_;
-  std::vector<float> query_;
-  std::vector<float> distances_;
+  std::size_t memory_first_ = 0;     // Row of the first of the memory: the anchors, padded.
+  base::AlignedVector<float> rows_;  // Anchors, then memory; padded; for cosine, of unit length.
+  std::optional<Int8Rows> coarse_;   // The same rows, where they are scanned so.
+  base::AlignedVector<float> query_;
+  base::AlignedVector<float> distances_;  // One a row, infinite for those between the two.
+  base::AlignedVector<float> low_;        // Bounds, one a row.
+  base::AlignedVector<float> high_;
+  std::vector<std::uint32_t> near_;    // Rows that may be among the nearest,
+  std::vector<float> near_distances_;  // and how far they are.
   std::vector<double> tally_;
 };
 

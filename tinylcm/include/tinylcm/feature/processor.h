@@ -11,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "base/aligned.h"
 #include "base/result.h"
 
 namespace tinylcm::feature {
@@ -64,8 +65,8 @@ class Processor {
   ProcessorTensors tensors_;
   std::size_t feature_count_ = 0;
   std::size_t stride_ = 0;
-  std::vector<float> axes_ = {};      // The projection, rows padded.
-  std::vector<float> centered_ = {};  // Scratch, padded.
+  base::AlignedVector<float> axes_ = {};      // The projection, rows padded.
+  base::AlignedVector<float> centered_ = {};  // Scratch, padded.
 };
 
 // Row i of `rows` is rows[i * count .. (i + 1) * count). All fitting is plain double arithmetic in

@@ -1,5 +1,5 @@
-// Project: a matrix times a vector, dispatched at run time (platform/highway). The same bits on
-// every machine, as in classify/distance.h.
+// The arithmetic of a Processor, dispatched at run time (platform/highway). The same bits on every
+// machine, as in classify/distance.h.
 
 #pragma once
 
@@ -16,5 +16,9 @@ constexpr std::size_t PaddedSize(std::size_t count) {
 // REQUIRES: stride is a multiple of kLanes; vector holds stride values; padding is zero.
 void Project(const float* vector, const float* rows, std::size_t count, std::size_t stride,
              float* out);
+
+// out[i] = (raw[i] - mean[i]) / scale[i]; any count, and raw may be out.
+void Standardise(const float* raw, const float* mean, const float* scale, std::size_t count,
+                 float* out);
 
 }  // namespace tinylcm::feature
