@@ -1,9 +1,13 @@
 #include "agent/config.h"
 
 #include <algorithm>
-#include <array>
-#include <span>
+#include <cctype>
+#include <cstddef>
+#include <map>
+#include <utility>
 
+#include "agent/config_keys.h"
+#include "agent/prototype_config.h"
 #include "base/crypto.h"
 #include "base/text.h"
 
@@ -11,192 +15,251 @@ namespace agent {
 
 using base::Error;
 using base::ErrorCode;
-using base::JsonReader;
+using base::Json;
 using base::Result;
 using base::StrCat;
 
 namespace {
 
-void RefuseUnknown(JsonReader& reader, std::span<const std::string_view> known) {
-  if (!reader.json().is_object()) return;
-  for (const auto& [key, value] : reader.json().as_object()) {
-    if (std::find(known.begin(), known.end(), key) == known.end()) {
-      reader.Refuse(key, "no such key");
-    }
-  }
-}
+constexpr std::size_t kFileBytesMax = 1u << 20;
 
-void ReadDuration(JsonReader& reader, std::string_view key, base::Duration& value) {
-  if (const auto text = reader.OptionalString(key)) {
-    const auto parsed = base::ParseDuration(*text);
-    if (parsed.ok()) {
-      value = *parsed;
+// The line each key stands in, of a text that is well-formed JSON.
+class KeyLines {
+ public:
+  explicit KeyLines(std::string_view text) : text_(text) { Value(""); }
+  std::size_t Of(const std::string& path) const {
+    const auto found = lines_.find(path);
+    return found == lines_.end() ? 0 : found->second;
+  }
+
+ private:
+  void Space() {
+    while (at_ < text_.size() && std::isspace(static_cast<unsigned char>(text_[at_])) != 0) Step();
+  }
+  void Step() {
+    if (text_[at_++] == '\n') ++line_;
+  }
+  std::string_view String() {  // REQUIRES: at a quote.
+    const std::size_t from = ++at_;
+    while (at_ < text_.size() && text_[at_] != '"') at_ += text_[at_] == '\\' ? 2 : 1;
+    const std::string_view inside = text_.substr(from, at_ - from);
+    ++at_;
+    return inside;
+  }
+  void Value(const std::string& path) {
+    Space();
+    if (at_ >= text_.size()) return;
+    const char first = text_[at_];
+    if (first == '"') {
+      String();
+    } else if (first == '{' || first == '[') {
+      Step();
+      for (Space(); at_ < text_.size() && text_[at_] != '}' && text_[at_] != ']'; Space()) {
+        std::string below = path;
+        if (first == '{') {
+          const std::size_t line = line_;
+          const std::string_view key = String();
+          below = path.empty() ? std::string(key) : StrCat(path, ".", key);
+          lines_.emplace(below, line);
+          Space();
+          ++at_;  // The colon.
+        }
+        Value(below);
+        Space();
+        if (at_ < text_.size() && text_[at_] == ',') ++at_;
+      }
+      ++at_;
     } else {
-      reader.Refuse(key, parsed.error().message);
+      while (at_ < text_.size() &&
+             std::string_view(",]} \t\r\n").find(text_[at_]) == std::string_view::npos) {
+        ++at_;
+      }
     }
   }
+
+  std::string_view text_;
+  std::size_t at_ = 0;
+  std::size_t line_ = 1;
+  std::map<std::string, std::size_t> lines_;
+};
+
+// What was given, in as few letters as a sentence can take.
+std::string Shown(const Json& value) {
+  std::string text = value.is_object() ? "an object" : value.is_array() ? "a list" : value.Write();
+  if (text.size() > 60) text = text.substr(0, 57) + "...";
+  return text;
 }
 
-void ReadBytes(JsonReader& reader, std::string_view key, std::uint64_t& value) {
-  if (!reader.Has(key)) return;
-  if (reader.json().Find(key)->is_string()) {
-    const auto parsed = base::ParseByteCount(reader.String(key));
-    if (parsed.ok()) {
-      value = *parsed;
+class Reader {
+ public:
+  Reader(std::string_view text, std::string name, CheckedConfig& out)
+      : lines_(text), name_(std::move(name)), out_(out) {}
+
+  void Section(const Json& object, const std::string& prefix) {
+    for (const auto& [name, value] : object.as_object()) {
+      const std::string path = prefix + name;
+      const auto& sections = ConfigSections();
+      const bool is_section =
+          std::ranges::find(sections, path, &ConfigSection::path) != sections.end();
+      if (value.is_null()) {
+        if (!is_section && FindKey(path) == nullptr) Unknown(path);
+        continue;
+      }
+      if (const ConfigKey* key = FindKey(path)) {
+        Take(*key, value);
+      } else if (!is_section) {
+        Unknown(path);
+      } else if (!value.is_object()) {
+        Refuse(path, StrCat("an object is expected, ", Shown(value), " is given"));
+      } else {
+        Section(value, path + ".");
+      }
+    }
+  }
+
+  void Rules() {
+    Config& config = out_.config;
+    for (const ConfigKey& key : ConfigKeys()) {
+      // The prototype's form says elsewhere what the bundle is made of.
+      if (!key.is_required || config.given.contains(key.path) || config.prototype) continue;
+      if (!out_.problems.empty() && Mentioned(key.path)) continue;
+      Refuse(key.path, StrCat("missing; ", key.expected, " is expected"));
+    }
+    SourceConfig& source = config.source;
+    if (source.command.empty() == source.path.empty()) {
+      Refuse("source.command", "exactly one of source.command and source.path is expected");
+    }
+    if (source.format != "mjpeg" && (source.width == 0 || source.height == 0)) {
+      Refuse("source.format",
+             StrCat(source.format, " needs source.width and source.height, in pixels"));
+    }
+    if (config.false_alarm_duration) {
+      // Statistics count samples; only a person knows how many come in a day.
+      if (!config.samples_per_second) {
+        Refuse("drift.samples_per_second",
+               "missing; it is expected where drift.false_alarm_every is a duration");
+      } else {
+        config.false_alarm_every = static_cast<double>(config.false_alarm_duration->count()) /
+                                   1000.0 * *config.samples_per_second;
+        if (!(config.false_alarm_every >= 100)) {
+          Refuse("drift.false_alarm_every",
+                 StrCat("that duration is ", base::FormatShort(config.false_alarm_every),
+                        " samples; at least 100 are expected"));
+        }
+      }
+    }
+    if (config.sync.backoff_min > config.sync.backoff_max) {
+      Refuse("sync.backoff_min", "more than sync.backoff_max");
+    }
+    const LocationConfig& place = config.location;
+    if (place.latitude.has_value() != place.longitude.has_value()) {
+      Refuse("location.latitude", "location.latitude and location.longitude are expected together");
+    }
+    if (place.latitude && !place.gpsd.empty()) {
+      Refuse("location.gpsd", "either a fixed place or gpsd is expected, not both");
+    }
+  }
+
+  void Refuse(const std::string& path, const std::string& reason) {
+    const std::size_t line = lines_.Of(path);
+    out_.problems.push_back(line == 0 ? StrCat(name_, ": ", path, ": ", reason)
+                                      : StrCat(name_, ":", line, ": ", path, ": ", reason));
+    refused_.insert(path);
+  }
+
+ private:
+  bool Mentioned(const std::string& path) const { return refused_.contains(path); }
+
+  void Unknown(const std::string& path) {
+    const std::string nearest = NearestKey(path);
+    Refuse(path,
+           nearest.empty() ? "no such key" : StrCat("no such key; did you mean ", nearest, "?"));
+  }
+
+  void Take(const ConfigKey& key, const Json& value) {
+    if (!Fits(value, key.schema)) {
+      Refuse(key.path, StrCat(key.expected, " is expected, ", Shown(value), " is given"));
+      return;
+    }
+    const std::string wrong = key.set(out_.config, value);
+    if (!wrong.empty()) {
+      Refuse(key.path, wrong);
     } else {
-      reader.Refuse(key, parsed.error().message);
-    }
-  } else if (const auto number = reader.OptionalInt(key, {.min = 0})) {
-    value = static_cast<std::uint64_t>(*number);
-  }
-}
-
-template <typename T>
-void ReadCount(JsonReader& reader, std::string_view key, T& value, std::int64_t min,
-               std::int64_t max) {
-  if (const auto number = reader.OptionalInt(key, {.min = min, .max = max})) {
-    value = static_cast<T>(*number);
-  }
-}
-
-void ReadText(JsonReader& reader, std::string_view key, std::string& value) {
-  if (const auto text = reader.OptionalString(key)) value = *text;
-}
-
-void ReadFlag(JsonReader& reader, std::string_view key, bool& value) {
-  if (const auto flag = reader.OptionalBool(key)) value = *flag;
-}
-
-void ReadSource(JsonReader reader, SourceConfig& source) {
-  static constexpr std::array<std::string_view, 6> kKnown = {
-      "kind", "command", "path", "frame_counter", "frame_column", "label_column"};
-  RefuseUnknown(reader, kKnown);
-  ReadText(reader, "kind", source.kind);
-  if (source.kind != "camera" && source.kind != "rows" && source.kind != "jsonl" &&
-      source.kind != "images") {
-    reader.Refuse("kind", "camera, rows, jsonl or images is asked");
-  }
-  ReadText(reader, "command", source.command);
-  ReadText(reader, "path", source.path);
-  if (source.command.empty() == source.path.empty()) {
-    reader.Refuse("command", "exactly one of command and path is asked");
-  }
-  if (const auto counter = reader.OptionalString("frame_counter")) {
-    if (*counter != "barcode") reader.Refuse("frame_counter", "only \"barcode\" is known");
-    source.barcode = true;
-  }
-  ReadText(reader, "frame_column", source.frame_column);
-  ReadText(reader, "label_column", source.label_column);
-}
-
-void ReadSync(JsonReader reader, SyncConfig& sync) {
-  static constexpr std::array<std::string_view, 10> kKnown = {
-      "server",      "interval",    "samples", "on_drift", "poll",
-      "backoff_min", "backoff_max", "format",  "quota",    "insecure_http"};
-  RefuseUnknown(reader, kKnown);
-  ReadText(reader, "server", sync.server);
-  ReadDuration(reader, "interval", sync.interval);
-  ReadCount(reader, "samples", sync.samples, 0, INT64_MAX);
-  ReadFlag(reader, "on_drift", sync.on_drift);
-  ReadDuration(reader, "poll", sync.poll);
-  ReadDuration(reader, "backoff_min", sync.backoff_min);
-  ReadDuration(reader, "backoff_max", sync.backoff_max);
-  if (const auto format = reader.OptionalString("format")) {
-    const auto parsed = protocol::ParseArchiveFormat(*format);
-    if (parsed.ok()) {
-      sync.format = *parsed;
-    } else {
-      reader.Refuse("format", parsed.error().message);
+      out_.config.given.insert(key.path);
     }
   }
-  ReadBytes(reader, "quota", sync.quota_bytes);
-  ReadFlag(reader, "insecure_http", sync.insecure_http);
-}
+
+  KeyLines lines_;
+  std::string name_;
+  CheckedConfig& out_;
+  std::set<std::string> refused_;
+};
 
 }  // namespace
 
+CheckedConfig CheckConfig(std::string_view text, const std::string& name) {
+  CheckedConfig checked;
+  checked.config.sha256 = base::Sha256Hex(base::AsBytes(text));
+  auto json = Json::Parse(text);
+  if (!json.ok()) {
+    checked.problems.push_back(StrCat(name, ": ", json.error().message));
+    return checked;
+  }
+  if (!json->is_object()) {
+    checked.problems.push_back(name + ": an object is expected");
+    return checked;
+  }
+  Reader reader(text, name, checked);
+  Json ours = *json;
+  if (IsPrototypeForm(*json)) {
+    PrototypeReading read = ReadPrototypeForm(*json, name);
+    ours = std::move(read.ours);
+    checked.config.prototype = std::move(read.prototype);
+    checked.config.warnings = std::move(read.warnings);
+    for (const auto& [path, reason] : read.problems) reader.Refuse(path, reason);
+  }
+  reader.Section(ours, "");
+  reader.Rules();
+  return checked;
+}
+
 Result<Config> ParseConfig(std::string_view text, const std::string& name) {
-  auto json = base::Json::Parse(text);
-  if (!json.ok())
-    return Error{ErrorCode::kInvalidArgument, StrCat(name, ": ", json.error().message)};
-  Config config;
-  config.sha256 = base::Sha256Hex(base::AsBytes(text));
-  JsonReader reader(*json, name);
-  static constexpr std::array<std::string_view, 13> kKnown = {
-      "name",  "data",       "bundle", "model_family", "device_class", "source", "mode",
-      "drift", "quarantine", "sync",   "datalog",      "consent",      "seed"};
-  RefuseUnknown(reader, kKnown);
-  config.name = reader.String("name");
-  config.data = reader.String("data");
-  config.bundle = reader.String("bundle");
-  ReadText(reader, "model_family", config.model_family);
-  ReadText(reader, "device_class", config.device_class);
-  ReadSource(reader.Object("source"), config.source);
-  if (const auto mode = reader.OptionalString("mode")) {
-    const auto parsed = tinylcm::adapt::ParseMode(*mode);
-    if (parsed.ok()) {
-      config.mode = *parsed;
-    } else {
-      reader.Refuse("mode", parsed.error().message);
-    }
+  CheckedConfig checked = CheckConfig(text, name);
+  if (checked.problems.empty()) return std::move(checked.config);
+  std::string message = checked.problems.front();
+  if (checked.problems.size() > 1) {
+    message += StrCat(" (and ", checked.problems.size() - 1,
+                      " more: tinylcm config check names them all)");
   }
-  if (reader.Has("drift")) {
-    JsonReader drift = reader.Object("drift");
-    static constexpr std::array<std::string_view, 2> kDrift = {"false_alarm_every",
-                                                               "samples_per_second"};
-    RefuseUnknown(drift, kDrift);
-    if (drift.Has("false_alarm_every")) {
-      if (drift.json().Find("false_alarm_every")->is_string()) {
-        base::Duration duration{0};
-        ReadDuration(drift, "false_alarm_every", duration);
-        // Statistics count samples; only a person knows how many come in a day.
-        const std::optional<double> rate = drift.OptionalDouble("samples_per_second");
-        if (!rate || !(*rate > 0)) {
-          drift.Refuse("samples_per_second", "is asked beside a duration");
-        } else {
-          config.false_alarm_every = static_cast<double>(duration.count()) / 1000.0 * *rate;
-        }
-      } else {
-        config.false_alarm_every = drift.Double("false_alarm_every");
-      }
-      if (!(config.false_alarm_every >= 100)) {
-        drift.Refuse("false_alarm_every", "at least 100 samples are asked");
-      }
-    }
-  }
-  if (reader.Has("quarantine")) {
-    JsonReader quarantine = reader.Object("quarantine");
-    static constexpr std::array<std::string_view, 2> kQuarantine = {"samples", "labels_per_event"};
-    RefuseUnknown(quarantine, kQuarantine);
-    ReadCount(quarantine, "samples", config.quarantine_samples, 50, 2000);
-    ReadCount(quarantine, "labels_per_event", config.labels_per_event, 0, 200);
-  }
-  if (reader.Has("sync")) ReadSync(reader.Object("sync"), config.sync);
-  if (reader.Has("datalog")) {
-    JsonReader datalog = reader.Object("datalog");
-    static constexpr std::array<std::string_view, 2> kDatalog = {"every", "bytes_max"};
-    RefuseUnknown(datalog, kDatalog);
-    ReadCount(datalog, "every", config.datalog_every, 0, UINT32_MAX);
-    ReadBytes(datalog, "bytes_max", config.datalog_bytes);
-  }
-  if (reader.Has("consent")) {
-    JsonReader consent = reader.Object("consent");
-    static constexpr std::array<std::string_view, 1> kConsent = {"images"};
-    RefuseUnknown(consent, kConsent);
-    ReadFlag(consent, "images", config.consent_images);
-  }
-  ReadCount(reader, "seed", config.seed, 0, INT64_MAX);
-  RETURN_IF_ERROR(reader.status());
-  return config;
+  return Error{ErrorCode::kInvalidArgument, std::move(message)};
 }
 
 Result<Config> ReadConfig(base::FileSystem& fs, const std::string& path) {
-  const auto text = base::ReadTextFile(fs, path, 1u << 20);
+  const auto text = base::ReadTextFile(fs, path, kFileBytesMax);
   if (!text.ok()) {
     if (text.error().code != ErrorCode::kNotFound) return text.error();
     return Error{ErrorCode::kInvalidArgument, StrCat(path, ": no such file")};
   }
   return ParseConfig(*text, path);
+}
+
+Json Effective(const Config& config) {
+  // Sections nest at most two deep; an object is put back once its members are all there.
+  Json all = Json::MakeObject();
+  for (const ConfigKey& key : ConfigKeys()) {
+    const std::vector<std::string_view> parts = base::Split(key.path, '.');
+    std::vector<Json> levels = {all};
+    for (std::size_t i = 0; i + 1 < parts.size(); ++i) {
+      const Json* found = levels.back().Find(parts[i]);
+      levels.push_back(found != nullptr ? *found : Json::MakeObject());
+    }
+    levels.back().Set(std::string(parts.back()), key.get(config));
+    for (std::size_t i = parts.size() - 1; i > 0; --i) {
+      levels[i - 1].Set(std::string(parts[i - 1]), levels[i]);
+    }
+    all = levels.front();
+  }
+  return all;
 }
 
 }  // namespace agent

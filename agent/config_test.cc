@@ -58,5 +58,53 @@ TEST(Config, TakesFalseAlarmsInSamplesOrAsADuration) {
           .ok());
 }
 
+TEST(Config, NamesTheLineAndTheNearestNameOfAMisspeltKey) {
+  const auto config = ParseConfig(
+      "{\"name\": \"pi\",\n \"data\": \"/d\", \"bundle\": \"b\",\n"
+      " \"source\": {\"path\": \"-\"},\n \"sync\": {\n  \"intervall\": \"1h\"}}",
+      "agent.json");
+  ASSERT_FALSE(config.ok());
+  EXPECT_EQ(config.error().message,
+            "agent.json:5: sync.intervall: no such key; did you mean sync.interval?");
+}
+
+TEST(Config, SaysWhatWasExpectedAndWhatWasGiven) {
+  const auto config = ParseConfig(
+      R"({"name":"pi","data":"/d","bundle":"b","source":{"path":"-"},"mode":"manual"})", "a.json");
+  ASSERT_FALSE(config.ok());
+  EXPECT_EQ(config.error().message,
+            "a.json:1: mode: autonomous, server_assisted or monitoring_only is expected, "
+            "\"manual\" is given");
+}
+
+TEST(Config, CheckNamesEveryProblemAtOnce) {
+  const CheckedConfig checked = CheckConfig(
+      R"({"name":"","data":"/d","source":{"path":"-","kind":"film"},"seed":-1})", "a.json");
+  // An empty name, no film, no negative seed, and the bundle is missing.
+  EXPECT_EQ(checked.problems.size(), 4u);
+}
+
+TEST(Config, WantsTheSizeOfRawPictures) {
+  const std::string start =
+      R"({"name":"pi","data":"/d","bundle":"b","source":{"command":"x","format":"rgb24")";
+  EXPECT_FALSE(ParseConfig(start + "}}", "a.json").ok());
+  EXPECT_TRUE(ParseConfig(start + R"(,"width":640,"height":480}})", "a.json").ok());
+}
+
+TEST(Config, WhatIsUnderstoodReadsBackToTheSame) {
+  const auto config = ParseConfig(
+      R"({"name":"pi","data":"/d","bundle":"b","source":{"path":"-","kind":"rows"},
+          "sync":{"interval":"90s","quota":"3MiB","format":"zip"},
+          "drift":{"false_alarm_every":"30d","samples_per_second":15},
+          "datalog":{"images":{"masks":[{"x":0,"y":0.5,"width":1,"height":0.25}]}},
+          "location":{"latitude":52.5,"longitude":13.4}})",
+      "a.json");
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  const auto again = ParseConfig(Effective(*config).Write(), "b.json");
+  ASSERT_TRUE(again.ok()) << again.error().message;
+  EXPECT_EQ(Effective(*again), Effective(*config));
+  EXPECT_DOUBLE_EQ(again->false_alarm_every, 30.0 * 86400 * 15);
+}
+
 }  // namespace
 }  // namespace agent

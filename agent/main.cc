@@ -1,5 +1,6 @@
 // tinylcm: the device's one binary. This is the list of what it can do.
 
+#include "agent/config_verbs.h"
 #include "agent/device_verbs.h"
 #include "agent/verbs.h"
 
@@ -13,6 +14,7 @@ int main(int argc, char** argv) {
   agent::AddEnroll(line);
   agent::AddStatus(line);
   agent::AddDoctor(line);
+  agent::AddConfig(line);
   agent::AddQueue(line);
   agent::AddState(line);
   agent::AddFit(line);
