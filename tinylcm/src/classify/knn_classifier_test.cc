@@ -108,6 +108,23 @@ TEST(KnnClassifier, UsesMemoryForTheVoteButNotForTheDistanceThatDriftIsWatchedBy
   EXPECT_EQ(knn.Classify(Vector{20.25f, 0.0f}).label, 0);
 }
 
+TEST(KnnClassifier, TakesAVectorTooShortForADirectionAsHavingNone) {
+  Anchors anchors;
+  anchors.Add(Vector{1.0f, 0.0f}, 0);
+  anchors.Add(Vector{1e-39f, 0.0f}, 1);  // 1 / length is beyond every float.
+  KnnClassifier knn = Make({.k = 2}, anchors);
+  const Prediction prediction = knn.Classify(Vector{2.0f, 0.0f});
+  EXPECT_EQ(prediction.neighbours[0].anchor, 0u);
+  EXPECT_EQ(prediction.neighbours[1].distance, 1.0f);
+  EXPECT_EQ(knn.Classify(Vector{1e-39f, 1e-39f}).mean_distance, 1.0f);
+}
+
+TEST(Scan, IsReadByName) {
+  for (const Scan scan : {Scan::kFloat, Scan::kInt8})
+    EXPECT_EQ(ParseScan(Name(scan)).value(), scan);
+  EXPECT_EQ(ParseScan("i4").error().code, base::ErrorCode::kInvalidArgument);
+}
+
 TEST(KnnClassifier, SaysUnknownWhereItIsNotSureEnough) {
   KnnClassifier knn = Make({.k = 3, .metric = Metric::kEuclidean, .unknown_below = 0.6f}, Line(),
                            {.distance_limit = 3.0f});
@@ -186,13 +203,15 @@ TEST(KnnClassifier, AnswersWithFewerWhereThereAreFewer) {
 TEST(KnnClassifier, AllocatesNothingPerCall) {
   Anchors memory;
   memory.Add(Vector{3.0f, 3.0f}, 1);
-  KnnClassifier knn = Make({}, Line());
-  ASSERT_TRUE(knn.SetMemory(memory).ok());
-  const Vector feature = {1.0f, 2.0f};
-  Vector votes(2);
-  const std::uint64_t before = testing_support::Allocations();
-  for (int i = 0; i < 100; ++i) knn.Classify(feature, votes);
-  EXPECT_EQ(testing_support::Allocations() - before, 0u);
+  for (const Scan scan : {Scan::kFloat, Scan::kInt8}) {
+    KnnClassifier knn = Make({.scan = scan}, Line());
+    ASSERT_TRUE(knn.SetMemory(memory).ok());
+    const Vector feature = {1.0f, 2.0f};
+    Vector votes(2);
+    const std::uint64_t before = testing_support::Allocations();
+    for (int i = 0; i < 100; ++i) knn.Classify(feature, votes);
+    EXPECT_EQ(testing_support::Allocations() - before, 0u);
+  }
 }
 
 TEST(KnnClassifier, RefusesWhatCannotBeSearched) {

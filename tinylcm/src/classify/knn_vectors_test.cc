@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <string>
+#include <utility>
 
 #include "base/file_system.h"
 #include "base/json.h"
@@ -50,14 +51,19 @@ TEST_P(KnnVectors, AgreesWithScikitLearn) {
   }
   ASSERT_EQ(row, state->shape[0]);
 
-  for (const Metric metric : {Metric::kEuclidean, Metric::kCosine}) {
+  for (const auto& [metric, scan] :
+       {std::pair(Metric::kEuclidean, Scan::kFloat), std::pair(Metric::kEuclidean, Scan::kInt8),
+        std::pair(Metric::kCosine, Scan::kFloat), std::pair(Metric::kCosine, Scan::kInt8)}) {
+    SCOPED_TRACE(Name(scan));
     const base::Json& expected = *answers->Find(Name(metric));
     KnnClassifier knn =
         KnnClassifier::Create({.classes = static_cast<std::uint32_t>(classes.size()),
                                .metric = metric,
-                               .distance_weighted = false},
+                               .distance_weighted = false,
+                               .scan = scan},
                               anchors)
             .value();
+    ASSERT_EQ(knn.scan(), scan);
     for (std::size_t query = 0; query < queries->shape[0]; ++query) {
       const Prediction prediction =
           knn.Classify(std::span(queries->values).subspan(query * dims, dims));
