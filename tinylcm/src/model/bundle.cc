@@ -378,6 +378,7 @@ classify::KnnClassifier::Options ModelBundle::ClassifierOptions() const {
   options.metric = config.metric;
   options.distance_weighted = config.distance_weighted;
   options.unknown_below = config.unknown_below;
+  if (config.knn_scan == Name(classify::Scan::kInt8)) options.scan = classify::Scan::kInt8;
   return options;
 }
 
