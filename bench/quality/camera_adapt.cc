@@ -71,9 +71,9 @@ class Camera {
  public:
   static base::Result<Camera> Fit(const std::string& model, const std::vector<Labelled>& fitted) {
     Camera camera;
-    ASSIGN_OR_RETURN(const base::Bytes bytes,
+    ASSIGN_OR_RETURN(camera.model_bytes_,
                      base::ReadFile(base::SystemFileSystem(), model, 16u << 20));
-    ASSIGN_OR_RETURN(camera.model_, tinylcm::model::OpenLiteRt(bytes, {}));
+    ASSIGN_OR_RETURN(camera.model_, tinylcm::model::OpenLiteRt(camera.model_bytes_, {}));
     const std::size_t raw_count = camera.model_->feature_count();
     std::vector<float> rows;
     adapt::PictureStatistics statistics({});
@@ -145,6 +145,7 @@ class Camera {
 
  private:
   Camera() = default;
+  base::Bytes model_bytes_;  // The engine reads its weights here.
   std::unique_ptr<feature::FeatureModel> model_;
   adapt::PictureReference reference_;
   std::optional<feature::Processor> processor_;

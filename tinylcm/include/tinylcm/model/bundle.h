@@ -94,7 +94,7 @@ struct Golden {
 // What an engine is asked for beside the model's bytes.
 struct EngineOptions {
   std::uint32_t threads = 1;
-  std::optional<std::uint32_t> output_index;
+  std::optional<std::uint32_t> output_index = {};
   std::uint32_t output_size = 0;
   std::string output_name = {};
   feature::InputRule input = {};

@@ -16,9 +16,11 @@
 
 namespace tinylcm::model {
 
-// A model with one uint8, int8 or float input [1, height, width, 3]; the chosen output is given as
-// floats (dequantised). Errors: kUnavailable (no library; the message names the places), kCorrupt
-// (no model or a damaged one), kUnsupported (another input, no such output).
+// A model with one uint8, int8 or float input [1, height, width, 3 or 1] (or with its channels
+// first); the chosen output is given as floats (dequantised). REQUIRES: `model` outlives the
+// engine, which reads its weights there.
+// Errors: kUnavailable (no library; the message names the places), kCorrupt (no model or a damaged
+// one), kUnsupported (another input, no such output).
 base::Result<std::unique_ptr<feature::FeatureModel>> OpenLiteRt(base::ByteView model,
                                                                 const EngineOptions& options);
 

@@ -2,7 +2,6 @@
 
 #include "tinylcm/model/litert.h"
 
-#include <dlfcn.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -15,6 +14,8 @@
 #include <vector>
 
 #include "base/text.h"
+#include "tinylcm/src/feature/tensor.h"
+#include "tinylcm/src/platform/dl/library.h"
 #include "tinylcm/src/platform/litert/litert_c.h"
 
 namespace tinylcm::model {
@@ -25,57 +26,24 @@ namespace lrt = litert;
 
 namespace {
 
-std::vector<std::string> Places() {
-  std::vector<std::string> places;
-  if (const char* set = std::getenv("TINYLCM_LITERT"); set != nullptr && *set != '\0') {
-    return {set};  // Whoever names one wants this one and no other.
-  }
-  char program[4096];
-  const ssize_t length = ::readlink("/proc/self/exe", program, sizeof program);
-  if (length > 0) {
-    const std::string path(program, static_cast<std::size_t>(length));
-    places.push_back(base::JoinPath(base::FolderOf(path), "../lib/libLiteRt.so"));
-  }
-  const char* cache = std::getenv("XDG_CACHE_HOME");
-  const char* home = std::getenv("HOME");
-  std::string folder;
-  if (cache != nullptr && *cache != '\0') {
-    folder = cache;
-  } else if (home != nullptr) {
-    folder = std::string(home) + "/.cache";
-  }
-#if defined(__aarch64__)
-  constexpr const char* kMachine = "aarch64";
-#else
-  constexpr const char* kMachine = "x86_64";
-#endif
-  if (!folder.empty()) {
-    places.push_back(base::StrCat(folder, "/tinymlops/litert-2.1.6/", kMachine, "/libLiteRt.so"));
-  }
-  return places;
-}
-
-struct Library {
-  lrt::Functions call{};
-};
+constexpr platform::RuntimeLibrary kRuntime = {.name = "litert",
+                                               .file = "libLiteRt.so",
+                                               .variable = "TINYLCM_LITERT",
+                                               .folder = "litert-2.1.6",
+                                               .fetch = "tools/setup/fetch-litert.sh"};
 
 template <typename Function>
 bool Find(void* library, const char* name, Function& function) {
-  void* const symbol = ::dlsym(library, name);
+  void* const symbol = platform::FindFunction(library, name);
   // POSIX promises that a function's address fits; the language does not.
   static_assert(sizeof symbol == sizeof function);
   std::memcpy(&function, &symbol, sizeof symbol);
   return symbol != nullptr;
 }
 
-base::Result<Library> OpenLibrary(const std::string& path) {
-  // The library stays open: it starts threads and keeps statics that do not like to go.
-  void* const library = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr) {
-    return Error{ErrorCode::kUnavailable, base::StrCat("litert: ", ::dlerror())};
-  }
-  Library opened;
-  lrt::Functions& f = opened.call;
+base::Result<lrt::Functions> OpenFunctions(const std::string& path) {
+  ASSIGN_OR_RETURN(void* const library, platform::OpenLibrary(kRuntime, path));
+  lrt::Functions f{};
   const char* missing = nullptr;
 #define FIND(name) \
   if (!Find(library, "LiteRt" #name, f.name)) missing = "LiteRt" #name
@@ -89,6 +57,12 @@ base::Result<Library> OpenLibrary(const std::string& path) {
   FIND(GetNumSubgraphOutputs);
   FIND(GetSubgraphInput);
   FIND(GetSubgraphOutput);
+  FIND(GetTensorName);
+  FIND(GetNumModelSignatures);
+  FIND(GetModelSignature);
+  FIND(GetNumSignatureOutputs);
+  FIND(GetSignatureOutputName);
+  FIND(GetSignatureOutputTensorByIndex);
   FIND(GetRankedTensorType);
   FIND(GetQuantizationTypeId);
   FIND(GetPerTensorQuantization);
@@ -112,20 +86,20 @@ base::Result<Library> OpenLibrary(const std::string& path) {
   if (missing != nullptr) {
     return Error{ErrorCode::kUnsupported, base::StrCat("litert: ", path, " has no ", missing)};
   }
-  return opened;
+  return f;
 }
 
 // Opened once; a failure is tried again, for the file may come later.
 base::Result<const lrt::Functions*> Functions() {
   static std::mutex mutex;
-  static Library* library = nullptr;  // Never freed: engines of any lifetime use it.
+  static const lrt::Functions* functions = nullptr;  // Never freed: any engine may use it.
   const std::lock_guard lock(mutex);
-  if (library == nullptr) {
+  if (functions == nullptr) {
     ASSIGN_OR_RETURN(const std::string path, FindLiteRt());
-    ASSIGN_OR_RETURN(const Library opened, OpenLibrary(path));
-    library = new Library(opened);
+    ASSIGN_OR_RETURN(const lrt::Functions opened, OpenFunctions(path));
+    functions = new lrt::Functions(opened);
   }
-  return &library->call;
+  return functions;
 }
 
 // Holds back stderr while it lives and then passes on all but lines that begin with "INFO: ": one
@@ -176,42 +150,44 @@ class LiteRtModel final : public feature::FeatureModel {
 
   base::Status Open(base::ByteView model, const EngineOptions& options);
 
-  int width() const override { return width_; }
-  int height() const override { return height_; }
-  std::size_t feature_count() const override { return output_.count; }
+  int width() const override { return picture_.width; }
+  int height() const override { return picture_.height; }
+  std::size_t feature_count() const override { return output_count_; }
   base::Status Infer(std::span<const std::uint8_t> picture, std::span<float> raw) override;
 
  private:
   struct Port {
-    int type = 0;
-    std::size_t count = 0;
-    std::size_t bytes = 0;
-    bool is_quantised = false;
-    float scale = 1.0f;
-    std::int64_t zero_point = 0;
-    lrt::RankedTensorType shape{};
+    feature::Tensor tensor;
+    lrt::RankedTensorType shape{};  // With an open batch made one.
+    bool is_supported = true;       // Its type is one of ours.
   };
   base::Result<Port> Describe(lrt::Tensor tensor) const;
-  base::Status OpenInput(lrt::Subgraph subgraph);
+  base::Status OpenInput(lrt::Subgraph subgraph, const EngineOptions& options);
   base::Status OpenOutputs(lrt::Subgraph subgraph, const EngineOptions& options);
+  void NameOutputs(lrt::Subgraph subgraph, std::vector<feature::Tensor>& outputs) const;
 
   const lrt::Functions& f_;
-  base::Bytes bytes_;  // LiteRT reads the model from here for as long as it lives.
   lrt::Environment environment_ = nullptr;
   lrt::Model model_ = nullptr;
   lrt::Options options_ = nullptr;
   lrt::CompiledModel compiled_ = nullptr;
   std::vector<lrt::TensorBuffer> inputs_;
   std::vector<lrt::TensorBuffer> outputs_;
-  Port input_;
-  Port output_;
+  feature::PictureShape picture_;
+  std::optional<feature::PictureWriter> writer_;
+  feature::TensorType output_type_ = feature::TensorType::kFloat32;
+  feature::Quantisation output_quantisation_;
+  std::size_t output_count_ = 0;
   std::size_t output_index_ = 0;
-  int width_ = 0;
-  int height_ = 0;
 };
 
 base::Status Refused(const char* what, int status, ErrorCode code) {
   return Error{code, base::StrCat("litert: ", what, " (status ", status, ")")};
+}
+
+Error UnknownType(const char* end, int type) {
+  return Error{ErrorCode::kUnsupported,
+               base::StrCat("litert: the ", end, "'s type ", type, " is not uint8, int8 or float")};
 }
 
 #define LITERT_OR_RETURN(expression, what, code)             \
@@ -225,25 +201,39 @@ base::Status Refused(const char* what, int status, ErrorCode code) {
 
 base::Result<LiteRtModel::Port> LiteRtModel::Describe(lrt::Tensor tensor) const {
   Port port;
+  const char* name = nullptr;
+  MODEL_OR_RETURN(f_.GetTensorName(tensor, &name));
+  if (name != nullptr) port.tensor.name = name;
   MODEL_OR_RETURN(f_.GetRankedTensorType(tensor, &port.shape));
-  port.type = port.shape.element_type;
-  port.count = 1;
+  switch (port.shape.element_type) {
+    case lrt::kUInt8:
+      port.tensor.type = feature::TensorType::kUint8;
+      break;
+    case lrt::kInt8:
+      port.tensor.type = feature::TensorType::kInt8;
+      break;
+    case lrt::kFloat32:
+      port.tensor.type = feature::TensorType::kFloat32;
+      break;
+    default:
+      port.is_supported = false;
+  }
+  std::size_t count = 1;
   for (unsigned i = 0; i < port.shape.layout.rank() && i < 8; ++i) {
     std::int32_t& size = port.shape.layout.dimensions[i];
+    port.tensor.shape.push_back(size);
     if (size < 0) size = 1;  // An open batch is one picture.
-    port.count *= static_cast<std::size_t>(size);
-  }
-  if (port.count == 0 || port.count > (std::size_t{1} << 28)) {
-    return Error{ErrorCode::kUnsupported, "litert: a tensor is empty or too large"};
+    count *= static_cast<std::size_t>(size);
+    if (count == 0 || count > (std::size_t{1} << 28)) {
+      return Error{ErrorCode::kUnsupported, "litert: a tensor is empty or too large"};
+    }
   }
   int quantization = 0;
   MODEL_OR_RETURN(f_.GetQuantizationTypeId(tensor, &quantization));
   if (quantization == lrt::kQuantizationPerTensor) {
     lrt::PerTensorQuantization values{};
     MODEL_OR_RETURN(f_.GetPerTensorQuantization(tensor, &values));
-    port.is_quantised = true;
-    port.scale = values.scale;
-    port.zero_point = values.zero_point;
+    port.tensor.quantisation = {.scale = values.scale, .zero_point = values.zero_point};
   }
   return port;
 }
@@ -253,13 +243,12 @@ base::Status LiteRtModel::Open(base::ByteView model, const EngineOptions& option
   if (model.size() < 16 || std::memcmp(model.data() + 4, "TFL3", 4) != 0) {
     return Error{ErrorCode::kCorrupt, "litert: not a .tflite model"};
   }
-  bytes_.assign(model.begin(), model.end());
   const lrt::EnvironmentOption environment[] = {
       {lrt::kTagAutoRegisterAccelerators, 0, lrt::kAnyInt, 0, lrt::kAcceleratorCpu},
       {lrt::kTagMinLoggerSeverity, 0, lrt::kAnyInt, 0, lrt::kLogSilent}};
   LITERT_OR_RETURN(f_.CreateEnvironment(2, environment, &environment_), "no environment",
                    ErrorCode::kInternal);
-  MODEL_OR_RETURN(f_.CreateModelFromBuffer(environment_, bytes_.data(), bytes_.size(), &model_));
+  MODEL_OR_RETURN(f_.CreateModelFromBuffer(environment_, model.data(), model.size(), &model_));
   lrt::Index subgraphs = 0;
   MODEL_OR_RETURN(f_.GetNumModelSubgraphs(model_, &subgraphs));
   if (subgraphs == 0) return Error{ErrorCode::kCorrupt, "litert: the model is empty"};
@@ -278,11 +267,11 @@ base::Status LiteRtModel::Open(base::ByteView model, const EngineOptions& option
 
   lrt::Subgraph subgraph = nullptr;
   MODEL_OR_RETURN(f_.GetModelSubgraph(model_, 0, &subgraph));
-  RETURN_IF_ERROR(OpenInput(subgraph));
+  RETURN_IF_ERROR(OpenInput(subgraph, options));
   return OpenOutputs(subgraph, options);
 }
 
-base::Status LiteRtModel::OpenInput(lrt::Subgraph subgraph) {
+base::Status LiteRtModel::OpenInput(lrt::Subgraph subgraph, const EngineOptions& options) {
   lrt::Index count = 0;
   MODEL_OR_RETURN(f_.GetNumSubgraphInputs(subgraph, &count));
   if (count != 1) {
@@ -291,42 +280,65 @@ base::Status LiteRtModel::OpenInput(lrt::Subgraph subgraph) {
   }
   lrt::Tensor tensor = nullptr;
   MODEL_OR_RETURN(f_.GetSubgraphInput(subgraph, 0, &tensor));
-  lrt::RankedTensorType stated{};
-  MODEL_OR_RETURN(f_.GetRankedTensorType(tensor, &stated));
-  ASSIGN_OR_RETURN(input_, Describe(tensor));
-  const lrt::Layout& layout = input_.shape.layout;
-  if (layout.rank() != 4 || layout.dimensions[0] != 1 || layout.dimensions[3] != 3) {
-    return Error{ErrorCode::kUnsupported,
-                 "litert: the model's input is not one picture [1, height, width, 3]"};
-  }
-  if (input_.type != lrt::kUInt8 && input_.type != lrt::kInt8 && input_.type != lrt::kFloat32) {
-    return Error{ErrorCode::kUnsupported, base::StrCat("litert: the input's type ", input_.type,
-                                                       " is not uint8, int8 or float")};
-  }
-  height_ = layout.dimensions[1];
-  width_ = layout.dimensions[2];
-  if (stated.layout.dimensions[0] < 0) {
+  ASSIGN_OR_RETURN(const Port port, Describe(tensor));
+  const auto shape = feature::ReadPictureShape(port.tensor, /*prefers_planes=*/false);
+  if (!shape.ok()) return shape.error().Within("litert");
+  if (!port.is_supported) return UnknownType("input", port.shape.element_type);
+  auto writer = feature::PictureWriter::Create(options.input, port.tensor, *shape);
+  if (!writer.ok()) return writer.error().Within("litert");
+  picture_ = *shape;
+  writer_ = std::move(writer).value();
+  if (port.tensor.shape[0] < 0) {
+    const lrt::Layout& layout = port.shape.layout;
     MODEL_OR_RETURN(
         f_.CompiledModelResizeInputTensor(compiled_, 0, 0, layout.dimensions, layout.rank()));
   }
   lrt::Requirements requirements = nullptr;
   MODEL_OR_RETURN(f_.GetCompiledModelInputBufferRequirements(compiled_, 0, 0, &requirements));
   lrt::TensorBuffer buffer = nullptr;
-  MODEL_OR_RETURN(f_.CreateManagedTensorBufferFromRequirements(environment_, &input_.shape,
+  MODEL_OR_RETURN(f_.CreateManagedTensorBufferFromRequirements(environment_, &port.shape,
                                                                requirements, &buffer));
   inputs_.push_back(buffer);
-  MODEL_OR_RETURN(f_.GetTensorBufferPackedSize(buffer, &input_.bytes));
-  if (input_.bytes < input_.count * (input_.type == lrt::kFloat32 ? 4 : 1)) {
+  std::size_t bytes = 0;
+  MODEL_OR_RETURN(f_.GetTensorBufferPackedSize(buffer, &bytes));
+  if (bytes < port.tensor.count() * feature::BytesOf(port.tensor.type)) {
     return Error{ErrorCode::kCorrupt, "litert: the input's buffer is too small"};
   }
   return {};
 }
 
+// A model made by export has signatures, in which its outputs have the names their author gave
+// them; the tensors' own names are the converter's.
+void LiteRtModel::NameOutputs(lrt::Subgraph subgraph, std::vector<feature::Tensor>& outputs) const {
+  lrt::Index signatures = 0;
+  lrt::Signature signature = nullptr;
+  lrt::Index count = 0;
+  if (f_.GetNumModelSignatures(model_, &signatures) != lrt::kOk || signatures == 0 ||
+      f_.GetModelSignature(model_, 0, &signature) != lrt::kOk ||
+      f_.GetNumSignatureOutputs(signature, &count) != lrt::kOk) {
+    return;
+  }
+  for (lrt::Index i = 0; i < count; ++i) {
+    const char* name = nullptr;
+    lrt::Tensor named = nullptr;
+    if (f_.GetSignatureOutputName(signature, i, &name) != lrt::kOk || name == nullptr ||
+        f_.GetSignatureOutputTensorByIndex(signature, i, &named) != lrt::kOk) {
+      continue;
+    }
+    for (lrt::Index j = 0; j < outputs.size(); ++j) {
+      lrt::Tensor tensor = nullptr;
+      if (f_.GetSubgraphOutput(subgraph, j, &tensor) == lrt::kOk && tensor == named) {
+        outputs[j].name = name;
+      }
+    }
+  }
+}
+
 base::Status LiteRtModel::OpenOutputs(lrt::Subgraph subgraph, const EngineOptions& options) {
   lrt::Index count = 0;
   MODEL_OR_RETURN(f_.GetNumSubgraphOutputs(subgraph, &count));
-  std::optional<std::size_t> chosen;
   std::vector<Port> ports;
+  std::vector<feature::Tensor> tensors;
   for (lrt::Index i = 0; i < count; ++i) {
     lrt::Tensor tensor = nullptr;
     MODEL_OR_RETURN(f_.GetSubgraphOutput(subgraph, i, &tensor));
@@ -337,38 +349,33 @@ base::Status LiteRtModel::OpenOutputs(lrt::Subgraph subgraph, const EngineOption
     MODEL_OR_RETURN(f_.CreateManagedTensorBufferFromRequirements(environment_, &port.shape,
                                                                  requirements, &buffer));
     outputs_.push_back(buffer);
-    MODEL_OR_RETURN(f_.GetTensorBufferPackedSize(buffer, &port.bytes));
-    ports.push_back(port);
-    if (options.output_index) {
-      if (*options.output_index == i) chosen = i;
-    } else if (options.output_size != 0) {
-      if (port.count == options.output_size && !chosen) chosen = i;
-    } else if (!chosen || port.count > ports[*chosen].count) {
-      chosen = i;
-    }
+    tensors.push_back(port.tensor);
+    ports.push_back(std::move(port));
   }
-  if (!chosen) {
-    return Error{ErrorCode::kUnsupported, base::StrCat("litert: of the model's ", count,
-                                                       " outputs none is the one asked for")};
-  }
+  NameOutputs(subgraph, tensors);
+  const auto chosen = feature::ChooseOutput(tensors, options.output_index, options.output_name,
+                                            options.output_size);
+  if (!chosen.ok()) return chosen.error().Within("litert");
   output_index_ = *chosen;
-  output_ = ports[*chosen];
-  const bool is_float = output_.type == lrt::kFloat32;
-  if (!is_float && output_.type != lrt::kUInt8 && output_.type != lrt::kInt8) {
-    return Error{ErrorCode::kUnsupported, base::StrCat("litert: the output's type ", output_.type,
-                                                       " is not uint8, int8 or float")};
-  }
-  if (output_.bytes < output_.count * (is_float ? 4 : 1)) {
+  const Port& port = ports[output_index_];
+  if (!port.is_supported) return UnknownType("output", port.shape.element_type);
+  output_type_ = port.tensor.type;
+  output_quantisation_ = port.tensor.quantisation.value_or(feature::Quantisation{});
+  output_count_ = port.tensor.count();
+  std::size_t bytes = 0;
+  MODEL_OR_RETURN(f_.GetTensorBufferPackedSize(outputs_[output_index_], &bytes));
+  if (bytes < output_count_ * feature::BytesOf(output_type_)) {
     return Error{ErrorCode::kCorrupt, "litert: the output's buffer is too small"};
   }
   return {};
 }
 
 base::Status LiteRtModel::Infer(std::span<const std::uint8_t> picture, std::span<float> raw) {
-  if (picture.size() != input_.count || raw.size() != output_.count) {
-    return Error{ErrorCode::kInvalidArgument,
-                 base::StrCat("litert: a picture of ", picture.size(), " bytes and ", raw.size(),
-                              " outputs; the model has ", input_.count, " and ", output_.count)};
+  if (picture.size() != writer_->picture_bytes() || raw.size() != output_count_) {
+    return Error{
+        ErrorCode::kInvalidArgument,
+        base::StrCat("litert: a picture of ", picture.size(), " bytes and ", raw.size(),
+                     " outputs; the model has ", writer_->picture_bytes(), " and ", output_count_)};
   }
   const auto failed = [](const char* what, int status) {
     return Error{ErrorCode::kInternal, base::StrCat("litert: ", what, " (status ", status, ")")};
@@ -376,18 +383,7 @@ base::Status LiteRtModel::Infer(std::span<const std::uint8_t> picture, std::span
   void* memory = nullptr;
   int status = f_.LockTensorBuffer(inputs_[0], &memory, lrt::kLockWrite);
   if (status != lrt::kOk) return failed("the input cannot be written", status);
-  if (input_.type == lrt::kUInt8) {
-    std::memcpy(memory, picture.data(), picture.size());
-  } else if (input_.type == lrt::kInt8) {
-    // An int8 model made from uint8 pictures has a zero point 128 lower.
-    auto* out = static_cast<std::int8_t*>(memory);
-    for (std::size_t i = 0; i < picture.size(); ++i) {
-      out[i] = static_cast<std::int8_t>(static_cast<int>(picture[i]) - 128);
-    }
-  } else {
-    auto* out = static_cast<float*>(memory);
-    for (std::size_t i = 0; i < picture.size(); ++i) out[i] = static_cast<float>(picture[i]);
-  }
+  writer_->Write(picture, memory);
   status = f_.UnlockTensorBuffer(inputs_[0]);
   if (status != lrt::kOk) return failed("the input cannot be written", status);
 
@@ -397,21 +393,7 @@ base::Status LiteRtModel::Infer(std::span<const std::uint8_t> picture, std::span
 
   status = f_.LockTensorBuffer(outputs_[output_index_], &memory, lrt::kLockRead);
   if (status != lrt::kOk) return failed("the output cannot be read", status);
-  const float scale = output_.is_quantised ? output_.scale : 1.0f;
-  const auto zero = static_cast<int>(output_.is_quantised ? output_.zero_point : 0);
-  if (output_.type == lrt::kFloat32) {
-    std::memcpy(raw.data(), memory, 4 * raw.size());
-  } else if (output_.type == lrt::kUInt8) {
-    const auto* in = static_cast<const std::uint8_t*>(memory);
-    for (std::size_t i = 0; i < raw.size(); ++i) {
-      raw[i] = scale * static_cast<float>(static_cast<int>(in[i]) - zero);
-    }
-  } else {
-    const auto* in = static_cast<const std::int8_t*>(memory);
-    for (std::size_t i = 0; i < raw.size(); ++i) {
-      raw[i] = scale * static_cast<float>(static_cast<int>(in[i]) - zero);
-    }
-  }
+  feature::ReadTensor(output_type_, output_quantisation_, memory, raw);
   status = f_.UnlockTensorBuffer(outputs_[output_index_]);
   if (status != lrt::kOk) return failed("the output cannot be read", status);
   return {};
@@ -419,32 +401,14 @@ base::Status LiteRtModel::Infer(std::span<const std::uint8_t> picture, std::span
 
 }  // namespace
 
-base::Result<std::string> FindLiteRt() {
-  std::string tried;
-  for (const std::string& place : Places()) {
-    if (::access(place.c_str(), R_OK) == 0) return place;
-    tried += (tried.empty() ? "" : ", ") + place;
-  }
-  return Error{ErrorCode::kUnavailable,
-               "litert: libLiteRt.so is not at " + tried + "; run tools/setup/fetch-litert.sh"};
-}
+base::Result<std::string> FindLiteRt() { return platform::FindLibrary(kRuntime); }
 
 base::Result<std::unique_ptr<feature::FeatureModel>> OpenLiteRt(base::ByteView model,
                                                                 const EngineOptions& options) {
   ASSIGN_OR_RETURN(const lrt::Functions* functions, Functions());
   auto engine = std::make_unique<LiteRtModel>(*functions);
-  {
-    const Silence silence;
-    RETURN_IF_ERROR(engine->Open(model, options));
-    // The first run makes what later ones use again. It also shows a model that cannot run.
-    const std::vector<std::uint8_t> grey(
-        static_cast<std::size_t>(engine->width()) * static_cast<std::size_t>(engine->height()) * 3,
-        128);
-    std::vector<float> raw(engine->feature_count());
-    if (const base::Status run = engine->Infer(grey, raw); !run.ok()) {
-      return Error{ErrorCode::kCorrupt, run.error().message};
-    }
-  }
+  const Silence silence;
+  RETURN_IF_ERROR(engine->Open(model, options));
   return std::unique_ptr<feature::FeatureModel>(std::move(engine));
 }
 

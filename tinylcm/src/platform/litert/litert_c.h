@@ -13,6 +13,7 @@ namespace tinylcm::model::litert {
 struct EnvironmentT;
 struct ModelT;
 struct SubgraphT;
+struct SignatureT;
 struct TensorT;
 struct OptionsT;
 struct OpaqueOptionsT;
@@ -22,6 +23,7 @@ struct RequirementsT;
 using Environment = EnvironmentT*;
 using Model = ModelT*;
 using Subgraph = SubgraphT*;
+using Signature = SignatureT*;
 using Tensor = TensorT*;
 using Options = OptionsT*;
 using OpaqueOptions = OpaqueOptionsT*;
@@ -96,6 +98,12 @@ struct Functions {
   StatusCode (*GetNumSubgraphOutputs)(Subgraph, Index*);
   StatusCode (*GetSubgraphInput)(Subgraph, Index, Tensor*);
   StatusCode (*GetSubgraphOutput)(Subgraph, Index, Tensor*);
+  StatusCode (*GetTensorName)(Tensor, const char**);
+  StatusCode (*GetNumModelSignatures)(Model, Index*);
+  StatusCode (*GetModelSignature)(Model, Index, Signature*);
+  StatusCode (*GetNumSignatureOutputs)(Signature, Index*);
+  StatusCode (*GetSignatureOutputName)(Signature, Index, const char**);
+  StatusCode (*GetSignatureOutputTensorByIndex)(Signature, Index, Tensor*);
   StatusCode (*GetRankedTensorType)(Tensor, RankedTensorType*);
   StatusCode (*GetQuantizationTypeId)(Tensor, int*);
   StatusCode (*GetPerTensorQuantization)(Tensor, PerTensorQuantization*);
