@@ -1,7 +1,7 @@
 #include "agent/agent_impl.h"
 #include "base/private_folder.h"
 #include "protocol/identifiers.h"
-#include "tinylcm/model/litert.h"
+#include "tinylcm/model/engine.h"
 #include "tinylcm/source/folder_source.h"
 #include "tinylcm/source/stream_source.h"
 
@@ -68,7 +68,7 @@ Status Agent::OpenSlots() {
       parts.clock = &clock_;
       parts.logger = &logger_;
       parts.outbox = this;
-      parts.open_engine = model::OpenLiteRt;
+      parts.open_engine = model::OpenEngine;
       parts.make_id = [] { return base::RandomHex(8); };
       auto lifecycle = pipeline::Lifecycle::Open(options, parts, bundle);
       if (lifecycle.ok()) {

@@ -15,7 +15,7 @@
 #include "tinylcm/drift/detector.h"
 #include "tinylcm/model/bundle_verbs.h"
 #include "tinylcm/model/fit.h"
-#include "tinylcm/model/litert.h"
+#include "tinylcm/model/engine.h"
 
 namespace agent {
 
@@ -65,7 +65,7 @@ int RunFitVerb(FitArguments& given) {
     given.run.output_index = static_cast<std::uint32_t>(given.output_index);
   }
   const auto report = model::RunFit(given.run, base::SystemFileSystem(), base::SystemClock(),
-                                    base::StderrLogger(), model::OpenLiteRt);
+                                    base::StderrLogger(), model::OpenEngine);
   if (!report.ok()) return Fail(kProgram, report.error());
   std::cout << (given.json ? report->Write().WritePretty() : report->Text()) << '\n';
   return base::kExitDone;
@@ -245,7 +245,7 @@ void AddReplay(base::CommandLine& line) {
     const auto summary = Replay(
         given->options, base::SystemFileSystem(), base::SystemClock(),
         base::StderrLogger(given->verbose ? base::LogLevel::kInfo : base::LogLevel::kWarning),
-        model::OpenLiteRt);
+        model::OpenEngine);
     if (!summary.ok()) return Fail(kProgram, summary.error());
     std::cout << summary->Write() << '\n';
     return base::kExitDone;

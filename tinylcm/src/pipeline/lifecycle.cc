@@ -374,10 +374,7 @@ Result<std::unique_ptr<Serving>> Lifecycle::MakeServing(
     std::uint64_t revision) const {
   std::unique_ptr<feature::FeatureModel> engine;
   if (bundle->is_image) {
-    ASSIGN_OR_RETURN(engine, parts_.open_engine(bundle->feature_model,
-                                                {.threads = bundle->config.threads,
-                                                 .output_index = bundle->config.output_index,
-                                                 .output_size = bundle->config.output_size}));
+    ASSIGN_OR_RETURN(engine, parts_.open_engine(bundle->feature_model, bundle->engine_options()));
   }
   ASSIGN_OR_RETURN(std::unique_ptr<Serving> serving,
                    Serving::Create(bundle, std::move(engine), adaptation,
@@ -944,10 +941,7 @@ Status Lifecycle::SwapBundle(std::shared_ptr<const model::ModelBundle> bundle,
   {
     std::unique_ptr<feature::FeatureModel> engine;
     if (bundle->is_image) {
-      ASSIGN_OR_RETURN(engine, parts_.open_engine(bundle->feature_model,
-                                                  {.threads = bundle->config.threads,
-                                                   .output_index = bundle->config.output_index,
-                                                   .output_size = bundle->config.output_size}));
+      ASSIGN_OR_RETURN(engine, parts_.open_engine(bundle->feature_model, bundle->engine_options()));
     }
     RETURN_IF_ERROR(model::CheckGolden(*bundle, engine.get()));
   }
