@@ -69,9 +69,21 @@ DeviceMetrics SomeMetrics() {
   metrics.window_ms = 60'000;
   metrics.frames = 1000;
   metrics.fps = 29.5;
-  metrics.stages = {{"decode", 1.0, 2.0, 3.0}};
+  metrics.accuracy_estimated = 0.9;
+  metrics.accuracy_low = 0.85;
+  metrics.accuracy_high = 0.95;
+  metrics.confidence_histogram = {1, 0, 16};
+  metrics.latency_sketch = {{141, 16}, {142, 1}};
+  metrics.stages = {{"decode", 1.0, 2.0, 3.0, {{141, 17}}}};
   metrics.class_mix = {{"3", 17}};
   metrics.rss_bytes = 8u << 20;
+  metrics.pss_bytes = 6u << 20;
+  metrics.throttled = true;
+  metrics.undervoltage = false;
+  metrics.link = DeviceMetrics::Link{true, "wlan0", -61.0, tests::FakeClock::kStart};
+  metrics.location = DeviceMetrics::Location{52.5, 13.4, 8.5, 1200, "gpsd"};
+  metrics.log_bytes = 4096;
+  metrics.log_evicted_files = 2;
   metrics.drift_state = "stable";
   metrics.mode = "autonomous";
   metrics.hypothesis = "gain";
@@ -149,6 +161,22 @@ TEST(Documents, GoThroughWithNothingThatIsOptional) {
   EXPECT_EQ(ParseDeviceMetrics(ToJson(DeviceMetrics{}).Write()).value(), DeviceMetrics{});
   EXPECT_EQ(ParseUpdateReport(ToJson(UpdateReport{}).Write()).value(), UpdateReport{});
   EXPECT_EQ(ParseDesired(ToJson(Desired{}).Write()).value(), Desired{});
+}
+
+TEST(Documents, MetricsWithAPlaceThatIsNowhereOrASketchThatIsNoneAreRefused) {
+  const auto refused = [](const char* key, const Json& value) {
+    Json json = ToJson(SomeMetrics());
+    json.Set(key, value);
+    const auto parsed = ParseDeviceMetrics(json.Write());
+    return parsed.ok() ? std::string() : parsed.error().message;
+  };
+  Json nowhere = *ToJson(SomeMetrics()).Find("location");
+  nowhere.Set("latitude", 91.0);
+  EXPECT_NE(refused("location", nowhere).find("location.latitude"), std::string::npos);
+  EXPECT_NE(refused("latency_sketch", *Json::Parse("[[1, -2]]")).find("latency_sketch"),
+            std::string::npos);
+  EXPECT_NE(refused("latency_sketch", *Json::Parse("[[1]]")).find("latency_sketch"),
+            std::string::npos);
 }
 
 // Every member of the document, taken away or given another type in turn, is either optional or an

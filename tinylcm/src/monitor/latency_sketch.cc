@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/text.h"
+
 namespace tinylcm::monitor {
 namespace {
 
@@ -11,9 +13,9 @@ constexpr double kGrowth = 1.05;
 }  // namespace
 
 void LatencySketch::Add(double us) {
-  const double exponent = us <= 1.0 ? 0.0 : std::log(us) / std::log(kGrowth);
-  const auto bucket = std::min(kBuckets - 1, static_cast<std::size_t>(exponent));
-  ++buckets_[bucket];
+  // Also for what is no number: the shortest.
+  const double exponent = us > 1.0 ? std::log(us) / std::log(kGrowth) : 0.0;
+  ++buckets_[static_cast<std::size_t>(std::min(exponent, static_cast<double>(kBuckets - 1)))];
   ++count_;
 }
 
@@ -32,6 +34,28 @@ double LatencySketch::Percentile(double share) const {
     if (seen > rank) return std::pow(kGrowth, static_cast<double>(i) + 0.5);
   }
   return std::pow(kGrowth, static_cast<double>(kBuckets));
+}
+
+LatencySketch::Saved LatencySketch::Save() const {
+  Saved saved;
+  for (std::size_t i = 0; i < kBuckets; ++i) {
+    if (buckets_[i] != 0) saved.emplace_back(static_cast<std::uint32_t>(i), buckets_[i]);
+  }
+  return saved;
+}
+
+base::Result<LatencySketch> LatencySketch::Restore(const Saved& saved) {
+  LatencySketch sketch;
+  for (const auto& [bucket, count] : saved) {
+    if (bucket >= kBuckets || sketch.buckets_[bucket] != 0 || count > INT64_MAX - sketch.count_) {
+      return base::Error{base::ErrorCode::kInvalidArgument,
+                         base::StrCat("latency sketch: bucket ", bucket, " of ", kBuckets, ": ",
+                                      count, " durations")};
+    }
+    sketch.buckets_[bucket] = count;
+    sketch.count_ += count;
+  }
+  return sketch;
 }
 
 }  // namespace tinylcm::monitor

@@ -1,8 +1,14 @@
-// Monitor: counts what the device does and rolls it up into the figures of a metrics package.
+// Monitor: counts what the device does and rolls it up into the figures of a metrics package and of
+// whoever else looks (monitor/exporter.h).
+//
+//   every frame ─▶ window (sketches, histogram, class mix) ─TakeWindow─▶ metrics package, a new one
+//             └──▶ totals since the start                  ─Look───────▶ exporters; goes on
 
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -26,14 +32,45 @@ struct FrameFigures {
 };
 
 // What the operating system says of this process and machine.
+// What it does not say is left out, never guessed.
 struct ProcessFigures {
   std::uint64_t rss_bytes = 0;
+  std::optional<std::uint64_t> pss_bytes = std::nullopt;
   double cpu_seconds = 0.0;
-  std::optional<double> temperature_c = std::nullopt;
+  std::optional<double> temperature_c = std::nullopt;  // The hottest zone.
+  std::optional<bool> throttled = std::nullopt;
+  std::optional<bool> throttled_since_boot = std::nullopt;
+  std::optional<bool> undervoltage = std::nullopt;
+  std::optional<protocol::DeviceMetrics::Link> link = std::nullopt;  // Without last_contact.
 };
 
-// Implemented by platform/procfs.
-ProcessFigures ReadProcessFigures();
+// Implemented by platform/procfs. `root`: what /proc and /sys lie in, for tests. Some 100 us: not
+// for the frame thread.
+ProcessFigures ReadProcessFigures(const std::string& root = "");
+
+// How accurate the answers were, if confidence is what it says: each answer is right with that
+// probability, whatever the others are. The interval is the 95 % one of that assumption alone: it
+// knows nothing of a calibration that no longer holds, and frames of one scene are not independent,
+// so it is a lower bound of the doubt.
+struct AccuracyEstimate {
+  double mean = 0.0;
+  double low = 0.0;
+  double high = 1.0;
+};
+// `sum`, `sum_of_squares`: of `count` confidences. REQUIRES: count > 0.
+AccuracyEstimate EstimateAccuracy(std::uint64_t count, double sum, double sum_of_squares);
+
+// What exporters are given: the current window, which goes on, and what was counted since the
+// start.
+struct MetricsSnapshot {
+  protocol::DeviceMetrics metrics;
+  struct StageTotal {
+    std::string name;
+    double seconds = 0.0;
+  };
+  std::vector<StageTotal> stages;  // "total" first; each over metrics.frames frames.
+  std::vector<protocol::DeviceMetrics::ClassCount> answers;  // Since the start, by label.
+};
 
 // May be used from several threads; the frame thread holds the lock for some tens of nanoseconds.
 class Monitor {
@@ -49,6 +86,8 @@ class Monitor {
   // The figures since the last call (window) and since the start; begins a new window.
   protocol::DeviceMetrics TakeWindow(base::Time at, base::Duration now,
                                      const ProcessFigures& process);
+  // The same without beginning a new window, and the totals.
+  MetricsSnapshot Look(base::Time at, base::Duration now, const ProcessFigures& process) const;
 
   struct Counts {
     std::uint64_t frames = 0;
@@ -64,14 +103,22 @@ class Monitor {
     base::Duration since{0};
     std::uint64_t frames = 0;
     double confidence = 0.0;
+    double confidence_squared = 0.0;
     double distance = 0.0;
+    std::array<std::uint64_t, protocol::DeviceMetrics::kConfidenceBins> confidences{};
     LatencySketch total, decode, model, classify;
     std::vector<std::uint64_t> classes;
     double cpu_seconds = 0.0;
   };
 
+  protocol::DeviceMetrics FiguresLocked(base::Time at, base::Duration now,
+                                        const ProcessFigures& process) const;
+  void FoldClassesLocked();
+
   mutable std::mutex mutex_;
   std::vector<std::string> labels_;
+  std::map<std::string, std::uint64_t> answers_;  // Of windows that are over.
+  std::array<double, 4> stage_us_{};  // Since the start: total, decode, model, classify.
   Counts counts_;
   Window window_;
 };
