@@ -123,7 +123,7 @@ base::Result<Loaded> LoadImages(const RunFitOptions& options, base::FileSystem& 
       continue;
     }
     RETURN_IF_ERROR(engine.Infer(picture, raw));
-    sizes.insert({maker.source().width, maker.source().height});
+    sizes.insert({maker.source_size().width, maker.source_size().height});
     digest.Update((*frame)->picture);
     digest.Update(base::AsBytes((*frame)->label));
     data.raw.insert(data.raw.end(), raw.begin(), raw.end());

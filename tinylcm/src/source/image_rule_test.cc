@@ -2,9 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "tests/support/allocations.h"
 #include "tinylcm/source/barcode.h"
 
 namespace tinylcm::source {
@@ -133,6 +137,245 @@ TEST(MakePicture, ReadsPng) {
   base::Bytes flipped = png;
   flipped[45] ^= 1;  // Inside IDAT: its CRC no longer holds.
   EXPECT_EQ(MakePicture(flipped, {}).error().code, ErrorCode::kCorrupt);
+}
+
+// A PNG's signature and IHDR of a given size, and nothing else.
+base::Bytes PngHeader(std::uint32_t width, std::uint32_t height) {
+  base::Bytes png =
+      base::HexDecode("89504e470d0a1a0a0000000d494844520000000000000000080200000000000000").value();
+  for (std::size_t i = 0; i < 4; ++i) {
+    png[16 + i] = static_cast<std::uint8_t>(width >> (24 - 8 * i));
+    png[20 + i] = static_cast<std::uint8_t>(height >> (24 - 8 * i));
+  }
+  return png;
+}
+
+TEST(MakePicture, APictureOfGiantDimensionsIsRefusedFromItsHeader) {
+  const struct {
+    std::uint32_t width, height;
+    std::string error;
+  } cases[] = {
+      {0xffffffffu, 0xffffffffu, "png: a side is longer than 8192 pixels"},
+      {0x10000u, 1, "png: a side is longer than 8192 pixels"},
+      {1, 0x7fffffffu, "png: a side is longer than 8192 pixels"},
+      {8192, 8192, "png: 8192x8192 is more than 16777216 pixels"},
+  };
+  for (const auto& giant : cases) {
+    const base::Bytes png = PngHeader(giant.width, giant.height);
+    const auto refused = MakePicture(png, {});
+    ASSERT_FALSE(refused.ok());
+    // By its size, and not because the rest is missing: nothing behind the header was looked at.
+    EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_EQ(refused.error().message, giant.error);
+  }
+  EXPECT_EQ(MakePicture(PngHeader(0, 5), {}).error().message, "png: no picture in it");
+
+  // A JPEG whose header says 65500x65500; its two sizes lie behind SOF0, length and precision.
+  base::Bytes jpeg = Jpeg(Filled(16, 16, 90));
+  const base::Bytes frame_header = {0xff, 0xc0, 0x00, 0x11, 0x08};
+  const auto at = std::search(jpeg.begin(), jpeg.end(), frame_header.begin(), frame_header.end());
+  ASSERT_NE(at, jpeg.end());
+  for (int i = 0; i < 4; i += 2) {
+    at[5 + i] = 0xff;
+    at[6 + i] = 0xdc;
+  }
+  EXPECT_EQ(MakePicture(jpeg, {}).error().message, "jpeg: a side is longer than 8192 pixels");
+}
+
+TEST(MakePicture, AnEmptyFileIsCorrupt) {
+  EXPECT_EQ(MakePicture({}, {}).error().code, ErrorCode::kCorrupt);
+  EXPECT_EQ(MakePicture({}, {}).error().message, "jpeg: empty");
+}
+
+TEST(ReadSize, FindsItHoweverTheHeaderIsCut) {
+  const base::Bytes whole = Jpeg(Filled(161, 119, 90));
+  std::size_t known = 0;
+  for (std::size_t kept = 0; kept <= whole.size(); ++kept) {
+    const auto size = ReadSize({.bytes = base::ByteView(whole).first(kept)});
+    if (size.ok()) {
+      EXPECT_EQ(*size, (PictureSize{161, 119}));
+      ++known;
+    } else {
+      EXPECT_EQ(known, 0u) << "known with fewer bytes than " << kept;
+      EXPECT_EQ(size.error().code, ErrorCode::kCorrupt);
+    }
+  }
+  EXPECT_GT(known, 0u);
+}
+
+TEST(PlanFor, DecodesAtTheLeastSizeThatIsStillLargeEnough) {
+  const auto shrink = [](int width, int height, ImageRule rule) {
+    return PlanFor(rule, {width, height}, PictureFormat::kCompressed, true).shrink;
+  };
+  const ImageRule square{.width = 96, .height = 96};
+  EXPECT_EQ(shrink(160, 120, square), 1);    // Half has 60 rows.
+  EXPECT_EQ(shrink(192, 192, square), 2);    // Half is just what is needed.
+  EXPECT_EQ(shrink(191, 191, square), 2);    // 95.5 is rounded up.
+  EXPECT_EQ(shrink(190, 190, square), 1);    // 95 is too small.
+  EXPECT_EQ(shrink(640, 480, square), 4);    // A quarter of 480 is 120.
+  EXPECT_EQ(shrink(1920, 1080, square), 8);  // An eighth of 1080 is 135.
+  EXPECT_EQ(shrink(4056, 3040, square), 8);  // There is no sixteenth.
+  // Bars do not need pixels: 640x480 becomes 96x72, of which 480 / 4 is 120.
+  const ImageRule bars{.width = 96, .height = 96, .resize = ImageRule::Resize::kLetterbox};
+  EXPECT_EQ(shrink(640, 480, bars), 4);
+  EXPECT_EQ(shrink(768, 576, bars), 8);  // 96x72 of 96x72.
+  const ImageRule stretched{.width = 96, .height = 10, .resize = ImageRule::Resize::kStretch};
+  EXPECT_EQ(shrink(384, 20, stretched), 2);  // The side that has less to give decides.
+  // Only a JPEG can.
+  EXPECT_EQ(PlanFor(square, {640, 480}, PictureFormat::kCompressed, false).shrink, 1);
+  EXPECT_EQ(PlanFor(square, {640, 480}, PictureFormat::kRgb24, false).shrink, 1);
+}
+
+TEST(PlanFor, BeginsAYuvPictureWithAWholeColour) {
+  const ImagePlan plan =
+      PlanFor({.width = 96, .height = 96}, {162, 120}, PictureFormat::kYuv420, false);
+  EXPECT_EQ(plan.part, (Box{20, 0, 120, 120}));  // Not 21.
+}
+
+TEST(MakePicture, WhatIsDecodedSmallShowsWhatTheWholeShows) {
+  // Four fields of colour, 1600x1200, seen through 96x96.
+  Image image = Filled(1600, 1200, 40);
+  Paint(image, 0, 0, 800, 600, 220, 40, 40);
+  Paint(image, 800, 0, 800, 600, 40, 220, 40);
+  Paint(image, 0, 600, 800, 600, 40, 40, 220);
+  for (const auto resize : {ImageRule::Resize::kCenterCrop, ImageRule::Resize::kStretch}) {
+    const auto picture = MakePicture(Jpeg(image), {.width = 96, .height = 96, .resize = resize});
+    ASSERT_TRUE(picture.ok());
+    const auto at = [&](std::size_t x, std::size_t y) {
+      return picture->data() + 3 * (y * 96 + x);
+    };
+    EXPECT_TRUE(Near(at(0, 0), 220, 40, 40));
+    EXPECT_TRUE(Near(at(44, 44), 220, 40, 40));
+    EXPECT_TRUE(Near(at(52, 44), 40, 220, 40));
+    EXPECT_TRUE(Near(at(44, 52), 40, 40, 220));
+    EXPECT_TRUE(Near(at(95, 95), 40, 40, 40));
+  }
+}
+
+// The colours of 8x6 squares, red growing to the right and green downwards, in every raw format.
+struct Raw {
+  PictureFormat format;
+  base::Bytes bytes;
+};
+std::vector<Raw> RawsOf(const Image& image) {
+  const auto pixels =
+      static_cast<std::size_t>(image.width) * static_cast<std::size_t>(image.height);
+  std::vector<Raw> raws = {{PictureFormat::kRgb24, image.rgb}, {PictureFormat::kBgr24, image.rgb}};
+  for (std::size_t i = 0; i < pixels; ++i) {
+    std::swap(raws[1].bytes[3 * i], raws[1].bytes[3 * i + 2]);
+  }
+  // BT.601: Y = 16 + .257 R + .504 G + .098 B; U = 128 - .148 R - .291 G + .439 B; V = 128 + .439 R
+  // - .368 G - .071 B; of every second pixel, for the squares are even.
+  base::Bytes luma, blue, red;
+  for (int y = 0; y < image.height; ++y) {
+    for (int x = 0; x < image.width; ++x) {
+      const std::uint8_t* p = image.At(x, y);
+      luma.push_back(static_cast<std::uint8_t>(16.5 + .257 * p[0] + .504 * p[1] + .098 * p[2]));
+      if (x % 2 != 0 || y % 2 != 0) continue;
+      blue.push_back(static_cast<std::uint8_t>(128.5 - .148 * p[0] - .291 * p[1] + .439 * p[2]));
+      red.push_back(static_cast<std::uint8_t>(128.5 + .439 * p[0] - .368 * p[1] - .071 * p[2]));
+    }
+  }
+  luma.insert(luma.end(), blue.begin(), blue.end());
+  luma.insert(luma.end(), red.begin(), red.end());
+  raws.push_back({PictureFormat::kYuv420, luma});
+  return raws;
+}
+
+TEST(PictureMaker, ARawFrameShowsWhatItsJpegShows) {
+  Image image = Filled(160, 120, 0);
+  for (int y = 0; y < 6; ++y) {
+    for (int x = 0; x < 8; ++x) {
+      Paint(image, 20 * x, 20 * y, 20, 20, static_cast<std::uint8_t>(20 + 25 * x),
+            static_cast<std::uint8_t>(30 + 30 * y), 90);
+    }
+  }
+  const ImageRule rules[] = {
+      {.width = 96, .height = 96},
+      {.width = 160, .height = 120},
+      {.width = 120, .height = 120},  // A part of it, as it is.
+      {.width = 100, .height = 100, .resize = ImageRule::Resize::kLetterbox},
+      {.width = 40, .height = 90, .resize = ImageRule::Resize::kStretch},
+  };
+  for (const ImageRule& rule : rules) {
+    const auto expected = MakePicture(Jpeg(image), rule).value();
+    PictureMaker maker({.rule = rule});
+    for (const Raw& raw : RawsOf(image)) {
+      const auto made =
+          maker.Make({.bytes = raw.bytes, .format = raw.format, .width = 160, .height = 120});
+      ASSERT_TRUE(made.ok()) << made.error().message;
+      ASSERT_EQ(made->size(), expected.size());
+      double difference = 0;
+      for (std::size_t i = 0; i < expected.size(); ++i) {
+        difference += std::abs((*made)[i] - expected[i]);
+      }
+      EXPECT_LT(difference / static_cast<double>(expected.size()), 3.0)
+          << Name(raw.format) << " at " << rule.width << "x" << rule.height;
+    }
+  }
+}
+
+TEST(PictureMaker, AGreyFrameIsGreyInAllThreeColours) {
+  const base::Bytes grey = {10, 20, 30, 40};
+  PictureMaker maker({.rule = {.width = 2, .height = 2}});
+  const auto made =
+      maker.Make({.bytes = grey, .format = PictureFormat::kGray8, .width = 2, .height = 2});
+  ASSERT_TRUE(made.ok());
+  EXPECT_EQ(base::Bytes(made->begin(), made->end()),
+            (base::Bytes{10, 10, 10, 20, 20, 20, 30, 30, 30, 40, 40, 40}));
+}
+
+TEST(PictureMaker, ARawFrameOfTheRightSizeIsNotCopied) {
+  const base::Bytes rgb(96 * 96 * 3, 7);
+  PictureMaker maker({.rule = {}});
+  const auto made =
+      maker.Make({.bytes = rgb, .format = PictureFormat::kRgb24, .width = 96, .height = 96});
+  ASSERT_TRUE(made.ok());
+  EXPECT_EQ(made->data(), rgb.data());
+}
+
+TEST(PictureMaker, ARawFrameOfOtherBytesThanItsSizeHasIsAnError) {
+  const base::Bytes rgb(96 * 96 * 3 - 1, 7);
+  PictureMaker maker({.rule = {}});
+  EXPECT_EQ(maker.Make({.bytes = rgb, .format = PictureFormat::kRgb24, .width = 96, .height = 96})
+                .error()
+                .message,
+            "raw frame: 27647 bytes, expected 27648 for 96x96 rgb24");
+}
+
+TEST(PictureMaker, TakesNoMemoryOnceWarm) {
+  const Image image = Filled(160, 120, 100);
+  const base::Bytes jpeg = Jpeg(image);
+  for (const auto resize : {ImageRule::Resize::kCenterCrop, ImageRule::Resize::kLetterbox}) {
+    PictureMaker maker({.rule = {.width = 96, .height = 96, .resize = resize}});
+    std::vector<Raw> frames = RawsOf(image);
+    frames.push_back({PictureFormat::kCompressed, jpeg});
+    std::uint64_t before = 0;
+    for (int pass = 0; pass < 3; ++pass) {
+      if (pass == 1) before = testing_support::Allocations();
+      for (const Raw& raw : frames) {
+        ASSERT_TRUE(
+            maker.Make({.bytes = raw.bytes, .format = raw.format, .width = 160, .height = 120})
+                .ok());
+      }
+    }
+    EXPECT_EQ(testing_support::Allocations() - before, 0u);
+  }
+}
+
+TEST(PictureMaker, ALetterboxKeepsItsBarsFromFrameToFrame) {
+  PictureMaker maker(
+      {.rule = {.width = 80, .height = 80, .resize = ImageRule::Resize::kLetterbox}});
+  const base::Bytes wide = Jpeg(Filled(160, 80, 250));
+  const base::Bytes tall = Jpeg(Filled(80, 160, 250));
+  for (const base::Bytes& file : {wide, tall, wide, wide}) {
+    const auto made = maker.Make({.bytes = file});
+    ASSERT_TRUE(made.ok());
+    const base::Bytes fresh =
+        MakePicture(file, {.width = 80, .height = 80, .resize = ImageRule::Resize::kLetterbox})
+            .value();
+    EXPECT_EQ(base::Bytes(made->begin(), made->end()), fresh);
+  }
 }
 
 TEST(PictureMaker, ReadsTheNumberDrawnBesideThePicture) {

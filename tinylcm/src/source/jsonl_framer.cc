@@ -26,6 +26,7 @@ void JsonlFramer::Restart() {
   line_ = 0;
   ended_ = false;
   skipping_ = false;
+  gave_any_ = false;
 }
 
 base::Result<Frame> JsonlFramer::ReadRow(std::string_view line) {
@@ -43,7 +44,7 @@ base::Result<Frame> JsonlFramer::ReadRow(std::string_view line) {
   if (row->as_array().size() != channels_ || channels_ == 0) {
     return refuse(base::StrCat("row: ", row->as_array().size(), " numbers, expected ", channels_));
   }
-  Frame frame;
+  Frame frame = Blank();
   frame.row.reserve(channels_);
   for (std::size_t i = 0; i < channels_; ++i) {
     const base::Json& item = row->as_array()[i];
@@ -70,9 +71,14 @@ std::optional<base::Result<Frame>> JsonlFramer::Next() {
   while (true) {
     auto line = NextLine({buffer_, begin_, line_, skipping_, ended_}, options_.name,
                          options_.line_bytes_max);
-    if (!line) return std::nullopt;
+    if (!line) {
+      if (!ended_ || gave_any_) return std::nullopt;
+      gave_any_ = true;
+      return Error{ErrorCode::kInvalidArgument, options_.name + ": is empty"};
+    }
+    if (line->ok() && base::Trim(**line).empty()) continue;
+    gave_any_ = true;
     if (!line->ok()) return line->error();
-    if (base::Trim(**line).empty()) continue;
     return ReadRow(**line);
   }
 }

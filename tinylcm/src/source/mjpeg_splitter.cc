@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -31,6 +30,7 @@ void MjpegSplitter::Restart() {
   position_ = 0;
   state_ = State::kSeek;
   ended_ = false;
+  gave_any_ = false;
 }
 
 void MjpegSplitter::Drop(std::size_t count) {
@@ -41,7 +41,8 @@ void MjpegSplitter::Drop(std::size_t count) {
 
 Error MjpegSplitter::Fail(const std::string& reason, std::size_t drop) {
   Drop(drop);
-  return {ErrorCode::kCorrupt, "mjpeg: " + reason};
+  gave_any_ = true;
+  return {ErrorCode::kCorrupt, options_.name + ": " + reason};
 }
 
 std::optional<base::Result<Frame>> MjpegSplitter::Next() {
@@ -61,6 +62,9 @@ std::optional<base::Result<Frame>> MjpegSplitter::Next() {
           const std::size_t keep = !ended_ && size > 0 && buffer_[size - 1] == 0xff ? 1 : 0;
           garbage_ += size - keep;
           Drop(size - keep);
+          if (ended_ && !gave_any_) {
+            return Fail(garbage_ == 0 ? "is empty" : "no picture in it", 0);
+          }
           return std::nullopt;
         }
         garbage_ += start;
@@ -104,9 +108,13 @@ std::optional<base::Result<Frame>> MjpegSplitter::Next() {
         break;
       }
       case State::kScan: {
-        const auto found = std::find(buffer_.begin() + static_cast<std::ptrdiff_t>(position_),
-                                     buffer_.end(), std::uint8_t{0xff});
-        position_ = static_cast<std::size_t>(found - buffer_.begin());
+        const void* const found =
+            position_ < size ? std::memchr(buffer_.data() + position_, 0xff, size - position_)
+                             : nullptr;
+        position_ = found == nullptr
+                        ? size
+                        : static_cast<std::size_t>(static_cast<const std::uint8_t*>(found) -
+                                                   buffer_.data());
         if (position_ + 1 >= size) {
           if (ended_) return Fail("cut short", size);
           if (position_ > options_.frame_bytes_max) break;
@@ -123,10 +131,11 @@ std::optional<base::Result<Frame>> MjpegSplitter::Next() {
             return Fail(base::StrCat("frame is larger than ", options_.frame_bytes_max, " bytes"),
                         bytes);
           }
-          Frame frame;
+          Frame frame = Blank();
           frame.picture.assign(buffer_.begin(),
                                buffer_.begin() + static_cast<std::ptrdiff_t>(bytes));
           Drop(bytes);
+          gave_any_ = true;
           return base::Result<Frame>(std::move(frame));
         } else if (marker == kStartOfImage) {
           return Fail("runs into the next frame", position_);

@@ -102,6 +102,35 @@ TEST(CsvFramer, ABadHeaderIsAnErrorForEveryRow) {
             "rows.csv:1: header: 2 channels, expected 3");
 }
 
+TEST(CsvFramer, AFileWithoutAHeaderOrARowIsOneError) {
+  EXPECT_EQ(ReadCsv("").errors, std::vector<std::string>{"rows.csv: is empty"});
+  EXPECT_EQ(ReadCsv("\n\n").errors, std::vector<std::string>{"rows.csv: is empty"});
+  EXPECT_EQ(ReadCsv("a,b").errors, std::vector<std::string>{"rows.csv:1: a header and no row"});
+  EXPECT_EQ(ReadCsv("a,b\n").errors, std::vector<std::string>{"rows.csv:1: a header and no row"});
+  EXPECT_EQ(ReadCsv("a,,b\n").errors,
+            std::vector<std::string>{"rows.csv:1: header: column 2 has no name"});
+}
+
+TEST(CsvFramer, GivesBackWhatQuotesHide) {
+  const Outcome outcome = ReadCsv("\"a\",\"b,c\",label\n\"1\",2,\"say \"\"so\"\"\"\n",
+                                  {.columns = {"b,c", "a"}, .label_column = "label"});
+  ASSERT_EQ(outcome.frames.size(), 1u);
+  EXPECT_EQ(outcome.frames[0].row, (Row{2, 1}));
+  EXPECT_EQ(outcome.frames[0].label, "say \"so\"");
+}
+
+TEST(CsvFramer, AFrameGivenBackLeavesNothingInTheNext) {
+  CsvFramer framer({.name = "rows.csv", .label_column = "label"});
+  framer.Take(base::AsBytes("seq,a,label\n7,1,x\n"));
+  Frame frame = framer.Next()->value();
+  framer.Recycle(std::move(frame));
+  framer.Take(base::AsBytes("8,2,\n"));
+  frame = framer.Next()->value();
+  EXPECT_EQ(frame.row, Row{2});
+  EXPECT_EQ(frame.label, "");
+  EXPECT_EQ(frame.frame_number, 8u);
+}
+
 TEST(CsvFramer, AnEndlessLineIsAnErrorAndTheNextRowIsRead) {
   const std::string text = "a\n1\n" + std::string(300, '7') + "\n2\n";
   for (std::size_t piece : {std::size_t{1}, std::size_t{50}, text.size()}) {
@@ -133,12 +162,20 @@ TEST(JsonlFramer, ReadsObjectsAndBareArrays) {
   EXPECT_EQ(outcome.frames[1].row, (Row{3, 4}));
 }
 
+TEST(JsonlFramer, AFileWithoutARowIsOneError) {
+  for (const std::string text : {"", "\n \n"}) {
+    JsonlFramer framer({.name = "rows.jsonl"});
+    EXPECT_EQ(Read(framer, text).errors, std::vector<std::string>{"rows.jsonl: is empty"});
+  }
+}
+
 TEST(JsonlFramer, ABadRowNamesFileLineAndField) {
   JsonlFramer framer({.name = "rows.jsonl", .channels = 2});
   const Outcome outcome = Read(framer,
                                "[1,2,3]\n[1,null]\n[1,1e300]\n{\"seq\":1}\n[1,NaN]\n"
-                               "{\"row\":[1,2],\"seq\":-1}\n[5,6]\n");
-  ASSERT_EQ(outcome.errors.size(), 6u);
+                               "{\"row\":[1,2],\"seq\":-1}\n[1,\"2\"]\n[5,6]\n");
+  ASSERT_EQ(outcome.errors.size(), 7u);
+  EXPECT_EQ(outcome.errors[6], "rows.jsonl:7: row[1]: not a finite number");
   EXPECT_EQ(outcome.errors[0], "rows.jsonl:1: row: 3 numbers, expected 2");
   EXPECT_EQ(outcome.errors[1], "rows.jsonl:2: row[1]: not a finite number");
   EXPECT_EQ(outcome.errors[2], "rows.jsonl:3: row[1]: not a finite number");

@@ -15,6 +15,9 @@
 
 #include "base/file_system.h"
 #include "base/text.h"
+#include "tests/support/allocations.h"
+#include "tests/support/fake_clock.h"
+#include "tinylcm/source/image.h"
 
 namespace tinylcm::source {
 namespace {
@@ -27,6 +30,11 @@ struct Script {
   std::string bytes;
   bool end = false;
   int openings = 0;
+
+  int Openings() {
+    const std::lock_guard lock(mutex);
+    return openings;
+  }
 
   void Say(const std::string& text) {
     const std::lock_guard lock(mutex);
@@ -67,10 +75,28 @@ class ScriptStream final : public ByteStream {
 
 StreamOpener Opener(Script& script) {
   return [&script]() -> base::Result<std::unique_ptr<ByteStream>> {
+    const std::lock_guard lock(script.mutex);
     ++script.openings;
     return std::unique_ptr<ByteStream>(new ScriptStream(script));
   };
 }
+
+// What was logged.
+class Lines final : public base::Logger {
+ public:
+  void Write(base::LogLevel, std::string_view message) override {
+    const std::lock_guard lock(mutex_);
+    text_ += base::StrCat(message, "\n");
+  }
+  std::string text() const {
+    const std::lock_guard lock(mutex_);
+    return text_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::string text_;
+};
 
 // Asks `condition` again and again, for at most ten seconds.
 bool Eventually(const std::function<bool()>& condition) {
@@ -143,6 +169,142 @@ TEST(StreamSource, StopEndsANextThatWaits) {
   EXPECT_EQ(Next(source), "");
   stopper.join();
   EXPECT_TRUE(source.ended());
+}
+
+TEST(StreamSource, ASilentCameraIsEndedAndStartedAgainAfterGrowingPauses) {
+  tests::FakeClock clock;
+  Lines lines;
+  Script script;
+  StreamSource source(Opener(script), Csv(),
+                      {.reopen = true,
+                       .pause_min = base::Duration(1'000),
+                       .pause_max = base::Duration(3'000),
+                       .stall_timeout = base::Duration(10'000),
+                       .name = "\"camera\""},
+                      clock, lines);
+  script.Say("a\n1\n");
+  EXPECT_EQ(Next(source), "1");
+  // Silent, each time for ten seconds; then a pause of 1, 2, 3, 3 s.
+  const int pauses_s[] = {1, 2, 3, 3};
+  std::uint64_t stalls = 0;
+  for (const int pause_s : pauses_s) {
+    const auto openings = source.counters().restarts + 1;
+    ASSERT_TRUE(Eventually([&] { return script.Openings() == static_cast<int>(openings); }));
+    // The thread measures from when it opened the stream: a step at a time until it notices.
+    ASSERT_TRUE(Eventually([&] {
+      if (source.counters().stalls == stalls) clock.Advance(base::Duration(1'000));
+      return source.counters().stalls == stalls + 1;
+    }));
+    ++stalls;
+    const std::string said =
+        base::StrCat("source: \"camera\": gave nothing for 10s and was ended; starting again in ",
+                     pause_s, "s, try ", stalls, "\n");
+    ASSERT_TRUE(Eventually([&] { return lines.text().ends_with(said); })) << lines.text();
+    ASSERT_TRUE(Eventually([&] {
+      if (source.counters().restarts == stalls - 1) clock.Advance(base::Duration(1'000));
+      return source.counters().restarts == stalls;
+    }));
+  }
+  // It speaks again, and all is forgotten: the next pause is the shortest.
+  script.Say("a\n2\n");
+  EXPECT_EQ(Next(source), "2");
+  script.End();
+  ASSERT_TRUE(Eventually([&] { return lines.text().ends_with("starting again in 1s, try 1\n"); }))
+      << lines.text();
+  EXPECT_EQ(source.counters().stalls, 4u);
+}
+
+TEST(StreamSource, AClockSetBackTenYearsChangesTheTimesOfFramesAndNothingElse) {
+  tests::FakeClock clock;
+  Script script;
+  StreamSource source(
+      Opener(script), Csv(),
+      {.reopen = true, .pause_min = base::Duration(1'000), .stall_timeout = base::Duration(10'000)},
+      clock, base::NullLogger());
+  const auto next = [&] {
+    std::optional<Frame> frame;
+    EXPECT_TRUE(Eventually([&] {
+      auto got = source.Next();
+      if (got.ok() && got->has_value()) frame = std::move(**got);
+      return frame.has_value();
+    }));
+    return frame.value_or(Frame{});
+  };
+  script.Say("a\n1\n");
+  EXPECT_EQ(next().time, tests::FakeClock::kStart);
+  const base::Time earlier = tests::FakeClock::kStart - std::chrono::hours(24 * 3652);
+  clock.JumpTo(earlier);
+  script.Say("2\n");
+  const Frame second = next();
+  EXPECT_EQ(second.time, earlier);
+  EXPECT_EQ(second.index, 1u);
+  EXPECT_EQ(source.counters().stalls, 0u);  // Ten years are no silence ...
+  EXPECT_EQ(source.counters().restarts, 0u);
+  script.End();
+  // ... and no pause: one second of uptime is.
+  ASSERT_TRUE(Eventually([&] {
+    clock.Advance(base::Duration(100));
+    return source.counters().restarts == 1;
+  }));
+  script.Say("a\n3\n");
+  EXPECT_EQ(next().row.at(0), 3.0f);
+}
+
+// The same bytes again and again, without taking memory.
+class EndlessStream final : public ByteStream {
+ public:
+  explicit EndlessStream(const std::string& once, const std::string& again)
+      : begin_(once), again_(again) {}
+  base::Result<std::size_t> Read(std::span<std::uint8_t> out, base::Duration) override {
+    const std::string& from = is_first_ ? begin_ : again_;
+    is_first_ = false;
+    std::copy(from.begin(), from.end(), out.begin());
+    return from.size();
+  }
+  bool ended() const override { return false; }
+
+ private:
+  std::string begin_;
+  std::string again_;
+  bool is_first_ = true;
+};
+
+// What both threads take from the heap for 1,000 frames, once warm.
+std::uint64_t AllocationsOf(std::unique_ptr<Framer> framer, const std::string& once,
+                            const std::string& again) {
+  StreamSource source([&] { return std::unique_ptr<ByteStream>(new EndlessStream(once, again)); },
+                      std::move(framer), {.full = StreamSource::Full::kWait}, base::SystemClock(),
+                      base::NullLogger());
+  std::vector<Frame> held;  // More than are ever on their way at once.
+  held.reserve(12);
+  std::uint64_t before = 0;
+  for (int frame = 0; frame < 1'200;) {
+    if (frame == 200) before = testing_support::Allocations();
+    auto next = source.Next();
+    if (!next.ok() || !next->has_value()) continue;
+    if (held.size() < held.capacity()) {
+      held.push_back(std::move(**next));
+      if (held.size() == held.capacity()) {
+        for (Frame& back : held) source.Recycle(std::move(back));
+      }
+    } else {
+      source.Recycle(std::move(**next));
+    }
+    ++frame;
+  }
+  return testing_support::Allocations() - before;
+}
+
+TEST(StreamSource, TakesNoMemoryOnceWarmWhereItsFramesComeBack) {
+  Image image{64, 48, std::vector<std::uint8_t>(64 * 48 * 3, 90)};
+  const std::string jpeg(base::AsText(EncodeJpeg(image, 90).value()));
+  EXPECT_EQ(AllocationsOf(std::make_unique<MjpegSplitter>(), jpeg, jpeg + jpeg), 0u);
+  const std::string rows = "1,2.5,-3e4,walking\n7,\"8\",9,\"standing, still\"\n";
+  EXPECT_EQ(AllocationsOf(std::make_unique<CsvFramer>(RowOptions{.label_column = "label"}),
+                          "x,y,z,label\n", rows),
+            0u);
+  const std::string raw(10 * 10 * 3, 'x');
+  EXPECT_EQ(AllocationsOf(RawFramer::Create({.width = 10, .height = 10}).value(), raw, raw), 0u);
 }
 
 class OpenStreamTest : public ::testing::Test {
@@ -229,6 +391,47 @@ TEST_F(OpenStreamTest, EndsTheCommandAndItsChildrenWhenClosed) {
     std::getline(status, text);
     return text.empty() || text.find(") Z ") != std::string::npos;
   }));
+}
+
+TEST_F(OpenStreamTest, ReadsRawFramesOfACommand) {
+  StreamOptions options{.kind = StreamOptions::Kind::kRaw,
+                        .command = "printf 'abcdefghijkl'; sleep 60"};
+  options.format = PictureFormat::kGray8;
+  options.width = 3;
+  options.height = 2;
+  const auto source = OpenStream(options, base::SystemClock(), base::NullLogger());
+  ASSERT_TRUE(source.ok()) << source.error().message;
+  for (const std::string expected : {"abcdef", "ghijkl"}) {
+    base::Result<std::optional<Frame>> next = std::optional<Frame>();
+    ASSERT_TRUE(Eventually([&] {
+      next = (*source)->Next();
+      return next.ok() && next->has_value();
+    }));
+    EXPECT_EQ(base::AsText((*next)->picture), expected);
+    EXPECT_EQ((*next)->format, PictureFormat::kGray8);
+    EXPECT_EQ((*next)->width, 3);
+    EXPECT_EQ((*next)->height, 2);
+  }
+  options.width = 0;
+  EXPECT_EQ(OpenStream(options, base::SystemClock(), base::NullLogger()).error().code,
+            base::ErrorCode::kInvalidArgument);
+}
+
+TEST_F(OpenStreamTest, AnEmptyFileIsOneErrorThatNamesIt) {
+  std::ofstream(Path("empty")).flush();
+  for (const auto kind : {StreamOptions::Kind::kMjpeg, StreamOptions::Kind::kRaw,
+                          StreamOptions::Kind::kCsv, StreamOptions::Kind::kJsonl}) {
+    const auto source = OpenStream({.kind = kind, .path = Path("empty"), .width = 2, .height = 2},
+                                   base::SystemClock(), base::NullLogger());
+    ASSERT_TRUE(source.ok());
+    std::string errors;
+    while (!(*source)->ended()) {
+      const auto next = (*source)->Next();
+      if (!next.ok()) errors += next.error().message + "\n";
+    }
+    EXPECT_EQ(errors, Path("empty") + ": is empty\n");
+    EXPECT_EQ((*source)->counters().skipped, 1u);
+  }
 }
 
 TEST_F(OpenStreamTest, SaysAtOnceWhatCannotBeOpened) {

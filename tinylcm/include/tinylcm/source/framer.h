@@ -3,7 +3,7 @@
 //   framer.Take(bytes);
 //   while (auto frame = framer.Next()) { ... }
 //
-// Kinds: MJPEG (concatenated JPEGs), CSV with a header, JSONL.
+// Kinds: MJPEG (concatenated JPEGs), raw pictures of one size, CSV with a header, JSONL.
 
 #pragma once
 
@@ -21,7 +21,8 @@
 
 namespace tinylcm::source {
 
-// Not thread-safe.
+// Not thread-safe. Given its frames back, it allocates nothing once warm (JSONL does: its parser
+// builds a tree).
 class Framer {
  public:
   virtual ~Framer() = default;
@@ -33,17 +34,29 @@ class Framer {
   // The next whole frame (without index and time), an Error for a bad one, or nullopt: more bytes
   // are needed.
   virtual std::optional<base::Result<Frame>> Next() = 0;
+
+  // A frame that is no longer needed; its memory serves one to come.
+  void Recycle(Frame&& frame);
+
+ protected:
+  Framer();
+  // An empty frame.
+  Frame Blank();
+
+ private:
+  std::vector<Frame> spares_;  // At most kSparesMax.
 };
 
 // Splits concatenated JPEGs. It walks the markers (so that a thumbnail inside a header does not end
 // the frame) and the entropy-coded data up to EOI. Bytes between frames are skipped; a frame that
 // runs into the next one's start, is larger than the limit, or has torn headers is an error, and
 // the search goes on behind its first two bytes. Cost: each byte is looked at once, twice after an
-// error.
+// error. A stream that ends without one frame is an error too, as it is with every framer.
 class MjpegSplitter final : public Framer {
  public:
   struct Options {
     std::size_t frame_bytes_max = 4u << 20;
+    std::string name = "mjpeg";  // For errors.
   };
   explicit MjpegSplitter(const Options& options) : options_(options) {}
   MjpegSplitter() : MjpegSplitter(Options{}) {}
@@ -66,7 +79,38 @@ class MjpegSplitter final : public Framer {
   std::size_t position_ = 0;  // How far in buffer_ has been looked at.
   State state_ = State::kSeek;
   bool ended_ = false;
+  bool gave_any_ = false;  // A frame or an error.
   std::uint64_t garbage_ = 0;
+};
+
+// Cuts a stream of raw pictures, all of one format and size, as cameras and ffmpeg's rawvideo write
+// them. Nothing marks where one begins: the first byte of the stream does.
+class RawFramer final : public Framer {
+ public:
+  struct Options {
+    PictureFormat format = PictureFormat::kRgb24;  // Not kCompressed.
+    int width = 0;
+    int height = 0;
+    std::string name = "raw frames";  // For errors.
+  };
+  // kInvalidArgument where the size is missing or too large.
+  static base::Result<std::unique_ptr<RawFramer>> Create(const Options& options);
+
+  void Take(base::ByteView bytes) override;
+  void End() override;
+  void Restart() override;
+  std::optional<base::Result<Frame>> Next() override;
+
+ private:
+  RawFramer(const Options& options, std::size_t frame_bytes);
+
+  Options options_;
+  std::size_t frame_bytes_;
+  std::vector<Frame> whole_;  // From next_ on.
+  std::size_t next_ = 0;
+  Frame partial_;
+  bool ended_ = false;
+  bool gave_any_ = false;
 };
 
 struct RowOptions {
@@ -97,6 +141,7 @@ class CsvFramer final : public Framer {
  private:
   std::optional<base::Error> ReadHeader(std::string_view line);
   base::Result<Frame> ReadRow(std::string_view line);
+  bool SplitFields(std::string_view line);
   base::Error At(std::string_view field, const std::string& reason) const;
 
   RowOptions options_;
@@ -107,7 +152,10 @@ class CsvFramer final : public Framer {
   bool skipping_ = false;  // Inside a line that was too long.
   std::optional<base::Error> header_error_;
   bool have_header_ = false;
-  std::size_t fields_ = 0;
+  bool gave_any_ = false;
+  std::size_t field_count_ = 0;
+  std::vector<std::string_view> fields_;  // Of the last line split; into it and into unquoted_.
+  std::string unquoted_;
   std::vector<std::string> channels_;
   std::vector<std::size_t> columns_;
   std::optional<std::size_t> label_;
@@ -133,6 +181,7 @@ class JsonlFramer final : public Framer {
   std::uint64_t line_ = 0;
   bool ended_ = false;
   bool skipping_ = false;
+  bool gave_any_ = false;
   std::size_t channels_ = 0;
 };
 
