@@ -6,7 +6,8 @@
 //   network_thread.cc  packages out, desired state in
 //   main_thread.cc     the log of predictions, status, the signal to stop
 //
-// Threads meet only in what is named below: two hand-overs, the orders, the status, atomics.
+// Threads meet only in what is named below: the rings of the frame thread, the orders, the status,
+// atomics.
 
 #pragma once
 
@@ -22,7 +23,7 @@
 #include <vector>
 
 #include "agent/config.h"
-#include "agent/handover.h"
+#include "agent/frame_loop.h"
 #include "agent/layout.h"
 #include "agent/verbs.h"
 #include "base/clock.h"
@@ -65,26 +66,12 @@ using base::Status;
 using base::StrCat;
 using std::chrono::milliseconds;
 
-inline constexpr std::size_t kSeenWaiting =
-    128;  // Frames between the frame and the control thread.
-inline constexpr std::size_t kLinesWaiting = 4096;   // Lines between the frame and the main thread.
 inline constexpr std::uint64_t kHealthyFrames = 50;  // Then a start counts as one.
 inline constexpr base::Duration kSecond{1'000};
 inline constexpr base::Duration kLastSend{5'000};  // What a clean stop gives the network.
 inline constexpr base::Duration kDownloadRetry{5'000};
 inline constexpr int kDownloadTries = 20;
 inline constexpr std::size_t kDeploymentsKept = 32;
-
-// One line of the log of predictions.
-struct Line {
-  std::uint64_t index = 0;
-  std::uint64_t adaptation = 0;
-  base::Time time{};
-  std::optional<std::uint32_t> frame_number;
-  std::string answer;
-  float confidence = 0.0f;
-  float distance = 0.0f;
-};
 
 // What the network thread hands to the control thread.
 struct Order {
@@ -155,8 +142,7 @@ class Agent final : public pipeline::Outbox {
   std::unique_ptr<source::Source> source_;
   std::optional<datalog::Datalog> datalog_;
 
-  Handover<pipeline::Seen> seen_{kSeenWaiting};
-  Handover<Line> lines_{kLinesWaiting};
+  FrameRings rings_;
   std::mutex orders_mutex_;
   std::vector<Order> orders_;
   std::vector<std::string> feedback_taken_;  // Applied; and what could not be, to come again.
@@ -164,7 +150,6 @@ class Agent final : public pipeline::Outbox {
   std::atomic<bool> stopping_{false};
   std::atomic<bool> source_ended_{false};
   std::atomic<bool> frames_done_{false};
-  std::atomic<std::uint64_t> not_watched_{0};  // Frames the control thread had no room for.
 
   // The control thread's.
   std::uint64_t frames_here_ = 0;  // Since this start.

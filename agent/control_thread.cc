@@ -11,10 +11,12 @@ void Agent::ControlLoop() {
   next_metrics_ = clock_.Uptime() + std::min(config_.sync.interval, base::Duration{10'000});
   while (true) {
     const bool is_last = frames_done_;
-    for (const pipeline::Seen& seen : seen_.Take(milliseconds(100))) {
+    rings_.seen.Wait(milliseconds(100));
+    rings_.seen.Take([&](pipeline::Seen& seen) {
       lifecycle_->OnSeen(seen);
+      rings_.GiveBack(seen);
       ++frames_here_;
-    }
+    });
     std::vector<Order> orders;
     {
       const std::scoped_lock lock(orders_mutex_);
@@ -69,7 +71,7 @@ void Agent::SendMetrics() {
   protocol::DeviceMetrics metrics =
       monitor_->TakeWindow(clock_.Now(), clock_.Uptime(), monitor::ReadProcessFigures());
   metrics.dropped = source_->counters().overflow;
-  metrics.log_dropped += not_watched_.load();
+  metrics.log_dropped += rings_.not_watched.load();
   const sync::PackageQueue::Counts queue = queue_->counts();
   metrics.queue_packages = queue.waiting;
   metrics.queue_bytes = queue.waiting_bytes;

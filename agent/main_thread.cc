@@ -5,17 +5,19 @@
 namespace agent {
 
 void Agent::WriteLines() {
-  for (const Line& line : lines_.Take(milliseconds(0))) {
+  rings_.records.Take([&](const datalog::Record& record) {
+    const auto named = path_->BundleOf(record.bundle);
+    const bool is_named = named != nullptr && record.label < named->labels.size();
     Json json = Json::MakeObject(
-        {{"at", base::FormatTime(line.time)},
-         {"index", line.index},
-         {"frame", line.frame_number ? Json(std::int64_t{*line.frame_number}) : Json()},
-         {"prediction", line.answer},
-         {"confidence", static_cast<double>(line.confidence)},
-         {"distance", static_cast<double>(line.distance)},
-         {"adaptation", line.adaptation}});
+        {{"at", base::FormatTime(record.time)},
+         {"index", record.index},
+         {"frame", record.frame_number ? Json(std::int64_t{*record.frame_number}) : Json()},
+         {"prediction", is_named ? Json(named->labels[record.label]) : Json("unknown")},
+         {"confidence", static_cast<double>(record.confidence)},
+         {"distance", static_cast<double>(record.distance)},
+         {"adaptation", record.adaptation}});
     if (!datalog_->Append(json.Write())) monitor_->LogDropped(1);
-  }
+  });
   const Status flushed = datalog_->Flush();
   if (!flushed.ok()) logger_.Error("datalog: " + flushed.error().message);
 }

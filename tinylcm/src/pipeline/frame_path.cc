@@ -6,13 +6,46 @@
 
 namespace tinylcm::pipeline {
 
+namespace {
+
+constexpr std::size_t kBundlesKept = 16;
+
+}  // namespace
+
 FramePath::FramePath(std::unique_ptr<Stage> first, std::uint64_t first_index)
     : swap_(std::move(first)), next_index_(first_index) {
-  CHECK(swap_.current().serving != nullptr && swap_.current().monitor != nullptr);
-  monitor_ = std::move(swap_.current().monitor);
+  Stage& stage = swap_.current();
+  CHECK(stage.serving != nullptr && stage.monitor != nullptr);
+  stage.bundle = NumberOf(stage.serving->bundle());
+  monitor_ = std::move(stage.monitor);
 }
 
-base::Result<Seen> FramePath::Process(source::Frame frame) {
+void FramePath::Offer(std::unique_ptr<Stage> stage) {
+  stage->bundle = NumberOf(stage->serving->bundle());
+  swap_.Offer(std::move(stage));
+}
+
+// The same bundle keeps its number when it comes back.
+std::uint32_t FramePath::NumberOf(const model::ModelBundle& bundle) {
+  const std::scoped_lock lock(bundles_mutex_);
+  for (const KnownBundle& known : bundles_) {
+    if (known.named->bundle == bundle.bundle) return known.number;
+  }
+  if (bundles_.size() == kBundlesKept) bundles_.erase(bundles_.begin());
+  bundles_.push_back({bundles_met_, std::make_shared<const NamedBundle>(
+                                        NamedBundle{bundle.bundle, bundle.manifest.labels})});
+  return bundles_met_++;
+}
+
+std::shared_ptr<const NamedBundle> FramePath::BundleOf(std::uint32_t number) const {
+  const std::scoped_lock lock(bundles_mutex_);
+  for (const KnownBundle& known : bundles_) {
+    if (known.number == number) return known.named;
+  }
+  return nullptr;
+}
+
+base::Status FramePath::Answer(source::Frame& frame, Seen& seen) {
   const auto began = std::chrono::steady_clock::now();
   bool swapped = false;
   Stage& stage = swap_.Begin(&swapped);
@@ -22,15 +55,13 @@ base::Result<Seen> FramePath::Process(source::Frame frame) {
   }
 
   RETURN_IF_ERROR(stage.serving->Infer(frame, inference_));
-  Seen seen;
   seen.index = next_index_.fetch_add(1);
   seen.revision = stage.serving->revision();
   seen.adaptation = stage.serving->adaptation().is_none() ? 0 : seen.revision;
   seen.time = frame.time;
   seen.frame_number = inference_.frame_number;
   seen.prediction = inference_.prediction;
-  const auto& labels = stage.serving->bundle().manifest.labels;
-  seen.answer = seen.prediction.label < labels.size() ? labels[seen.prediction.label] : "unknown";
+  seen.bundle = stage.bundle;
   {
     const std::scoped_lock lock(monitor_mutex_);
     seen.signal = monitor_->Observe(seen.index, seen.prediction.nearest,
@@ -46,6 +77,12 @@ base::Result<Seen> FramePath::Process(source::Frame frame) {
   } else {
     usual_us_ += (seen.total_us - usual_us_) * (usual_us_ == 0.0 ? 1.0 : 0.05);
   }
+  return {};
+}
+
+base::Result<Seen> FramePath::Process(source::Frame frame) {
+  Seen seen;
+  RETURN_IF_ERROR(Answer(frame, seen));
   seen.frame = std::move(frame);
   return seen;
 }

@@ -1,4 +1,5 @@
-// FramePath: what one thread does with each frame: answer it, and watch the answers for drift.
+// FramePath: what one thread does with each frame: answer it, and watch the answers for drift. Once
+// warm it allocates nothing.
 //
 // The control thread makes a new Stage (model, adaptation, perhaps a new drift monitor) and offers
 // it; the frame thread takes it up between two frames by one pointer exchange. The drift monitor is
@@ -12,6 +13,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/json.h"
@@ -31,7 +33,7 @@ struct Seen {
   base::Time time{};
   std::optional<std::uint32_t> frame_number;
   classify::Prediction prediction;
-  std::string answer;  // The label's name, or "unknown".
+  std::uint32_t bundle = 0;  // Whose labels these are: FramePath::BundleOf.
   drift::DriftSignal signal = drift::DriftSignal::kLearning;
   double total_us = 0.0;
   double decode_us = 0.0;
@@ -44,19 +46,32 @@ struct Seen {
 struct Stage {
   std::unique_ptr<Serving> serving;
   std::unique_ptr<drift::DriftMonitor> monitor;  // Null: the monitor goes on as it is.
+  std::uint32_t bundle = 0;                      // FramePath's count; it fills it in.
 };
 
-// Process is the frame thread's; everything else may be called from the control thread.
+// What there is to say of a bundle that answers.
+struct NamedBundle {
+  std::string bundle;
+  std::vector<std::string> labels;
+};
+
+// Answer and Process are the frame thread's; everything else may be called from the control thread,
+// BundleOf from any.
 class FramePath {
  public:
   // REQUIRES: both parts of `first` are there. `first_index`: of the next inference.
   FramePath(std::unique_ptr<Stage> first, std::uint64_t first_index);
 
-  // Answers a frame. An Error: the frame was bad and nothing downstream has seen it.
+  // Answers a frame into `seen`, all but seen.frame, which is left alone. An Error: the frame was
+  // bad and nothing downstream has seen it; `seen` is then of no use.
+  base::Status Answer(source::Frame& frame, Seen& seen);
+  // The same, and the frame goes along.
   base::Result<Seen> Process(source::Frame frame);
+  // What stands behind the last answer, until the next one. The frame thread's too.
+  const Inference& inference() const { return inference_; }
 
   // Offers a new stage; it answers from the next frame on.
-  void Offer(std::unique_ptr<Stage> stage) { swap_.Offer(std::move(stage)); }
+  void Offer(std::unique_ptr<Stage> stage);
   // The stage that no longer answers, or null.
   std::unique_ptr<Stage> Collect() { return swap_.Collect(); }
   // How much longer than usual the first frame after the last swap took, milliseconds.
@@ -64,12 +79,24 @@ class FramePath {
 
   std::uint64_t next_index() const { return next_index_.load(); }
 
+  // The bundle that Seen::bundle counts; null once 16 others came after it.
+  std::shared_ptr<const NamedBundle> BundleOf(std::uint32_t number) const;
+
   std::optional<drift::DriftExplanation> Explanation() const;
   drift::DriftMonitor::Phase drift_phase() const;
   void Rebaseline();
   base::Json SaveDriftState() const;
 
  private:
+  struct KnownBundle {
+    std::uint32_t number = 0;
+    std::shared_ptr<const NamedBundle> named;
+  };
+  std::uint32_t NumberOf(const model::ModelBundle& bundle);
+
+  mutable std::mutex bundles_mutex_;  // Never taken by Answer.
+  std::vector<KnownBundle> bundles_;  // Oldest first.
+  std::uint32_t bundles_met_ = 0;
   model::HotSwap<Stage> swap_;
   std::atomic<std::uint64_t> next_index_;
   std::atomic<double> swap_gap_ms_{0.0};

@@ -1,0 +1,87 @@
+// FrameLoop: what the frame thread does, a frame a step: takes it from the source, answers it, and
+// hands on what others need of it.
+//
+//   source ─▶ FramePath ─▶ monitor            counted in place
+//     ▲           ├──────▶ Record  ─▶ ring ─▶ main thread: the log
+//     │           └──────▶ Seen    ─▶ ring ─▶ control thread: drift, quarantine
+//     └── buffers ◀── the frame, at once or when the control thread has used it
+//
+// Once warm a step takes nothing from the heap and waits for nobody but the source. A ring that is
+// full costs a line of the log or a look of the control thread, counted, never an answer; only an
+// alarm is kept until there is room.
+
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+
+#include "agent/handover.h"
+#include "base/clock.h"
+#include "base/logger.h"
+#include "tinylcm/datalog/record.h"
+#include "tinylcm/monitor/monitor.h"
+#include "tinylcm/pipeline/frame_path.h"
+#include "tinylcm/source/frame.h"
+
+namespace agent {
+
+// What the frame thread shares with the two that take from it.
+struct FrameRings {
+  static constexpr std::uint32_t kSeen = 128;
+  static constexpr std::uint32_t kRecords = 2048;
+  static constexpr std::uint32_t kReturned = 8;
+  // Of frames on their way to the control thread; beyond it an answer goes without its frame.
+  static constexpr std::size_t kSeenBytesMax = 4u << 20;
+
+  // Control thread, when it has used `seen`: its frame's buffer goes back to the source.
+  void GiveBack(tinylcm::pipeline::Seen& seen);
+
+  Handover<tinylcm::pipeline::Seen> seen{kSeen};
+  Handover<tinylcm::datalog::Record> records{kRecords};
+  Handover<tinylcm::source::Frame> returned{kReturned};
+  std::atomic<std::size_t> seen_bytes{0};
+  std::atomic<std::uint64_t> not_watched{0};  // Answers the control thread had no room for.
+};
+
+// One thread steps.
+class FrameLoop {
+ public:
+  struct Options {
+    std::uint32_t log_every = 1;  // Every which answer is logged; 0: none.
+  };
+  // All must outlive it.
+  struct Parts {
+    tinylcm::source::Source* source = nullptr;
+    tinylcm::pipeline::FramePath* path = nullptr;
+    tinylcm::monitor::Monitor* monitor = nullptr;
+    FrameRings* rings = nullptr;
+    base::Clock* clock = nullptr;
+    base::Logger* logger = nullptr;
+    std::function<bool()> wants_frames;  // Does the control thread want them whole?
+  };
+
+  FrameLoop(const Options& options, Parts parts) : options_(options), parts_(std::move(parts)) {}
+
+  void SetLogEvery(std::uint32_t every) { options_.log_every = every; }
+
+  // Waits for the next frame as long as the source does. False: there will be none.
+  bool Step();
+
+  // After the last step: hands an alarm on that has waited for room. False: there still is none.
+  bool HandOnAlarm();
+
+ private:
+  void Skipped(const base::Error& error);
+  void HandOn(tinylcm::pipeline::Seen& seen, tinylcm::source::Frame& frame);
+
+  Options options_;
+  Parts parts_;
+  tinylcm::pipeline::Seen spare_;                 // Filled where there is no slot.
+  std::optional<tinylcm::pipeline::Seen> alarm_;  // Must not be lost.
+  std::optional<base::Duration> last_warning_;
+};
+
+}  // namespace agent
