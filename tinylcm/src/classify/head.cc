@@ -31,6 +31,18 @@ base::Result<ClassifierKind> ParseClassifierKind(std::string_view name) {
                base::StrCat("classifier \"", name, "\": expected knn, linear or softmax")};
 }
 
+void Softmax(float temperature, std::span<float> values) {
+  if (values.empty()) return;
+  const float top = *std::max_element(values.begin(), values.end());
+  double sum = 0.0;
+  for (float& value : values) {
+    const double power = std::exp((static_cast<double>(value) - top) / temperature);
+    sum += power;
+    value = static_cast<float>(power);
+  }
+  for (float& value : values) value = static_cast<float>(value / sum);
+}
+
 base::Status Validate(const HeadTensors& head, std::uint32_t classes, std::size_t dims) {
   const auto refuse = [](const std::string& what) {
     return Error{ErrorCode::kInvalidArgument, "head: " + what};
@@ -50,6 +62,131 @@ base::Status Validate(const HeadTensors& head, std::uint32_t classes, std::size_
     return refuse("the temperature is not above 0");
   }
   return {};
+}
+
+namespace {
+
+// How much of the covariance off the diagonal is believed at least to be chance.
+constexpr double kShrinkMin = 0.05;
+
+// a = L L^T in place, in the lower half. False where `a` is not positive definite.
+bool Cholesky(std::vector<double>& a, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) {
+    for (std::size_t j = 0; j <= i; ++j) {
+      double sum = a[i * n + j];
+      for (std::size_t k = 0; k < j; ++k) sum -= a[i * n + k] * a[j * n + k];
+      if (i == j) {
+        if (!(sum > 0.0)) return false;
+        a[i * n + i] = std::sqrt(sum);
+      } else {
+        a[i * n + j] = sum / a[j * n + j];
+      }
+    }
+  }
+  return true;
+}
+
+// Solves L L^T x = b in place.
+void Solve(const std::vector<double>& l, std::size_t n, std::vector<double>& x) {
+  for (std::size_t i = 0; i < n; ++i) {
+    for (std::size_t k = 0; k < i; ++k) x[i] -= l[i * n + k] * x[k];
+    x[i] /= l[i * n + i];
+  }
+  for (std::size_t i = n; i-- > 0;) {
+    for (std::size_t k = i + 1; k < n; ++k) x[i] -= l[k * n + i] * x[k];
+    x[i] /= l[i * n + i];
+  }
+}
+
+// Mean of -log p(label) over the samples.
+double LogLoss(const std::vector<double>& logits, std::span<const std::uint16_t> labels,
+               std::size_t classes, double temperature) {
+  double loss = 0.0;
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    const double* const row = logits.data() + i * classes;
+    const double top = *std::max_element(row, row + classes);
+    double sum = 0.0;
+    for (std::size_t c = 0; c < classes; ++c) sum += std::exp((row[c] - top) / temperature);
+    loss += std::log(sum) - (row[labels[i]] - top) / temperature;
+  }
+  return loss / static_cast<double>(labels.size());
+}
+
+}  // namespace
+
+base::Result<HeadTensors> FitLinearHead(std::span<const float> features, std::size_t dims,
+                                        std::span<const std::uint16_t> labels,
+                                        std::uint32_t classes) {
+  const std::size_t count = labels.size();
+  std::vector<double> means(classes * dims, 0.0);
+  std::vector<double> members(classes, 0.0);
+  for (std::size_t i = 0; i < count; ++i) {
+    members[labels[i]] += 1.0;
+    for (std::size_t j = 0; j < dims; ++j) {
+      means[labels[i] * dims + j] += static_cast<double>(features[i * dims + j]);
+    }
+  }
+  for (std::size_t c = 0; c < classes; ++c) {
+    if (!(members[c] > 0.0)) {
+      return Error{ErrorCode::kInvalidArgument, base::StrCat("head: class ", c, " has no sample")};
+    }
+    for (std::size_t j = 0; j < dims; ++j) means[c * dims + j] /= members[c];
+  }
+
+  // The spread within the classes, shrunk: the fewer samples a dimension, the more.
+  std::vector<double> spread(dims * dims, 0.0);
+  std::vector<double> centred(dims);
+  for (std::size_t i = 0; i < count; ++i) {
+    for (std::size_t j = 0; j < dims; ++j) {
+      centred[j] = static_cast<double>(features[i * dims + j]) - means[labels[i] * dims + j];
+    }
+    for (std::size_t a = 0; a < dims; ++a) {
+      for (std::size_t b = 0; b <= a; ++b) spread[a * dims + b] += centred[a] * centred[b];
+    }
+  }
+  const double freedom = std::max(1.0, static_cast<double>(count) - classes);
+  const double shrink =
+      std::clamp(static_cast<double>(dims) / freedom, kShrinkMin, 1.0 - kShrinkMin);
+  double trace = 0.0;
+  for (std::size_t a = 0; a < dims; ++a) trace += spread[a * dims + a] / freedom;
+  const double floor = std::max(1e-12, 1e-3 * trace / static_cast<double>(dims));
+  for (std::size_t a = 0; a < dims; ++a) {
+    for (std::size_t b = 0; b <= a; ++b) {
+      spread[a * dims + b] *= (a == b ? 1.0 : 1.0 - shrink) / freedom;
+    }
+    spread[a * dims + a] += floor;
+  }
+  if (!Cholesky(spread, dims)) {
+    return Error{ErrorCode::kInvalidArgument, "head: the features do not vary"};
+  }
+
+  HeadTensors head;
+  std::vector<double> logits(count * classes, 0.0);
+  for (std::size_t c = 0; c < classes; ++c) {
+    std::vector<double> w(means.begin() + static_cast<std::ptrdiff_t>(c * dims),
+                          means.begin() + static_cast<std::ptrdiff_t>((c + 1) * dims));
+    Solve(spread, dims, w);
+    double bias = 0.0;  // Classes count alike, however many samples each had.
+    for (std::size_t j = 0; j < dims; ++j) bias -= 0.5 * w[j] * means[c * dims + j];
+    for (const double value : w) head.weights.push_back(static_cast<float>(value));
+    head.bias.push_back(static_cast<float>(bias));
+    for (std::size_t i = 0; i < count; ++i) {
+      double sum = bias;
+      for (std::size_t j = 0; j < dims; ++j) {
+        sum += w[j] * static_cast<double>(features[i * dims + j]);
+      }
+      logits[i * classes + c] = sum;
+    }
+  }
+  // On these samples the least loss is too sure of itself; the calibration corrects the rest.
+  double best = LogLoss(logits, labels, classes, 1.0);
+  for (double temperature = 1.25; temperature <= 32.0; temperature *= 1.25) {
+    const double loss = LogLoss(logits, labels, classes, temperature);
+    if (!(loss < best)) break;
+    best = loss;
+    head.temperature = static_cast<float>(temperature);
+  }
+  return head;
 }
 
 }  // namespace tinylcm::classify

@@ -33,7 +33,18 @@ struct HeadTensors {
   friend bool operator==(const HeadTensors&, const HeadTensors&) = default;
 };
 
+// values[i] = exp(values[i] / temperature) / sum, without overflow.
+void Softmax(float temperature, std::span<float> values);
+
 // kInvalidArgument where sizes do not fit together or a number is not finite.
 base::Status Validate(const HeadTensors& head, std::uint32_t classes, std::size_t dims);
+
+// Weights and a temperature of labelled features ([n, dims], labels below `classes`): the linear
+// discriminant of classes that share one covariance, shrunk towards its diagonal so that few
+// samples do. Plain double arithmetic in a fixed order: same features, same bits.
+// kInvalidArgument where a class has no sample.
+base::Result<HeadTensors> FitLinearHead(std::span<const float> features, std::size_t dims,
+                                        std::span<const std::uint16_t> labels,
+                                        std::uint32_t classes);
 
 }  // namespace tinylcm::classify
