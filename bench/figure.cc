@@ -35,14 +35,21 @@ double CpuNanoseconds() {
   return 1e9 * static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec);
 }
 
-BestTimes TakeTurns(int subject_calls, const std::function<void()>& subject, int baseline_calls,
-                    const std::function<void()>& baseline) {
-  BestTimes best;
+std::vector<double> TakeTurns(const std::vector<Turn>& turns) {
+  std::vector<double> best(turns.size(), 1e300);
   for (int slice = 0; slice < kSlices; ++slice) {
-    best.subject = std::min(best.subject, Slice(subject_calls, subject));
-    best.baseline = std::min(best.baseline, Slice(baseline_calls, baseline));
+    for (std::size_t i = 0; i < turns.size(); ++i) {
+      best[i] = std::min(best[i], Slice(turns[i].calls, turns[i].call));
+    }
   }
   return best;
+}
+
+BestTimes TakeTurns(int subject_calls, const std::function<void()>& subject, int baseline_calls,
+                    const std::function<void()>& baseline) {
+  const std::vector<double> best =
+      TakeTurns({{subject_calls, subject}, {baseline_calls, baseline}});
+  return {.subject = best[0], .baseline = best[1]};
 }
 
 void Print(const Figure& figure) {

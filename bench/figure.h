@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 namespace bench {
 
@@ -32,6 +33,14 @@ struct BestTimes {
   double baseline = 1e300;
 };
 inline constexpr int kSlices = 40;
+
+// The same among any number.
+struct Turn {
+  int calls = 1;  // A slice.
+  std::function<void()> call;
+};
+std::vector<double> TakeTurns(const std::vector<Turn>& turns);
+
 BestTimes TakeTurns(int subject_calls, const std::function<void()>& subject, int baseline_calls,
                     const std::function<void()>& baseline);
 

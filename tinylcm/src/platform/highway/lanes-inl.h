@@ -62,13 +62,10 @@ HWY_INLINE Vec FoldParts(Vec (&parts)[kCount]) {
 
 // Which sum has to stand at place i, so that FoldSideBySide gives them in order: i with its bits
 // reversed, since every step puts the halves of two vectors into one.
+constexpr std::size_t kReversed8[] = {0, 4, 2, 6, 1, 5, 3, 7};
+constexpr std::size_t kReversed4[] = {0, 2, 1, 3};
 constexpr std::size_t Reversed(std::size_t i) {
-  std::size_t reversed = 0;
-  for (std::size_t bit = 1; bit < kSideBySide; bit *= 2) {
-    reversed = reversed * 2 + (i & 1);
-    i /= 2;
-  }
-  return reversed;
+  return kSideBySide == 8 ? kReversed8[i] : kSideBySide == 4 ? kReversed4[i] : i;
 }
 
 #if HWY_TARGET != HWY_SCALAR
