@@ -382,6 +382,14 @@ classify::KnnClassifier::Options ModelBundle::ClassifierOptions() const {
   return options;
 }
 
+base::Result<classify::Classifier> ModelBundle::MakeClassifier() const {
+  return classify::Classifier::Create({.kind = config.classifier,
+                                       .knn = ClassifierOptions(),
+                                       .gives_logits = config.gives_logits,
+                                       .temperature = static_cast<float>(config.temperature)},
+                                      anchors, head, calibration);
+}
+
 EngineOptions ModelBundle::engine_options() const {
   return {.threads = config.threads,
           .output_index = config.output_index,
@@ -589,9 +597,7 @@ base::Status CheckGolden(const ModelBundle& bundle, feature::FeatureModel* engin
   const std::size_t dims = bundle.anchors.dims;
   const double tolerance = bundle.config.golden_tolerance;
   ASSIGN_OR_RETURN(feature::Processor processor, feature::Processor::Create(bundle.processor));
-  ASSIGN_OR_RETURN(classify::KnnClassifier classifier,
-                   classify::KnnClassifier::Create(bundle.ClassifierOptions(), bundle.anchors,
-                                                   bundle.calibration));
+  ASSIGN_OR_RETURN(classify::Classifier classifier, bundle.MakeClassifier());
   if (bundle.is_image) {
     CHECK(engine != nullptr);
     if (engine->width() != bundle.image_rule.width ||

@@ -87,13 +87,21 @@ Lifecycle::Lifecycle(const LifecycleOptions& options, Parts parts,
       snapshots_(std::move(snapshots)),
       quarantine_(std::move(quarantine)) {
   adapt::Adapter::Options adapter;
-  adapter.mode = options_.mode;
+  adapter.mode = EffectiveMode();
   adapter.has_pictures = bundle_->is_image;
   adapter.quarantine_samples = options_.quarantine_samples;
   adapter.search_samples = std::min(adapter.search_samples, options_.quarantine_samples);
   adapter.labels_asked = options_.labels_per_event;
   adapter.probation_samples = options_.probation_samples;
   adapter_ = std::make_unique<adapt::Adapter>(adapter, bundle_->bundle);
+  SayIfNotAdaptable();
+}
+
+void Lifecycle::SayIfNotAdaptable() {
+  if (bundle_->is_adaptable() || options_.mode == adapt::Mode::kMonitoringOnly) return;
+  parts_.logger->Info(StrCat("bundle ", bundle_->manifest.name, " ", bundle_->manifest.version,
+                             " answers by its ", classify::Name(bundle_->config.classifier),
+                             " head: drift is watched, nothing is adapted"));
 }
 
 namespace {
@@ -950,7 +958,9 @@ Status Lifecycle::SwapBundle(std::shared_ptr<const model::ModelBundle> bundle,
   const adapt::Adaptation served = adapter_->served();
   adapt::Carried carried;
   carried.adaptation.bundle = bundle->bundle;
-  if (!served.is_none()) {
+  if (!served.is_none() && !bundle->is_adaptable()) {
+    carried.dropped.push_back("the new bundle answers by a head, which is not adapted");
+  } else if (!served.is_none()) {
     ASSIGN_OR_RETURN(const Embedded quarantine, EmbedQuarantine(*bench, adapt::InputHypothesis{}));
     adapt::CarryRequest request;
     request.bundle = bundle->bundle;
@@ -1028,6 +1038,8 @@ Status Lifecycle::SwapBundle(std::shared_ptr<const model::ModelBundle> bundle,
   bench_ = std::move(bench);
   champion_.reset();
   adapter_->OnBundle(carried);
+  adapter_->SetMode(EffectiveMode());
+  SayIfNotAdaptable();
   swap_ = std::move(swap);
   UpdateWants();
   path_->Collect();
@@ -1078,6 +1090,7 @@ void Lifecycle::FinishSwap(bool healthy, const std::string& detail) {
     bundle_ = swap.old_bundle;
     bench_.reset();
     adapter_ = std::make_unique<adapt::Adapter>(adapter_->options(), bundle_->bundle);
+    adapter_->SetMode(EffectiveMode());
     const auto bytes = base::ReadFile(*parts_.fs, base::JoinPath(options_.folder, previous_.file),
                                       kAdapterBytesMax);
     const Status restored = bytes.ok() ? adapter_->Restore(*bytes) : Status(bytes.error());
@@ -1170,7 +1183,7 @@ LifecycleStatus Lifecycle::status() const {
                         path_->drift_phase() == drift::DriftMonitor::Phase::kLearning &&
                         adapter_->state() == adapt::AdapterState::kStable;
   status.state = learning ? "learning" : adapt::Name(adapter_->state());
-  status.mode = adapt::Name(options_.mode);
+  status.mode = adapt::Name(EffectiveMode());
   status.hypothesis = adapter_->served().hypothesis.name();
   status.challenger = adapter_->served().challenger.name();
   status.revision = revision_;

@@ -52,10 +52,12 @@ Result<std::unique_ptr<Serving>> Serving::Create(std::shared_ptr<const model::Mo
       adaptation.transform.scale.size() != processor.feature_count()) {
     return Error{ErrorCode::kInvalidArgument, "serving: the transform is of another size"};
   }
-  ASSIGN_OR_RETURN(classify::KnnClassifier classifier,
-                   classify::KnnClassifier::Create(bundle->ClassifierOptions(), bundle->anchors,
-                                                   bundle->calibration));
-  RETURN_IF_ERROR(classifier.SetMemory(adaptation.memory));
+  ASSIGN_OR_RETURN(classify::Classifier classifier, bundle->MakeClassifier());
+  if (bundle->is_adaptable()) {
+    RETURN_IF_ERROR(classifier.knn()->SetMemory(adaptation.memory));
+  } else if (!adaptation.is_none()) {
+    return Error{ErrorCode::kInvalidArgument, "serving: a head cannot be adapted"};
+  }
   std::optional<adapt::PictureTransform> picture_transform;
   if (!adaptation.hypothesis.is_identity()) {
     ASSIGN_OR_RETURN(adapt::PictureTransform made,
@@ -72,7 +74,7 @@ Result<std::unique_ptr<Serving>> Serving::Create(std::shared_ptr<const model::Mo
 Serving::Serving(std::shared_ptr<const model::ModelBundle> bundle,
                  std::unique_ptr<feature::FeatureModel> engine, adapt::Adaptation adaptation,
                  const Options& options, feature::Processor processor,
-                 classify::KnnClassifier classifier,
+                 classify::Classifier classifier,
                  std::optional<adapt::PictureTransform> picture_transform)
     : bundle_(std::move(bundle)),
       engine_(std::move(engine)),

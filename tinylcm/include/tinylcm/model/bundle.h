@@ -20,6 +20,7 @@
 #include "protocol/bundle.h"
 #include "tinylcm/classify/anchors.h"
 #include "tinylcm/classify/calibration.h"
+#include "tinylcm/classify/classifier.h"
 #include "tinylcm/classify/distance.h"
 #include "tinylcm/classify/head.h"
 #include "tinylcm/classify/knn_classifier.h"
@@ -129,6 +130,9 @@ struct ModelBundle {
   std::size_t feature_count() const { return processor.feature_count(); }
   EngineOptions engine_options() const;
   classify::KnnClassifier::Options ClassifierOptions() const;
+  base::Result<classify::Classifier> MakeClassifier() const;
+  // Neighbours answer, so that what is learned about them changes answers. A head's do not.
+  bool is_adaptable() const { return config.classifier == classify::ClassifierKind::kKnn; }
 };
 
 // Reads and verifies `folder`. Errors: kNotFound (no manifest, a file is missing), kCorrupt (a

@@ -153,7 +153,7 @@ class Lifecycle {
   LifecycleStatus status() const;
   void SetMode(adapt::Mode mode) {
     options_.mode = mode;
-    adapter_->SetMode(mode);
+    adapter_->SetMode(EffectiveMode());
   }
   const model::ModelBundle& bundle() const { return *bundle_; }
   const std::shared_ptr<const model::ModelBundle>& shared_bundle() const { return bundle_; }
@@ -206,6 +206,11 @@ class Lifecycle {
   base::Status Serve(const adapt::Action& action);
   base::Status Report(const adapt::Action& action);
   base::Status SendModel();
+  // A bundle whose head answers is only watched, whatever mode was asked for.
+  adapt::Mode EffectiveMode() const {
+    return bundle_->is_adaptable() ? options_.mode : adapt::Mode::kMonitoringOnly;
+  }
+  void SayIfNotAdaptable();
 
   // A snapshot of an adaptation of the bundle that runs.
   base::Result<std::string> Keep(const adapt::Adaptation& adaptation, const std::string& reason);

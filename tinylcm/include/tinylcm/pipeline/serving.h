@@ -3,6 +3,7 @@
 //
 //   picture -> input hypothesis -> model -> processor -> feature transform -> nearest neighbours
 //   row     ->                             processor -> feature transform -> nearest neighbours
+//                                                                            or a head
 //
 // Made and warmed up off the frame path, then swapped in whole (model/hot_swap.h); never changed.
 
@@ -16,7 +17,7 @@
 
 #include "base/result.h"
 #include "tinylcm/adapt/adaptation.h"
-#include "tinylcm/classify/knn_classifier.h"
+#include "tinylcm/classify/classifier.h"
 #include "tinylcm/feature/feature_model.h"
 #include "tinylcm/feature/processor.h"
 #include "tinylcm/model/bundle.h"
@@ -80,13 +81,14 @@ class Serving {
   const std::shared_ptr<const model::ModelBundle>& shared_bundle() const { return bundle_; }
   const adapt::Adaptation& adaptation() const { return adaptation_; }
   std::uint64_t revision() const { return options_.revision; }
-  classify::KnnClassifier& classifier() { return classifier_; }
+  // REQUIRES: bundle().is_adaptable().
+  classify::KnnClassifier& classifier() { return *classifier_.knn(); }
   std::size_t channel_count() const;
 
  private:
   Serving(std::shared_ptr<const model::ModelBundle> bundle,
           std::unique_ptr<feature::FeatureModel> engine, adapt::Adaptation adaptation,
-          const Options& options, feature::Processor processor, classify::KnnClassifier classifier,
+          const Options& options, feature::Processor processor, classify::Classifier classifier,
           std::optional<adapt::PictureTransform> picture_transform);
 
   std::shared_ptr<const model::ModelBundle> bundle_;
@@ -94,7 +96,7 @@ class Serving {
   adapt::Adaptation adaptation_;
   Options options_;
   feature::Processor processor_;
-  classify::KnnClassifier classifier_;
+  classify::Classifier classifier_;
   std::optional<adapt::PictureTransform> picture_transform_;
   source::PictureMaker picture_maker_;
 };
