@@ -103,7 +103,7 @@ TEST(Handover, WakesATakerThatSleepsOnceHalfOfTheSlotsWait) {
 
 TEST(Handover, PassesEverythingBetweenTwoThreads) {
   Handover<int> handover(8);
-  constexpr int kCount = 100'000;
+  constexpr int kCount = 20'000;
   std::thread giver([&] {
     for (int i = 0; i < kCount;) {
       if (Give(handover, i)) {
