@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "tinylcm/classify/distance.h"
+#include "tinylcm/classify/instruction_set.h"
 #include "tinylcm/classify/select.h"
 #include "tinylcm/feature/project.h"
 
@@ -250,6 +251,8 @@ std::size_t NotAbove(const float* values, std::size_t count, float limit, std::u
   return found;
 }
 
+const char* InstructionSet() { return hwy::TargetName(HWY_TARGET); }
+
 }  // namespace tinylcm::platform_highway::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -264,6 +267,7 @@ HWY_EXPORT(Scale);
 HWY_EXPORT(Standardise);
 HWY_EXPORT(LimitOfLeast);
 HWY_EXPORT(NotAbove);
+HWY_EXPORT(InstructionSet);
 
 namespace {
 // Beside the exported names, which the macro has to find.
@@ -275,6 +279,7 @@ auto Scaled() { return HWY_DYNAMIC_DISPATCH(Scale); }
 auto Standardised() { return HWY_DYNAMIC_DISPATCH(Standardise); }
 auto Limit() { return HWY_DYNAMIC_DISPATCH(LimitOfLeast); }
 auto Places() { return HWY_DYNAMIC_DISPATCH(NotAbove); }
+auto Instructions() { return HWY_DYNAMIC_DISPATCH(InstructionSet); }
 }  // namespace
 }  // namespace tinylcm::platform_highway
 
@@ -310,6 +315,8 @@ float LimitOfLeast(const float* values, std::size_t count, std::size_t k) {
 std::size_t NotAbove(const float* values, std::size_t count, float limit, std::uint32_t* places) {
   return platform_highway::Places()(values, count, limit, places);
 }
+
+const char* InstructionSet() { return platform_highway::Instructions()(); }
 
 }  // namespace tinylcm::classify
 
