@@ -6,17 +6,13 @@ namespace agent {
 
 void Agent::WriteLines() {
   rings_.records.Take([&](const datalog::Record& record) {
-    const auto named = path_->BundleOf(record.bundle);
-    const bool is_named = named != nullptr && record.label < named->labels.size();
-    Json json = Json::MakeObject(
-        {{"at", base::FormatTime(record.time)},
-         {"index", record.index},
-         {"frame", record.frame_number ? Json(std::int64_t{*record.frame_number}) : Json()},
-         {"prediction", is_named ? Json(named->labels[record.label]) : Json("unknown")},
-         {"confidence", static_cast<double>(record.confidence)},
-         {"distance", static_cast<double>(record.distance)},
-         {"adaptation", record.adaptation}});
-    if (!datalog_->Append(json.Write())) monitor_->LogDropped(1);
+    if (!datalog_->knows_bundle(record.bundle)) {
+      if (const auto named = path_->BundleOf(record.bundle)) {
+        datalog_->SetBundle(
+            {.generation = record.bundle, .bundle = named->bundle, .labels = named->labels});
+      }
+    }
+    if (!datalog_->Append(record)) monitor_->LogDropped(1);
   });
   const Status flushed = datalog_->Flush();
   if (!flushed.ok()) logger_.Error("datalog: " + flushed.error().message);
