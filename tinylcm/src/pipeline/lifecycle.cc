@@ -1196,4 +1196,16 @@ LifecycleStatus Lifecycle::status() const {
   return status;
 }
 
+void Lifecycle::Describe(protocol::DeviceMetrics& metrics) const {
+  const LifecycleStatus now = status();
+  metrics.drift_state = now.state;
+  metrics.mode = now.mode;
+  metrics.hypothesis = now.hypothesis;
+  metrics.challenger = now.challenger;
+  metrics.model_name = bundle_->manifest.name;
+  metrics.model_version = bundle_->manifest.version;
+  metrics.model_family = bundle_->manifest.model_family;
+  metrics.bundle = bundle_->bundle;
+}
+
 }  // namespace tinylcm::pipeline

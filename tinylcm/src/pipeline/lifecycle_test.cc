@@ -15,51 +15,12 @@
 #include "protocol/samples.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_file_system.h"
-#include "tinylcm/model/fit.h"
+#include "tinylcm/src/pipeline/small_array_test.h"
 
 namespace tinylcm::pipeline {
 namespace {
 
-constexpr std::size_t kChannels = 16;
-constexpr std::uint16_t kClasses = 4;
 constexpr std::uint64_t kSeed = 7;
-
-// Class c raises channels 4c .. 4c+3 by one; every channel has noise.
-std::vector<float> MakeRow(base::Random& random, std::uint16_t label, bool aged) {
-  std::vector<float> row(kChannels);
-  for (std::size_t i = 0; i < kChannels; ++i) {
-    row[i] = static_cast<float>((i / 4 == label ? 1.0 : 0.0) + 0.25 * random.Normal());
-    // The first six channels lose most of their gain and gain an offset.
-    if (aged && i < 6) row[i] = 0.2f * row[i] + 1.2f;
-  }
-  return row;
-}
-
-std::shared_ptr<const model::ModelBundle> MakeBundle(const std::string& version,
-                                                     std::uint64_t seed) {
-  base::Random random(seed);
-  model::FitData data;
-  data.raw_count = kChannels;
-  data.label_names = {"a", "b", "c", "d"};
-  for (int i = 0; i < 400; ++i) {
-    const auto label = static_cast<std::uint16_t>(i % kClasses);
-    const std::vector<float> row = MakeRow(random, label, false);
-    data.raw.insert(data.raw.end(), row.begin(), row.end());
-    data.labels.push_back(label);
-  }
-  model::FitOptions options;
-  options.standardise = true;
-  options.seed = seed;
-  auto fitted = model::Fit(data, options);
-  EXPECT_TRUE(fitted.ok()) << (fitted.ok() ? "" : fitted.error().message);
-  model::ModelBundle bundle = std::move(fitted->bundle);
-  bundle.manifest.name = "array";
-  bundle.manifest.version = version;
-  bundle.manifest.model_family = "array";
-  bundle.manifest.labels = data.label_names;
-  bundle.bundle = std::string(64, version.back());
-  return std::make_shared<const model::ModelBundle>(std::move(bundle));
-}
 
 class CollectingOutbox final : public Outbox {
  public:

@@ -142,7 +142,8 @@ Status Serving::InferDecoded(Inference& out) {
   } else {
     processor_.Standardise(out.raw, out.channels);
   }
-  out.prediction = classifier_.Classify(out.feature);
+  out.share.resize(bundle_->manifest.labels.size());
+  out.prediction = classifier_.Classify(out.feature, out.share);
   out.classify_us = watch.Lap();
   return {};
 }

@@ -25,6 +25,7 @@
 #include "protocol/adaptation_report.h"
 #include "protocol/drift_event.h"
 #include "protocol/feedback.h"
+#include "protocol/metrics.h"
 #include "protocol/package.h"
 #include "protocol/update_report.h"
 #include "tinylcm/adapt/adapter.h"
@@ -151,6 +152,8 @@ class Lifecycle {
   void SaveAll();
 
   LifecycleStatus status() const;
+  // Fills in what runs and how it stands: bundle, mode, adaptation, state.
+  void Describe(protocol::DeviceMetrics& metrics) const;
   void SetMode(adapt::Mode mode) {
     options_.mode = mode;
     adapter_->SetMode(EffectiveMode());

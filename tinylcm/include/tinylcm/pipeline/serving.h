@@ -37,6 +37,7 @@ struct Inference {
   std::vector<float> channels;  // What a drift is explained by: a row's channels, standardised, or
                                 // the picture's figures (pipeline/picture_figures.h).
   classify::Prediction prediction;
+  std::vector<float> share;  // Of each class in the answer; adds up to 1.
   std::optional<std::uint32_t> frame_number;
   // Microseconds a stage: decode and resize; model; everything after it.
   double decode_us = 0.0;
