@@ -37,6 +37,7 @@ MODULES = {
     "adapt": {"feature", "classify", "drift", "state"},
     "sync": {"datalog", "state"},
     "pipeline": {"source", "feature", "classify", "drift", "monitor", "adapt", "datalog", "sync", "model", "state"},
+    "device": {"source", "drift", "monitor", "adapt", "model", "state", "pipeline"},
 }
 
 STANDARD = set(
