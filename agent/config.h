@@ -32,7 +32,7 @@ struct SourceConfig {
   std::string format = "mjpeg";  // Of a camera's pipe; raw formats need width and height.
   std::uint32_t width = 0;
   std::uint32_t height = 0;
-  base::Duration stall_timeout{10'000};  // A command that is silent so long is started again.
+  base::Duration stall_timeout{10'000};  // A camera that is silent so long is started again.
   bool watch = false;                    // images: wait for further files.
   bool barcode = false;                  // frame_counter: "barcode"
   std::string frame_column = "seq";

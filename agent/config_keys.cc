@@ -280,7 +280,8 @@ std::vector<ConfigKey> MakeKeys() {
           .Count(FIELD(source.width), 0, 16384));
   add(Key("source.height", "Height of raw pictures, in pixels.")
           .Count(FIELD(source.height), 0, 16384));
-  add(Key("source.stall_timeout", "A command that gave nothing for so long is started again.")
+  add(Key("source.stall_timeout",
+          "A camera's command that gave nothing for so long is started again; 0s: never.")
           .Duration(FIELD(source.stall_timeout)));
   add(Key("source.watch", "Whether a folder of images is watched for further ones.")
           .Flag(FIELD(source.watch)));

@@ -53,6 +53,7 @@ void Agent::WriteStatus(bool is_running) {
                         {"skipped", counts.skipped},
                         {"dropped", from.overflow},
                         {"source_restarts", from.restarts},
+                        {"source_stalls", from.stalls},
                         {"bundle", Json::MakeObject({{"name", bundle->manifest.name},
                                                      {"version", bundle->manifest.version},
                                                      {"bundle", bundle->bundle}})},
