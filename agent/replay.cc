@@ -1,6 +1,7 @@
 #include "agent/replay.h"
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -9,19 +10,13 @@
 #include "base/random.h"
 #include "base/text.h"
 #include "protocol/drift_event.h"
-#include "protocol/feedback.h"
-#include "protocol/samples.h"
-#include "tinylcm/model/archive.h"
-#include "tinylcm/pipeline/frame_path.h"
-#include "tinylcm/pipeline/lifecycle.h"
 #include "tinylcm/source/folder_source.h"
 #include "tinylcm/source/stream_source.h"
+#include "tinylcm/tinylcm.h"
 
 namespace agent {
 
 namespace adapt = tinylcm::adapt;
-namespace model = tinylcm::model;
-namespace pipeline = tinylcm::pipeline;
 namespace source = tinylcm::source;
 
 using base::Error;
@@ -46,30 +41,6 @@ class ScratchFolder {
  private:
   base::FileSystem& fs_;
   std::string path_;
-};
-
-// What would be sent: drift events are kept, and the samples they ask about.
-class Collector final : public pipeline::Outbox {
- public:
-  Status Send(std::string_view type, const std::string&,
-              std::vector<protocol::PackageFile> files) override {
-    if (type != protocol::kTypeDriftEvent) return {};
-    for (const protocol::PackageFile& file : files) {
-      if (file.path == protocol::kDriftEventPath) {
-        ASSIGN_OR_RETURN(protocol::DriftEvent event,
-                         protocol::ParseDriftEvent(base::AsText(file.bytes)));
-        events.push_back(std::move(event));
-      } else if (file.path == protocol::kSamplesPath) {
-        ASSIGN_OR_RETURN(asked, protocol::ParseSampleSet(base::AsText(file.bytes)));
-        is_asked = true;
-      }
-    }
-    return {};
-  }
-
-  std::vector<protocol::DriftEvent> events;
-  protocol::SampleSet asked;
-  bool is_asked = false;
 };
 
 std::string Csv(const std::string& text) {
@@ -107,16 +78,6 @@ Result<std::unique_ptr<source::Source>> OpenSource(const ReplayOptions& options,
   return std::unique_ptr<source::Source>(std::move(opened));
 }
 
-Result<model::ModelBundle> OpenBundle(const std::string& path, const std::string& scratch,
-                                      base::FileSystem& fs) {
-  ASSIGN_OR_RETURN(const base::FileInfo info, fs.Stat(path));
-  if (info.is_directory) return model::LoadBundle(fs, path, {});
-  const std::string folder = base::JoinPath(scratch, "bundle");
-  ASSIGN_OR_RETURN(const model::ArchiveInfo archive,
-                   model::UnpackArchive(fs, path, folder, nullptr, {}));
-  return model::LoadBundle(fs, folder, {});
-}
-
 double Percentile(std::vector<double>& values, double share) {
   if (values.empty()) return 0.0;
   const auto at = static_cast<std::size_t>(share * static_cast<double>(values.size() - 1));
@@ -124,39 +85,48 @@ double Percentile(std::vector<double>& values, double share) {
   return values[at];
 }
 
+// The simulated operator: labels the samples that are asked for, and only those.
+Status LabelWanted(tinylcm::Device& device, const tinylcm::WantedLabels& wanted,
+                   const std::vector<std::string>& truth) {
+  std::vector<tinylcm::SampleLabel> labels;
+  for (const tinylcm::WantedSample& sample : wanted.samples) {
+    if (sample.index < truth.size() && !truth[sample.index].empty()) {
+      labels.push_back({sample.sample_id, truth[sample.index]});
+    }
+  }
+  return device.ApplyLabels(labels);
+}
+
 }  // namespace
 
 Result<Json> Replay(const ReplayOptions& options, base::FileSystem& fs, base::Clock& clock,
-                    base::Logger& logger, const model::EngineOpener& open_engine) {
+                    base::Logger& logger) {
   ScratchFolder scratch(fs);
-  RETURN_IF_ERROR(fs.CreateDirectories(scratch.path()));
-  ASSIGN_OR_RETURN(model::ModelBundle loaded, OpenBundle(options.bundle, scratch.path(), fs));
-  const auto bundle = std::make_shared<const model::ModelBundle>(std::move(loaded));
   ASSIGN_OR_RETURN(std::unique_ptr<source::Source> source, OpenSource(options, fs, clock, logger));
 
-  Collector collector;
+  // One an alarm, as it was last explained; and those whose samples were asked about.
+  std::vector<protocol::DriftEvent> alarms;
+  std::vector<protocol::DriftEvent> asked;
+  std::optional<tinylcm::WantedLabels> wanted;
   base::Random ids(options.seed);
-  pipeline::LifecycleOptions lifecycle_options;
-  lifecycle_options.mode = options.mode;
-  lifecycle_options.false_alarm_every = options.false_alarm_every;
-  lifecycle_options.labels_per_event =
-      options.labels_per_event == 0 ? 24 : options.labels_per_event;
-  lifecycle_options.seed = options.seed;
-  lifecycle_options.folder = base::JoinPath(scratch.path(), "lifecycle");
-  pipeline::Lifecycle::Parts parts;
-  parts.fs = &fs;
-  parts.clock = &clock;
-  parts.logger = &logger;
-  parts.outbox = &collector;
-  parts.open_engine = open_engine;
-  parts.make_id = [&ids] {
+  tinylcm::Device::Options given;
+  given.bundle = options.bundle;
+  given.state = scratch.path();
+  given.mode = options.mode;
+  given.false_alarm_every = options.false_alarm_every;
+  if (options.labels_per_event > 0) given.labels_per_event = options.labels_per_event;
+  given.seed = options.seed;
+  given.on_drift = [&alarms](const protocol::DriftEvent& event) { alarms.push_back(event); };
+  given.on_labels_wanted = [&wanted](const tinylcm::WantedLabels& samples) { wanted = samples; };
+  given.fs = &fs;
+  given.clock = &clock;
+  given.logger = &logger;
+  given.housekeeping_samples = 256;
+  given.make_id = [&ids] {
     const std::uint64_t id = ids.Next();
     return base::HexEncode({reinterpret_cast<const std::uint8_t*>(&id), sizeof id});
   };
-  ASSIGN_OR_RETURN(std::unique_ptr<pipeline::Lifecycle> lifecycle,
-                   pipeline::Lifecycle::Open(lifecycle_options, parts, bundle));
-  pipeline::FramePath path(lifecycle->TakeFirstStage(), lifecycle->first_index());
-  lifecycle->Attach(path);
+  ASSIGN_OR_RETURN(tinylcm::Device device, tinylcm::Device::Open(std::move(given)));
 
   std::unique_ptr<base::WritableFile> predictions;
   if (!options.predictions.empty()) {
@@ -164,12 +134,10 @@ Result<Json> Replay(const ReplayOptions& options, base::FileSystem& fs, base::Cl
                      fs.Create(options.predictions, base::FileSystem::Mode::kTruncate));
     RETURN_IF_ERROR(predictions->Append(base::AsBytes("row,prediction,confidence,label\n")));
   }
-  const std::vector<std::string>& names = bundle->manifest.labels;
   std::vector<std::string> truth;  // By inference index.
   std::vector<std::uint64_t> row_of;
   std::vector<double> durations;
   std::uint64_t rows = 0, skipped = 0, labelled = 0, correct = 0;
-  std::size_t feedback_given = 0;
   while (true) {
     auto next = source->Next();
     if (next.ok() && !next->has_value()) {
@@ -182,50 +150,43 @@ Result<Json> Replay(const ReplayOptions& options, base::FileSystem& fs, base::Cl
       logger.Warning("skipped: " + next.error().message);
       continue;
     }
-    const std::string label = (*next)->label;
-    auto seen = path.Process(std::move(**next));
-    if (!seen.ok()) {
+    const source::Frame& frame = **next;
+    const auto answered =
+        frame.row.empty() ? device.Process(frame.view()) : device.Process(frame.row);
+    if (!answered.ok()) {
       ++skipped;
-      logger.Warning("skipped: " + seen.error().message);
+      logger.Warning("skipped: " + answered.error().message);
       continue;
     }
+    if (!answered->has_value()) continue;  // A window is not full yet.
     // What was answered is written before the label could be known.
-    const std::uint16_t said = seen->prediction.label;
-    const std::string answer = said < names.size() ? names[said] : "unknown";
+    const tinylcm::Answer& answer = **answered;
+    const std::string said(answer.label);
     if (predictions != nullptr) {
       const std::string line =
-          StrCat(row, ",", Csv(answer), ",", seen->prediction.confidence, ",", Csv(label), "\n");
+          StrCat(row, ",", Csv(said), ",", answer.confidence, ",", Csv(frame.label), "\n");
       RETURN_IF_ERROR(predictions->Append(base::AsBytes(line)));
     }
-    truth.push_back(label);
+    truth.push_back(frame.label);
     row_of.push_back(row);
-    durations.push_back(seen->total_us);
-    if (!label.empty()) {
+    durations.push_back(answer.total_us);
+    if (!frame.label.empty()) {
       ++labelled;
-      if (label == answer) ++correct;
+      if (frame.label == said) ++correct;
     }
-    lifecycle->OnSeen(*seen);
-    if (collector.is_asked) {
-      collector.is_asked = false;
+    if (wanted) {
+      if (const auto event = device.LastDrift()) asked.push_back(*event);
       if (options.labels_per_event > 0 && options.mode != adapt::Mode::kMonitoringOnly) {
-        protocol::Feedback feedback;
-        feedback.feedback_id = StrCat("f-", ++feedback_given);
-        feedback.bundle = lifecycle->bundle().bundle;
-        for (const protocol::SampleRecord& sample : collector.asked.samples) {
-          if (sample.index < truth.size() && !truth[sample.index].empty()) {
-            feedback.labels.push_back({sample.sample_id, truth[sample.index], 1.0, 1});
-          }
-        }
-        RETURN_IF_ERROR(lifecycle->OnFeedback(feedback));
+        RETURN_IF_ERROR(LabelWanted(device, *wanted, truth));
       }
+      wanted.reset();
     }
-    if (rows % 256 == 0) lifecycle->Tick();
   }
   if (predictions != nullptr) RETURN_IF_ERROR(predictions->Close());
 
   if (!options.events.empty()) {
     std::string lines;
-    for (const protocol::DriftEvent& event : collector.events) {
+    for (const protocol::DriftEvent& event : asked) {
       lines += protocol::ToJson(event).Write() + "\n";
     }
     ASSIGN_OR_RETURN(const auto file, fs.Create(options.events, base::FileSystem::Mode::kTruncate));
@@ -233,21 +194,22 @@ Result<Json> Replay(const ReplayOptions& options, base::FileSystem& fs, base::Cl
     RETURN_IF_ERROR(file->Close());
   }
 
-  const pipeline::LifecycleStatus status = lifecycle->status();
-  Json alarms = Json::MakeArray();
-  for (const pipeline::EventSummary& event : status.events) {
+  Json said_alarms = Json::MakeArray();
+  for (const protocol::DriftEvent& alarm : alarms) {
+    // As it was explained when labels were asked, where it came to that.
+    const auto explained = std::find_if(asked.begin(), asked.end(), [&](const auto& event) {
+      return event.event_id == alarm.event_id;
+    });
+    const protocol::DriftEvent& event = explained == asked.end() ? alarm : *explained;
     Json classes = Json::MakeArray();
-    Json severity;
-    for (const protocol::DriftEvent& sent : collector.events) {
-      if (sent.event_id != event.event_id) continue;
-      severity = sent.sigma ? Json(*sent.sigma) : Json();
-      for (const auto& share : sent.classes) classes.Append(share.label);
-    }
-    alarms.Append(Json::MakeObject({{"row", event.index < row_of.size() ? row_of[event.index] : 0},
-                                    {"kind", event.kind},
-                                    {"severity", severity},
-                                    {"classes", std::move(classes)}}));
+    for (const auto& share : event.classes) classes.Append(share.label);
+    said_alarms.Append(Json::MakeObject(
+        {{"row", event.sample_index < row_of.size() ? row_of[event.sample_index] : 0},
+         {"kind", event.kind},
+         {"severity", event.sigma ? Json(*event.sigma) : Json()},
+         {"classes", std::move(classes)}}));
   }
+  const tinylcm::DeviceStatus status = device.status();
   return Json::MakeObject(
       {{"rows", rows},
        {"skipped", skipped},
@@ -255,7 +217,7 @@ Result<Json> Replay(const ReplayOptions& options, base::FileSystem& fs, base::Cl
                         ? Json()
                         : Json(static_cast<double>(correct) / static_cast<double>(labelled))},
        {"estimated_accuracy", Json()},
-       {"alarms", std::move(alarms)},
+       {"alarms", std::move(said_alarms)},
        {"labels_used", status.labels_applied},
        {"adaptations", status.adaptations},
        {"rollbacks", status.rollbacks},

@@ -1,6 +1,7 @@
 // Replay: runs a recorded stream through the very code of the agent, in file order, and says what
-// would have happened. With `labels_per_event` an operator who answers from the label column is
-// simulated: at each drift event it labels the samples the engine asks for, and only those.
+// would have happened: a tinylcm::Device in a folder that is thrown away. With `labels_per_event`
+// an operator who answers from the label column is simulated: at each drift event it labels the
+// samples the engine asks for, and only those.
 
 #pragma once
 
@@ -12,8 +13,7 @@
 #include "base/json.h"
 #include "base/logger.h"
 #include "base/result.h"
-#include "tinylcm/adapt/adapter.h"
-#include "tinylcm/model/bundle.h"
+#include "tinylcm/adapt/mode.h"
 
 namespace agent {
 
@@ -33,7 +33,6 @@ struct ReplayOptions {
 
 // The summary that is replay's last line.
 base::Result<base::Json> Replay(const ReplayOptions& options, base::FileSystem& fs,
-                                base::Clock& clock, base::Logger& logger,
-                                const tinylcm::model::EngineOpener& open_engine);
+                                base::Clock& clock, base::Logger& logger);
 
 }  // namespace agent

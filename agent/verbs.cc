@@ -244,8 +244,7 @@ void AddReplay(base::CommandLine& line) {
     given->options.seed = static_cast<std::uint64_t>(given->seed);
     const auto summary = Replay(
         given->options, base::SystemFileSystem(), base::SystemClock(),
-        base::StderrLogger(given->verbose ? base::LogLevel::kInfo : base::LogLevel::kWarning),
-        model::OpenEngine);
+        base::StderrLogger(given->verbose ? base::LogLevel::kInfo : base::LogLevel::kWarning));
     if (!summary.ok()) return Fail(kProgram, summary.error());
     std::cout << summary->Write() << '\n';
     return base::kExitDone;

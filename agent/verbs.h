@@ -4,11 +4,12 @@
 #pragma once
 
 #include "base/command_line.h"
+#include "tinylcm/tinylcm.h"
 
 namespace agent {
 
 inline constexpr const char* kProgram = "tinylcm";
-inline constexpr const char* kVersion = "0.1.0";
+inline const char* const kVersion = tinylcm::Version();
 
 void AddFit(base::CommandLine& line);
 void AddBundle(base::CommandLine& line);
