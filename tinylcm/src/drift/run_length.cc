@@ -84,9 +84,9 @@ void Solve(std::vector<double>& a, std::vector<double>& b) {
 // One-sided, from zero. With L(u) the mean time left from height u and values X ~ N(mean, 1):
 //   L(u) = 1 + L(0) P(u + X - k <= 0) + integral over y in (0, h) of L(y) density(u + X - k = y)
 double OneSided(double k, double h, double mean) {
-  // The kernel is a bell of width 1 somewhere on [0, h]: eight points a unit and some for the ends
-  // give the last digit of double precision.
-  const auto count = static_cast<std::size_t>(24.0 + std::ceil(8.0 * h));
+  // The kernel is a bell of width 1 somewhere on [0, h]: two points a unit and some for the ends
+  // leave no more than the system's own rounding, 1e-16 of the run length.
+  const auto count = static_cast<std::size_t>(12.0 + std::ceil(2.5 * h));
   const Quadrature rule = GaussLegendre(count, h);
 
   // Unknown 0 is L(0), unknown i + 1 is L at point i.
@@ -112,6 +112,15 @@ double RunLength(const CusumChart& chart) {
   // alarm rates add up, exactly.
   return 1.0 / (1.0 / OneSided(chart.k, chart.h, chart.mean) +
                 1.0 / OneSided(chart.k, chart.h, -chart.mean));
+}
+
+// Siegmund's approximation of the limit, good to some hundredths: 2 k^2 L = exp(x) - x - 1 with
+// x = 2 k (h + 1.166), by Newton's method.
+double NearlyTheLimit(double k, double run_length) {
+  const double wanted = 2.0 * k * k * run_length;
+  double x = std::log(wanted + 2.0) + 1.0;
+  for (int step = 0; step < 20; ++step) x -= (std::exp(x) - x - 1.0 - wanted) / (std::exp(x) - 1.0);
+  return x / (2.0 * k) - 1.166;
 }
 
 }  // namespace
@@ -146,22 +155,31 @@ base::Result<double> CusumLimit(const CusumTarget& target) {
     return std::log(std::min(run_length, kRunLengthMax)) - std::log(target.run_length);
   };
 
-  double low = 1e-6;
+  // Most often the limit lies between these two.
+  const double guess =
+      NearlyTheLimit(target.k, target.two_sided ? 2.0 * target.run_length : target.run_length);
+  double low = std::clamp(guess - 0.05, 1e-6, kLimitMax);
+  double high = std::clamp(guess + 0.05, 1e-6, kLimitMax);
   double low_excess = excess(low);
-  if (low_excess > 0.0) {
-    return Error{ErrorCode::kInvalidArgument,
-                 base::StrCat("cusum limit: with k ", target.k, " even a limit of 0 runs longer")};
-  }
-  double high = 1.0;
   double high_excess = excess(high);
-  while (high_excess < 0.0) {
-    if (high >= kLimitMax) {
-      return Error{ErrorCode::kInvalidArgument, "cusum limit: the limit would be above 100"};
+  if (!(low_excess <= 0.0 && high_excess >= 0.0 && low < high)) {
+    low = 1e-6;
+    low_excess = excess(low);
+    if (low_excess > 0.0) {
+      return Error{ErrorCode::kInvalidArgument, base::StrCat("cusum limit: with k ", target.k,
+                                                             " even a limit of 0 runs longer")};
     }
-    low = high;
-    low_excess = high_excess;
-    high = std::min(high * 1.5, kLimitMax);
+    high = 1.0;
     high_excess = excess(high);
+    while (high_excess < 0.0) {
+      if (high >= kLimitMax) {
+        return Error{ErrorCode::kInvalidArgument, "cusum limit: the limit would be above 100"};
+      }
+      low = high;
+      low_excess = high_excess;
+      high = std::min(high * 1.5, kLimitMax);
+      high_excess = excess(high);
+    }
   }
 
   // The logarithm of the run length is nearly straight in h, so false position is quick; halving
@@ -179,7 +197,8 @@ base::Result<double> CusumLimit(const CusumTarget& target) {
       low_excess = at;
       high_excess *= 0.5;
     }
-    if (std::abs(at) < 1e-13) return h;
+    // The run length itself is no better known than that.
+    if (std::abs(at) < std::max(1e-13, 1e-15 * target.run_length)) return h;
   }
   return 0.5 * (low + high);
 }

@@ -6,7 +6,8 @@
 // equation (Page 1954; Brook and Evans 1972). Taken at Gauss-Legendre points it becomes a small
 // linear system (Nystrom), good to ten digits.
 //
-// Cost: about a millisecond a run length and ten a limit. Done once, when a monitor is made.
+// Cost: some ten microseconds a run length and half a millisecond a limit: a device's start waits
+// for it. Done once, when a monitor is made.
 
 #pragma once
 
