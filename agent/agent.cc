@@ -6,13 +6,13 @@
 
 namespace agent {
 
-Status RunAgent(const Config& config, base::FileSystem& fs, base::Clock& clock,
-                base::Logger& logger, const std::atomic<bool>& stop) {
+Status RunAgent(const Config& config, const ConfigReader& reread, base::FileSystem& fs,
+                base::Clock& clock, base::Logger& logger, Signals& signals) {
   RETURN_IF_ERROR(base::MakePrivateFolder(config.data));
   ASSIGN_OR_RETURN(const base::FolderLock lock, base::FolderLock::Take(config.data, "agent"));
-  Agent agent(config, fs, clock, logger);
+  Agent agent(config, reread, fs, clock, logger);
   RETURN_IF_ERROR(agent.Open());
-  return agent.Run(stop);
+  return agent.Run(signals);
 }
 
 }  // namespace agent

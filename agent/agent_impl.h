@@ -5,6 +5,7 @@
 //   control_thread.cc  labels, bundles, metrics: what the lifecycle decides
 //   network_thread.cc  packages out, desired state in
 //   main_thread.cc     the log of predictions, status, the signal to stop
+//   reload.cc          a new configuration, and the server's wishes
 //
 // Threads meet only in what is named below: the rings of the frame thread, the orders, the status,
 // atomics.
@@ -22,6 +23,7 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/agent.h"
 #include "agent/config.h"
 #include "agent/frame_loop.h"
 #include "agent/layout.h"
@@ -83,11 +85,20 @@ struct Order {
 
 class Agent final : public pipeline::Outbox {
  public:
-  Agent(const Config& config, base::FileSystem& fs, base::Clock& clock, base::Logger& logger)
-      : config_(config), fs_(fs), clock_(clock), logger_(logger), layout_(config.data) {}
+  Agent(const Config& config, const ConfigReader& reread, base::FileSystem& fs, base::Clock& clock,
+        base::Logger& logger)
+      : config_(config),
+        reread_(reread),
+        fs_(fs),
+        clock_(clock),
+        logger_(logger),
+        layout_(config.data),
+        newest_(config),
+        live_(config),
+        log_every_(config.datalog_every) {}
 
   Status Open();
-  Status Run(const std::atomic<bool>& stop);
+  Status Run(Signals& signals);
 
   // pipeline::Outbox, on the control thread.
   Status Send(std::string_view type, const std::string& bundle,
@@ -105,6 +116,12 @@ class Agent final : public pipeline::Outbox {
   void ControlLoop();
   void NetworkLoop();
 
+  Status OpenWishes();
+  void Reload();      // Main thread: reads and judges the file.
+  void TakeConfig();  // Control thread: takes over what was found good.
+  void Wish(const protocol::Desired& desired);
+  void ApplyMode();
+
   void Carry(Order order);
   void Install(const protocol::Desired& desired, const std::string& archive);
   void GoBack(const protocol::Desired& desired);
@@ -120,7 +137,8 @@ class Agent final : public pipeline::Outbox {
   void WriteLines();
   void WriteStatus(bool is_running);
 
-  const Config& config_;
+  const Config& config_;  // As at the start: what needs a restart is read here.
+  const ConfigReader& reread_;
   base::FileSystem& fs_;
   base::Clock& clock_;
   base::Logger& logger_;
@@ -150,6 +168,23 @@ class Agent final : public pipeline::Outbox {
   std::atomic<bool> stopping_{false};
   std::atomic<bool> source_ended_{false};
   std::atomic<bool> frames_done_{false};
+
+  // A new configuration goes from the main to the control thread.
+  Config newest_;                   // The main thread's: the last one found good.
+  std::optional<Config> accepted_;  // Under orders_mutex_: not taken over yet.
+  Config live_;                     // The control thread's: what can change while running.
+  std::atomic<std::uint32_t> log_every_;
+  struct ConfigStatus {
+    std::string sha256;
+    base::Time loaded_at{};
+    std::string last_error;
+  };
+  ConfigStatus config_status_;  // Under status_mutex_.
+
+  // The server's wishes, which outlive a restart.
+  std::optional<tinylcm::state::TwoCopyRecord> wishes_;
+  std::optional<tinylcm::adapt::Mode> wished_mode_;  // The control thread's.
+  std::atomic<bool> mode_is_wished_{false};
 
   // The control thread's.
   std::uint64_t frames_here_ = 0;  // Since this start.

@@ -103,6 +103,7 @@ struct PrototypeConfig {
   std::uint32_t k = 5;
   std::string metric = "euclidean";
   std::vector<PrototypeDetector> detectors;
+  bool operator==(const PrototypeConfig&) const = default;
 };
 
 struct Config {

@@ -8,7 +8,7 @@ namespace agent {
 void Agent::ControlLoop() {
   ReportRunning("");
   base::Duration next_tick = clock_.Uptime();
-  next_metrics_ = clock_.Uptime() + std::min(config_.sync.interval, base::Duration{10'000});
+  next_metrics_ = clock_.Uptime() + std::min(live_.sync.interval, base::Duration{10'000});
   while (true) {
     const bool is_last = frames_done_;
     rings_.seen.Wait(milliseconds(100));
@@ -17,6 +17,7 @@ void Agent::ControlLoop() {
       rings_.GiveBack(seen);
       ++frames_here_;
     });
+    TakeConfig();
     std::vector<Order> orders;
     {
       const std::scoped_lock lock(orders_mutex_);
@@ -31,10 +32,10 @@ void Agent::ControlLoop() {
     const base::Duration now = clock_.Uptime();
     const std::uint64_t frames = monitor_->counts().frames;
     if (now >= next_metrics_ ||
-        (config_.sync.samples > 0 && frames - frames_at_metrics_ >= config_.sync.samples)) {
+        (live_.sync.samples > 0 && frames - frames_at_metrics_ >= live_.sync.samples)) {
       SendMetrics();
       frames_at_metrics_ = frames;
-      next_metrics_ = now + config_.sync.interval;
+      next_metrics_ = now + live_.sync.interval;
     }
     if (now >= next_tick || is_last) {
       next_tick = now + kSecond;
@@ -63,7 +64,7 @@ Status Agent::Send(std::string_view type, const std::string& bundle,
                    std::vector<protocol::PackageFile> files) {
   const auto sent = maker_->Send(type, bundle, files);
   if (!sent.ok()) return sent.error();
-  if (client_ != nullptr && config_.sync.on_drift) client_->RequestSend();
+  if (client_ != nullptr && live_.sync.on_drift) client_->RequestSend();
   return {};
 }
 
@@ -179,10 +180,8 @@ void Agent::Carry(Order order) {
     if (!IsSettled(order.desired->deployment_id)) ReportFailed(*order.desired, *order.failed);
     return;
   }
-  if (order.desired->mode) {
-    const auto mode = tinylcm::adapt::ParseMode(*order.desired->mode);
-    if (mode.ok()) lifecycle_->SetMode(*mode);
-  }
+  // A document that waited for its archive may be older than one that was carried meanwhile.
+  if (order.archive.empty()) Wish(*order.desired);
   const bool goes_back = order.desired->action == protocol::DesiredAction::kRollback;
   if (!goes_back && order.archive.empty()) {
     const bool runs_already = order.desired->target &&

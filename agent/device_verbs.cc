@@ -1,6 +1,5 @@
 #include "agent/device_verbs.h"
 
-#include <atomic>
 #include <csignal>
 #include <cstdlib>
 #include <iostream>
@@ -45,9 +44,10 @@ using base::StrCat;
 
 namespace {
 
-std::atomic<bool> stop_requested{false};
+Signals signals;
 
-void RequestStop(int) { stop_requested.store(true); }
+void RequestStop(int) { signals.stop.store(true); }
+void RequestReload(int) { signals.reload.store(true); }
 
 // A peer that has gone is an error of a write, not the end of the program. (The camera's program
 // gets the usual way back when it is started.)
@@ -505,13 +505,21 @@ void AddRun(base::CommandLine& line) {
     IgnoreBrokenPipes();
     std::signal(SIGINT, RequestStop);
     std::signal(SIGTERM, RequestStop);
-    return WithConfig(given->config, [&](Config& config) {
+    std::signal(SIGHUP, RequestReload);
+    const ConfigReader reread = [given]() -> Result<Config> {
+      ASSIGN_OR_RETURN(Config config, ReadConfig(Disk(), given->config));
       if (!given->server.empty()) config.sync.server = given->server;
-      return RunAgent(
-          config, Disk(), base::SystemClock(),
-          base::StderrLogger(given->verbose ? base::LogLevel::kDebug : base::LogLevel::kInfo),
-          stop_requested);
-    });
+      return config;
+    };
+    const auto config = reread();
+    if (!config.ok()) return Fail(kProgram, config.error());
+    base::Logger& logger =
+        base::StderrLogger(given->verbose ? base::LogLevel::kDebug : base::LogLevel::kInfo);
+    for (const std::string& warning : config->warnings) {
+      logger.Warning(StrCat(given->config, ": ", warning));
+    }
+    const Status done = RunAgent(*config, reread, Disk(), base::SystemClock(), logger, signals);
+    return done.ok() ? base::kExitDone : Fail(kProgram, done.error());
   });
 }
 

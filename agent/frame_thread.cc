@@ -3,7 +3,7 @@
 namespace agent {
 
 void Agent::FrameLoop() {
-  agent::FrameLoop loop({.log_every = config_.datalog_every},
+  agent::FrameLoop loop({.log_every = log_every_},
                         {.source = source_.get(),
                          .path = path_.get(),
                          .monitor = monitor_.get(),
@@ -12,6 +12,7 @@ void Agent::FrameLoop() {
                          .logger = &logger_,
                          .wants_frames = [this] { return lifecycle_->wants_frames(); }});
   while (!stopping_ && loop.Step()) {
+    loop.SetLogEvery(log_every_);
   }
   // The control thread still takes until it is told that this was all.
   while (!loop.HandOnAlarm()) clock_.SleepUntil(clock_.Uptime() + base::Duration{1});

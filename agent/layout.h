@@ -21,6 +21,7 @@ struct Layout {
         datalog(base::JoinPath(folder, "datalog")),
         downloads(base::JoinPath(folder, "downloads")),
         deployments(base::JoinPath(folder, "deployments")),
+        wishes(base::JoinPath(folder, "wishes")),
         sync_state(base::JoinPath(folder, "sync")),
         status(base::JoinPath(folder, "status.json")) {}
 
@@ -35,6 +36,7 @@ struct Layout {
   std::string datalog;
   std::string downloads;
   std::string deployments;
+  std::string wishes;
   std::string sync_state;
   std::string status;
 };

@@ -21,10 +21,12 @@ void Agent::WriteLines() {
 void Agent::WriteStatus(bool is_running) {
   pipeline::LifecycleStatus lifecycle;
   std::shared_ptr<const model::ModelBundle> bundle;
+  ConfigStatus config;
   {
     const std::scoped_lock lock(status_mutex_);
     lifecycle = status_;
     bundle = bundle_;
+    config = config_status_;
   }
   const monitor::Monitor::Counts counts = monitor_->counts();
   const sync::PackageQueue::Counts queue = queue_->counts();
@@ -48,6 +50,7 @@ void Agent::WriteStatus(bool is_running) {
                         {"written_at", base::FormatTime(clock_.Now())},
                         {"state", lifecycle.state},
                         {"mode", lifecycle.mode},
+                        {"mode_source", mode_is_wished_ ? "server" : "configuration"},
                         {"frames", counts.frames},
                         {"fps", monitor_->Fps(clock_.Uptime())},
                         {"skipped", counts.skipped},
@@ -71,6 +74,9 @@ void Agent::WriteStatus(bool is_running) {
                                                     {"made", queue.made},
                                                     {"dead", queue.dead},
                                                     {"evicted", queue.evicted_total()}})}});
+  status.Set("config", Json::MakeObject({{"sha256", config.sha256},
+                                         {"loaded_at", base::FormatTime(config.loaded_at)},
+                                         {"last_error", config.last_error}}));
   if (client_ != nullptr) {
     const sync::SyncStatus sync = client_->status();
     status.Set(
@@ -93,15 +99,16 @@ void Agent::WriteStatus(bool is_running) {
   static_cast<void>(fs_.Rename(temporary, layout_.status).ok());
 }
 
-Status Agent::Run(const std::atomic<bool>& stop) {
+Status Agent::Run(Signals& signals) {
   logger_.Info(StrCat(config_.name, " (", device_id_, ") runs ", bundle_->manifest.name, " ",
-                      bundle_->manifest.version, ", ", tinylcm::adapt::Name(config_.mode)));
+                      bundle_->manifest.version, ", ", lifecycle_->status().mode));
   std::thread control(&Agent::ControlLoop, this);
   std::thread network;
   if (client_ != nullptr) network = std::thread(&Agent::NetworkLoop, this);
   std::thread frames(&Agent::FrameLoop, this);
   base::Duration next = clock_.Uptime();
-  while (!stop && !frames_done_) {
+  while (!signals.stop && !frames_done_) {
+    if (signals.reload.exchange(false)) Reload();
     const base::Duration now = clock_.Uptime();
     if (now >= next) {
       next = now + kSecond;

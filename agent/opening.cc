@@ -35,6 +35,7 @@ Status Agent::Open() {
     }
     RETURN_IF_ERROR(slots_->Activate(installed));
   }
+  RETURN_IF_ERROR(OpenWishes());
   RETURN_IF_ERROR(OpenSlots());
   RETURN_IF_ERROR(OpenDeployments());
   monitor_ = std::make_unique<monitor::Monitor>(bundle_->manifest.labels, clock_.Uptime());
@@ -55,7 +56,7 @@ Status Agent::OpenSlots() {
     if (loaded.ok()) {
       auto bundle = std::make_shared<const model::ModelBundle>(std::move(loaded).value());
       pipeline::LifecycleOptions options;
-      options.mode = config_.mode;
+      options.mode = wished_mode_.value_or(config_.mode);
       options.false_alarm_every = config_.false_alarm_every;
       options.quarantine_samples = config_.quarantine_samples;
       options.labels_per_event = config_.labels_per_event;

@@ -231,7 +231,8 @@ Actions Adapter::OnSample(std::uint64_t index) {
 }
 
 Actions Adapter::OnInputSearched(const InputSearchResult& result) {
-  if (options_.mode == Mode::kMonitoringOnly) return {};
+  // Labels that came before the mode changed are still judged, so that each is answered for.
+  if (options_.mode == Mode::kMonitoringOnly && !state_.labels_waiting) return {};
   // Identity again the nearest: what was put right has gone away by itself (the lens was wiped).
   const bool is_over = result.best == 0 && !state_.served.hypothesis.is_identity();
   const bool is_changed = (result.is_adopted || is_over || result.is_vetoed) &&
@@ -355,7 +356,14 @@ Actions Adapter::OnJudged(const Judgement& judgement, const Adaptation& composed
   const std::string figures =
       StrCat(winner.correct, " of ", judgement.labels, " labels right with ", composed.name());
   Actions actions;
-  if (!ServesTheSame(composed, state_.served)) {
+  if (options_.mode == Mode::kMonitoringOnly) {
+    // The mode changed while the labels were on their way.
+    for (LabelFate& fate : state_.fates) {
+      if (fate.fate == "learned" || fate.fate == "judged") fate.fate = "monitoring_only";
+    }
+    state_.state = AdapterState::kStable;
+    actions.push_back(Report(StrCat("monitoring only, nothing is changed: ", figures)));
+  } else if (!ServesTheSame(composed, state_.served)) {
     actions = Serve(composed, StrCat("serving: ", figures));
   } else {
     // Nothing to change: what is served stays, now with the labels behind it.

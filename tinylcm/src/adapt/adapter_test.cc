@@ -150,6 +150,21 @@ TEST_F(AdapterTest, WaitsForAPersonWhenServerAssisted) {
             (Kinds{kServe, kReport}));
 }
 
+TEST_F(AdapterTest, LabelsOnTheirWayWhenTheModeChangesAreAnsweredForAndChangeNothing) {
+  Start({.mode = Mode::kAutonomous, .has_pictures = true});
+  adapter_->OnDrift("e-1", 1000);
+  Collect(1, 300);
+  EXPECT_EQ(Note(adapter_->OnFeedback(TwoLabels(), {}, known_)), Kinds{kSearchInput});
+  adapter_->SetMode(Mode::kMonitoringOnly);
+  EXPECT_EQ(Note(adapter_->OnInputSearched(Found(HypothesisKind::kFlatField, true))),
+            Kinds{kJudge});
+  EXPECT_EQ(Note(adapter_->OnJudged(Judged(kAligned, 2, 2), Composed(kAligned))), Kinds{kReport});
+  EXPECT_EQ(last_[0].fates, (std::vector<LabelFate>{{"s1", "f-1", "monitoring_only"},
+                                                    {"s2", "f-1", "monitoring_only"}}));
+  EXPECT_EQ(adapter_->state(), AdapterState::kStable);
+  EXPECT_TRUE(adapter_->served().is_none());
+}
+
 TEST_F(AdapterTest, ChangesNothingWhenMonitoringOnly) {
   Start({.mode = Mode::kMonitoringOnly, .has_pictures = true});
   adapter_->OnDrift("e-1", 1000);

@@ -256,6 +256,31 @@ TEST_F(LifecycleTest, ABadRowIsNamedAndNothingDownstreamSeesIt) {
   EXPECT_EQ(path_->next_index(), next);
 }
 
+TEST_F(LifecycleTest, ServerAssistedServesNothingBeforeLabelsAndThenWhatTheyChose) {
+  lifecycle_->SetMode(adapt::Mode::kServerAssisted);
+  EXPECT_EQ(lifecycle_->status().mode, "server_assisted");
+  Stream(1000, false);
+  Stream(800, true);
+  EXPECT_EQ(outbox_.Count(protocol::kTypeDriftEvent), 1);
+  EXPECT_EQ(lifecycle_->status().revision, 0u);
+  ASSERT_TRUE(lifecycle_->OnFeedback(Answers("f-1")).ok());
+  EXPECT_EQ(lifecycle_->status().revision, 1u);
+}
+
+TEST_F(LifecycleTest, AModeHoldsFromTheMomentItIsSet) {
+  Stream(1000, false);
+  Stream(400, true);
+  const protocol::Feedback answers = Answers("f-1");
+  lifecycle_->SetMode(adapt::Mode::kMonitoringOnly);
+  ASSERT_TRUE(lifecycle_->OnFeedback(answers).ok());
+  EXPECT_EQ(lifecycle_->status().revision, 0u) << "labels that were asked for in another mode";
+  // The next event finds it autonomous again.
+  lifecycle_->SetMode(adapt::Mode::kAutonomous);
+  EXPECT_EQ(lifecycle_->status().mode, "autonomous");
+  ASSERT_TRUE(lifecycle_->OnFeedback(Answers("f-2")).ok());
+  EXPECT_EQ(lifecycle_->status().revision, 1u);
+}
+
 TEST_F(LifecycleTest, MonitoringOnlyChangesNothing) {
   lifecycle_->SetMode(adapt::Mode::kMonitoringOnly);
   Stream(1000, false);

@@ -28,13 +28,21 @@ Result<PackageName> PackageMaker::Send(std::string_view type, const std::string&
   manifest.uptime_ms = clock_.Uptime().count();
   manifest.agent_version = options_.agent_version;
   manifest.bundle = bundle;
-  manifest.config_sha256 = options_.config_sha256;
+  {
+    const std::scoped_lock lock(mutex_);
+    manifest.config_sha256 = options_.config_sha256;
+  }
   return queue_.Add(
       {.type = manifest.type, .format = protocol::Name(options_.format), .replaces = {}},
       [&](const PackageName& name) {
         manifest.name = name;
         return protocol::BuildPackage(manifest, files, key_, options_.format);
       });
+}
+
+void PackageMaker::SetConfigSha256(const std::string& sha256) {
+  const std::scoped_lock lock(mutex_);
+  options_.config_sha256 = sha256;
 }
 
 Result<PackageName> PackageMaker::MakeAnew(const QueuedPackage& old) {

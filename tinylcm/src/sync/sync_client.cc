@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
+#include <utility>
 
 #include "base/json.h"
 #include "base/text.h"
@@ -181,6 +183,12 @@ SyncResult SyncClient::SyncOnce(Duration now) {
     const std::lock_guard lock(mutex_);
     if (send_requested_) asked_for_send_ = poll_now_ = true;
     send_requested_ = false;
+    if (new_pace_) {
+      std::tie(options_.interval, options_.poll_most) = *std::exchange(new_pace_, std::nullopt);
+      options_.poll_least = std::min(Options{}.poll_least, options_.poll_most);
+      next_send_ = std::min(next_send_, now + options_.interval);
+      next_poll_ = std::min(next_poll_, now + options_.poll_most);
+    }
   }
   if (saved_.decommissioned || stopped_.load()) {
     result.next = now + std::chrono::hours(24);
@@ -729,6 +737,14 @@ Duration SyncClient::Jittered(Duration wait) {
       std::llround(static_cast<double>(wait.count()) * random_.Uniform(0.5, 1.5))));
 }
 
+void SyncClient::SetPace(Duration interval, Duration poll_most) {
+  {
+    const std::lock_guard lock(mutex_);
+    new_pace_ = {interval, poll_most};
+  }
+  wake_.notify_all();
+}
+
 void SyncClient::RequestSend() {
   const std::lock_guard lock(mutex_);
   send_requested_ = true;
@@ -737,7 +753,7 @@ void SyncClient::RequestSend() {
 
 void SyncClient::WaitUntil(Duration uptime) {
   std::unique_lock lock(mutex_);
-  while (!stopped_.load() && !send_requested_) {
+  while (!stopped_.load() && !send_requested_ && !new_pace_) {
     const Duration left = uptime - clock_.Uptime();
     if (left <= Duration(0)) return;
     wake_.wait_for(lock, left);

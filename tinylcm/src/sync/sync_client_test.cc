@@ -386,7 +386,8 @@ TEST_F(SyncClientTest, WaitsLongerAfterEachFailureAndHonoursRetryAfter) {
   EXPECT_GT(longest, std::chrono::minutes(10));
   server_.way = [](const HttpRequest&) { return Way::kPortal; };
   server_.portal = {503, {{"retry-after", "7200"}}, ""};
-  EXPECT_GE(Sync().next - clock_.Uptime(), std::chrono::hours(2));
+  const Duration now = clock_.Uptime();
+  EXPECT_GE(Sync().next - now, std::chrono::hours(2));
 }
 
 TEST_F(SyncClientTest, DoesNothingBeforeItsTimeHasCome) {
@@ -396,6 +397,13 @@ TEST_F(SyncClientTest, DoesNothingBeforeItsTimeHasCome) {
   client_->RequestSend();
   Sync();
   EXPECT_EQ(server_.seen.size(), seen);
+}
+
+TEST_F(SyncClientTest, TakesANewPaceFromTheNextRoundOn) {
+  EXPECT_GT(Sync().next - clock_.Uptime(), std::chrono::seconds(10));
+  client_->SetPace(std::chrono::seconds(5), std::chrono::seconds(5));
+  const Duration now = clock_.Uptime();
+  EXPECT_LE(Sync().next - now, std::chrono::seconds(5));
 }
 
 TEST_F(SyncClientTest, GivesANewDesiredDocumentOnce) {

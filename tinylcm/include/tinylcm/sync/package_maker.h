@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
@@ -32,6 +33,9 @@ class PackageMaker {
   base::Result<protocol::PackageName> Send(std::string_view type, const std::string& bundle,
                                            std::span<const protocol::PackageFile> files);
 
+  // What manifests say of the configuration from now on.
+  void SetConfigSha256(const std::string& sha256);
+
   // The same package under a new name, after a conflict; the old one is removed once the new one is
   // durable.
   base::Result<protocol::PackageName> MakeAnew(const QueuedPackage& old);
@@ -40,7 +44,8 @@ class PackageMaker {
   PackageQueue& queue_;
   base::Clock& clock_;
   const base::Ed25519Key& key_;
-  Options options_;
+  std::mutex mutex_;
+  Options options_;  // Under mutex_: config_sha256.
 };
 
 }  // namespace tinylcm::sync

@@ -20,6 +20,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -95,6 +96,8 @@ class SyncClient {
   // Any other error is this machine's disk's.
   base::Status Download(const protocol::Desired::Target& target, const std::string& path);
 
+  // Another interval and poll_most, from now on.
+  void SetPace(base::Duration interval, base::Duration poll_most);
   // Send what waits now, and poll.
   void RequestSend();
   // Sleeps until then, RequestSend or Stop.
@@ -175,6 +178,7 @@ class SyncClient {
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   bool send_requested_ = false;
+  std::optional<std::pair<base::Duration, base::Duration>> new_pace_;
   SyncStatus status_;
 };
 
