@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "base/check.h"
@@ -29,7 +30,7 @@ float InverseLength(double squares) {
 // Writes `vector` to the first places of `padded`; for cosine brought to unit length, so that a dot
 // product is the cosine.
 void Prepare(std::span<const float> vector, std::size_t stride, Metric metric, float* padded) {
-  std::ranges::copy(vector, padded);
+  std::memcpy(padded, vector.data(), vector.size_bytes());
   if (metric == Metric::kCosine) {
     Scale(padded, InverseLength(SumOfSquares(padded, stride)), stride, padded);
   }
@@ -49,7 +50,9 @@ base::Result<Scan> ParseScan(std::string_view name) {
 // The k nearest so far, nearest first; equal distances keep the order in which they came.
 class KnnClassifier::Nearest {
  public:
-  Nearest(std::size_t k, std::uint32_t left_out) : k_(k), left_out_(left_out) {}
+  // Writes to `found`, which outlives it.
+  Nearest(std::size_t k, std::uint32_t left_out, std::array<Neighbour, kNeighboursMax>& found)
+      : k_(k), left_out_(left_out), found_(found) {}
 
   void Add(const Neighbour& neighbour) {
     if (neighbour.anchor == left_out_) return;
@@ -71,8 +74,8 @@ class KnnClassifier::Nearest {
  private:
   std::size_t k_;
   std::uint32_t left_out_;
+  std::array<Neighbour, kNeighboursMax>& found_;
   std::size_t count_ = 0;
-  std::array<Neighbour, kNeighboursMax> found_{};
 };
 
 base::Result<KnnClassifier> KnnClassifier::Create(const Options& options, const Anchors& anchors,
@@ -185,9 +188,9 @@ Prediction KnnClassifier::ClassifyWithout(std::uint32_t anchor, std::span<const 
     reach[anchor] = kInfinity;
     if (is_coarse) low_[anchor] = kInfinity;
   }
-  Nearest nearest(options_.k, anchor);
-  Offer(is_coarse, 0, anchors_, LimitOfLeast(reach, memory_first_, options_.k), nearest);
   Prediction prediction;
+  Nearest nearest(options_.k, anchor, prediction.neighbours);
+  Offer(is_coarse, 0, anchors_, LimitOfLeast(reach, memory_first_, options_.k), nearest);
   prediction.anchor_distance = nearest.MeanDistance();
   if (memory_.size() > 0) {
     const float limit = LimitOfLeast(reach, distances_.size(), options_.k);
@@ -196,7 +199,6 @@ Prediction KnnClassifier::ClassifyWithout(std::uint32_t anchor, std::span<const 
   const auto first = static_cast<std::uint32_t>(anchors_.size());
   prediction.mean_distance = nearest.MeanDistance();
   prediction.neighbour_count = static_cast<std::uint32_t>(nearest.found().size());
-  std::ranges::copy(nearest.found(), prediction.neighbours.begin());
 
   // 1 / distance has no value at 0: those that fit exactly then decide alone.
   const bool has_exact = !nearest.found().empty() && nearest.found()[0].distance == 0.0f;

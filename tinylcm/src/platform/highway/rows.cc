@@ -58,19 +58,16 @@ struct Manhattan {
   }
 };
 
-// kSideBySide rows, of which the first `count` are wanted. `row_at(i)` is where row i starts. The
-// inner loops are unrolled by order, or the sums would live in memory instead of registers.
-template <typename Term, class RowAt>
+// kSideBySide rows, of which the first `count` are wanted. The inner loops are unrolled by order,
+// or the sums would live in memory instead of registers.
+template <typename Term>
 HWY_INLINE void Block(const float* HWY_RESTRICT query, std::size_t stride, std::size_t count,
-                      const RowAt& row_at, float* HWY_RESTRICT out) {
+                      const float* const (&rows)[kSideBySide], float* HWY_RESTRICT out) {
   const D d;
   const Term term;
-  const float* rows[kSideBySide];
   V sums[kSideBySide][kParts];
 #pragma GCC unroll 16
   for (std::size_t i = 0; i < kSideBySide; ++i) {
-    // Beyond the last row the last one once more: its numbers are near, and nobody looks.
-    rows[i] = row_at(HWY_MIN(Reversed(i), count - 1));
 #pragma GCC unroll 16
     for (std::size_t part = 0; part < kParts; ++part) sums[i][part] = hn::Zero(d);
   }
@@ -81,11 +78,13 @@ HWY_INLINE void Block(const float* HWY_RESTRICT query, std::size_t stride, std::
 #pragma GCC unroll 16
       for (std::size_t i = 0; i < kSideBySide; ++i) {
         const V r = hn::LoadU(d, rows[i] + j + part * kWidth);
-        sums[i][part] = hn::Add(sums[i][part], term(q, r));
+        V& sum = sums[Reversed(i)][part];
+        sum = hn::Add(sum, term(q, r));
       }
     }
   }
 #if HWY_TARGET == HWY_SCALAR
+  (void)count;  // One row a block, and it is wanted.
   const V sum = FoldParts(sums[0]);
   hn::Store(term.Finish(d, sum), d, out);
 #else
@@ -104,14 +103,21 @@ HWY_INLINE void Block(const float* HWY_RESTRICT query, std::size_t stride, std::
 #endif
 }
 
+// `row_at(i)` is where row i starts.
 template <typename Term, class RowAt>
 HWY_INLINE void Blocks(const float* query, std::size_t stride, std::size_t count,
                        const RowAt& row_at, float* out) {
-  for (std::size_t first = 0; first < count; first += kSideBySide) {
-    Block<Term>(
-        query, stride, count - first, [&](std::size_t i) { return row_at(first + i); },
-        out + first);
+  const float* rows[kSideBySide];
+  std::size_t first = 0;
+  for (; first + kSideBySide <= count; first += kSideBySide) {
+#pragma GCC unroll 16
+    for (std::size_t i = 0; i < kSideBySide; ++i) rows[i] = row_at(first + i);
+    Block<Term>(query, stride, kSideBySide, rows, out + first);
   }
+  if (first == count) return;
+  // Beyond the last row the last one once more: its numbers are near, and nobody looks.
+  for (std::size_t i = 0; i < kSideBySide; ++i) rows[i] = row_at(HWY_MIN(first + i, count - 1));
+  Block<Term>(query, stride, count - first, rows, out + first);
 }
 
 template <class RowAt>
