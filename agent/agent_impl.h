@@ -25,8 +25,10 @@
 
 #include "agent/agent.h"
 #include "agent/config.h"
+#include "agent/exports.h"
 #include "agent/frame_loop.h"
 #include "agent/layout.h"
+#include "agent/log_writer.h"
 #include "agent/verbs.h"
 #include "base/clock.h"
 #include "base/crypto.h"
@@ -38,6 +40,7 @@
 #include "protocol/desired.h"
 #include "protocol/update_report.h"
 #include "tinylcm/datalog/datalog.h"
+#include "tinylcm/location/location.h"
 #include "tinylcm/model/slots.h"
 #include "tinylcm/monitor/monitor.h"
 #include "tinylcm/pipeline/frame_path.h"
@@ -54,6 +57,7 @@ namespace agent {
 
 namespace datalog = tinylcm::datalog;
 namespace drift = tinylcm::drift;
+namespace location = tinylcm::location;
 namespace model = tinylcm::model;
 namespace monitor = tinylcm::monitor;
 namespace pipeline = tinylcm::pipeline;
@@ -134,7 +138,14 @@ class Agent final : public pipeline::Outbox {
   void SendUpdateReport(const protocol::UpdateReport& report);
   void SendMetrics();
   void TakeRollbackRequest();
-  void WriteLines();
+  Status OpenLog();
+  void TakeLog();   // Main thread, often: empties the rings.
+  void FlushLog();  // About once a second.
+  void SendPictures();
+  void Locate();
+  // What neither the monitor nor the lifecycle knows. Any thread.
+  void FillMetrics(protocol::DeviceMetrics& metrics);
+  monitor::MetricsSnapshot LookAtMetrics();  // Main thread.
   void WriteStatus(bool is_running);
 
   const Config& config_;  // As at the start: what needs a restart is read here.
@@ -158,7 +169,13 @@ class Agent final : public pipeline::Outbox {
   std::unique_ptr<pipeline::FramePath> path_;
   std::unique_ptr<monitor::Monitor> monitor_;
   std::unique_ptr<source::Source> source_;
-  std::optional<datalog::Datalog> datalog_;
+
+  // The main thread's.
+  std::optional<LogWriter> log_;
+  std::optional<Exports> exports_;
+  std::unique_ptr<location::Locator> locator_;  // Null: nobody said where the device is.
+  std::string log_error_;                       // As last logged.
+  base::Duration next_pictures_{0};
 
   FrameRings rings_;
   std::mutex orders_mutex_;
@@ -195,6 +212,10 @@ class Agent final : public pipeline::Outbox {
   // What status shows, written by the control thread.
   std::mutex status_mutex_;
   pipeline::LifecycleStatus status_;
+  // The same mutex; written by the main thread.
+  std::optional<location::Place> place_;
+  std::uint64_t log_bytes_ = 0;
+  std::uint64_t log_evicted_files_ = 0;
   std::shared_ptr<const model::ModelBundle> bundle_;
 };
 

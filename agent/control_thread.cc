@@ -71,30 +71,12 @@ Status Agent::Send(std::string_view type, const std::string& bundle,
 void Agent::SendMetrics() {
   protocol::DeviceMetrics metrics =
       monitor_->TakeWindow(clock_.Now(), clock_.Uptime(), monitor::ReadProcessFigures());
-  metrics.dropped = source_->counters().overflow;
-  metrics.log_dropped += rings_.not_watched.load();
-  const sync::PackageQueue::Counts queue = queue_->counts();
-  metrics.queue_packages = queue.waiting;
-  metrics.queue_bytes = queue.waiting_bytes;
-  metrics.packages_made = queue.made;
-  metrics.packages_evicted = queue.evicted_total();
-  metrics.packages_dead = queue.dead;
-  const auto free_bytes = fs_.FreeBytes(config_.data);
-  if (free_bytes.ok()) metrics.disk_free_bytes = *free_bytes;
-  const pipeline::LifecycleStatus status = lifecycle_->status();
-  metrics.drift_state = status.state;
-  metrics.mode = status.mode;
-  metrics.hypothesis = status.hypothesis;
-  metrics.challenger = status.challenger;
-  const model::ModelBundle& bundle = lifecycle_->bundle();
-  metrics.model_name = bundle.manifest.name;
-  metrics.model_version = bundle.manifest.version;
-  metrics.model_family = bundle.manifest.model_family;
-  metrics.bundle = bundle.bundle;
+  FillMetrics(metrics);
+  lifecycle_->Describe(metrics);
   const std::string json = protocol::ToJson(metrics).Write();
   std::vector<protocol::PackageFile> files{
       {std::string(protocol::kMetricsPath), "application/json", base::ToBytes(json)}};
-  const auto sent = maker_->Send(protocol::kTypeMetrics, bundle.bundle, files);
+  const auto sent = maker_->Send(protocol::kTypeMetrics, metrics.bundle, files);
   if (!sent.ok()) {
     logger_.Error("metrics: " + sent.error().message);
   } else if (client_ != nullptr) {

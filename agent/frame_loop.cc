@@ -57,26 +57,7 @@ bool FrameLoop::Step() {
                             .decode_us = seen.decode_us,
                             .model_us = seen.model_us,
                             .classify_us = seen.classify_us});
-  if (options_.log_every > 0 && seen.index % options_.log_every == 0) {
-    if (tinylcm::datalog::Record* const record = rings.records.Slot()) {
-      record->index = seen.index;
-      record->adaptation = seen.adaptation;
-      record->time = seen.time;
-      record->frame_number = seen.frame_number;
-      record->bundle = seen.bundle;
-      record->label = seen.prediction.label;
-      record->signal = seen.signal;
-      record->confidence = seen.prediction.confidence;
-      record->distance = seen.prediction.anchor_distance;
-      record->total_us = static_cast<float>(seen.total_us);
-      record->decode_us = static_cast<float>(seen.decode_us);
-      record->model_us = static_cast<float>(seen.model_us);
-      record->classify_us = static_cast<float>(seen.classify_us);
-      rings.records.Give();
-    } else {
-      parts_.monitor->LogDropped(1);
-    }
-  }
+  Log(seen, frame);
 
   const bool is_alarm = seen.signal == drift::DriftSignal::kDrift;
   if (slot != nullptr) {
@@ -92,6 +73,46 @@ bool FrameLoop::Step() {
   }
   source.Recycle(std::move(frame));
   return true;
+}
+
+void FrameLoop::Log(const pipeline::Seen& seen, const source::Frame& frame) {
+  FrameRings& rings = *parts_.rings;
+  tinylcm::datalog::Record record;
+  record.index = seen.index;
+  record.adaptation = seen.adaptation;
+  record.time = seen.time;
+  record.frame_number = seen.frame_number;
+  record.bundle = seen.bundle;
+  record.label = seen.prediction.label;
+  record.signal = seen.signal;
+  record.confidence = seen.prediction.confidence;
+  record.distance = seen.prediction.anchor_distance;
+  record.total_us = static_cast<float>(seen.total_us);
+  record.decode_us = static_cast<float>(seen.decode_us);
+  record.model_us = static_cast<float>(seen.model_us);
+  record.classify_us = static_cast<float>(seen.classify_us);
+  if (options_.log_every > 0 && seen.index % options_.log_every == 0) {
+    if (tinylcm::datalog::Record* const slot = rings.records.Slot()) {
+      *slot = record;
+      rings.records.Give();
+    } else {
+      parts_.monitor->LogDropped(1);
+    }
+  }
+  if (frame.picture.empty() || options_.images.is_off()) return;
+  const auto reason = sampler_.Wants(record);
+  if (!reason || !rings.takes_pictures.load(std::memory_order_relaxed)) return;
+  if (LoggedPicture* const slot = rings.pictures.Slot()) {
+    slot->record = record;
+    slot->reason = *reason;
+    slot->bytes.assign(frame.picture.begin(), frame.picture.end());
+    slot->format = frame.format;
+    slot->width = frame.width;
+    slot->height = frame.height;
+    rings.pictures.Give();
+  } else {
+    rings.pictures_not_taken.fetch_add(1, std::memory_order_relaxed);
+  }
 }
 
 // The frame goes along where it is wanted and there is room for it.

@@ -3,6 +3,7 @@
 //
 //   source ─▶ FramePath ─▶ monitor            counted in place
 //     ▲           ├──────▶ Record  ─▶ ring ─▶ main thread: the log
+//     │           ├──────▶ picture ─▶ ring ─▶ main thread: some of them, as the log's policy says
 //     │           └──────▶ Seen    ─▶ ring ─▶ control thread: drift, quarantine
 //     └── buffers ◀── the frame, at once or when the control thread has used it
 //
@@ -21,6 +22,7 @@
 #include "agent/handover.h"
 #include "base/clock.h"
 #include "base/logger.h"
+#include "tinylcm/datalog/pictures.h"
 #include "tinylcm/datalog/record.h"
 #include "tinylcm/monitor/monitor.h"
 #include "tinylcm/pipeline/frame_path.h"
@@ -28,11 +30,22 @@
 
 namespace agent {
 
+// A picture the log asked for; its buffer serves again.
+struct LoggedPicture {
+  tinylcm::datalog::Record record;
+  tinylcm::datalog::ImageReason reason = tinylcm::datalog::ImageReason::kEvery;
+  base::Bytes bytes;
+  tinylcm::source::PictureFormat format = tinylcm::source::PictureFormat::kCompressed;
+  int width = 0;
+  int height = 0;
+};
+
 // What the frame thread shares with the two that take from it.
 struct FrameRings {
   static constexpr std::uint32_t kSeen = 128;
   static constexpr std::uint32_t kRecords = 2048;
   static constexpr std::uint32_t kReturned = 8;
+  static constexpr std::uint32_t kPictures = 4;
   // Of frames on their way to the control thread; beyond it an answer goes without its frame.
   static constexpr std::size_t kSeenBytesMax = 4u << 20;
 
@@ -42,6 +55,9 @@ struct FrameRings {
   Handover<tinylcm::pipeline::Seen> seen{kSeen};
   Handover<tinylcm::datalog::Record> records{kRecords};
   Handover<tinylcm::source::Frame> returned{kReturned};
+  Handover<LoggedPicture> pictures{kPictures};
+  std::atomic<bool> takes_pictures{true};            // The day's budget is not spent.
+  std::atomic<std::uint64_t> pictures_not_taken{0};  // There was no room for them.
   std::atomic<std::size_t> seen_bytes{0};
   std::atomic<std::uint64_t> not_watched{0};  // Answers the control thread had no room for.
 };
@@ -51,6 +67,7 @@ class FrameLoop {
  public:
   struct Options {
     std::uint32_t log_every = 1;  // Every which answer is logged; 0: none.
+    tinylcm::datalog::ImageOptions images{};
   };
   // All must outlive it.
   struct Parts {
@@ -63,7 +80,8 @@ class FrameLoop {
     std::function<bool()> wants_frames;  // Does the control thread want them whole?
   };
 
-  FrameLoop(const Options& options, Parts parts) : options_(options), parts_(std::move(parts)) {}
+  FrameLoop(const Options& options, Parts parts)
+      : options_(options), parts_(std::move(parts)), sampler_(options.images) {}
 
   void SetLogEvery(std::uint32_t every) { options_.log_every = every; }
 
@@ -75,10 +93,12 @@ class FrameLoop {
 
  private:
   void Skipped(const base::Error& error);
+  void Log(const tinylcm::pipeline::Seen& seen, const tinylcm::source::Frame& frame);
   void HandOn(tinylcm::pipeline::Seen& seen, tinylcm::source::Frame& frame);
 
   Options options_;
   Parts parts_;
+  tinylcm::datalog::ImageSampler sampler_;
   tinylcm::pipeline::Seen spare_;                 // Filled where there is no slot.
   std::optional<tinylcm::pipeline::Seen> alarm_;  // Must not be lost.
   std::optional<base::Duration> last_warning_;

@@ -3,7 +3,7 @@
 namespace agent {
 
 void Agent::FrameLoop() {
-  agent::FrameLoop loop({.log_every = log_every_},
+  agent::FrameLoop loop({.log_every = log_every_, .images = ImageOptionsOf(config_)},
                         {.source = source_.get(),
                          .path = path_.get(),
                          .monitor = monitor_.get(),

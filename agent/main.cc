@@ -2,6 +2,7 @@
 
 #include "agent/config_verbs.h"
 #include "agent/device_verbs.h"
+#include "agent/log_verbs.h"
 #include "agent/verbs.h"
 
 int main(int argc, char** argv) {
@@ -15,6 +16,8 @@ int main(int argc, char** argv) {
   agent::AddStatus(line);
   agent::AddDoctor(line);
   agent::AddConfig(line);
+  agent::AddLog(line);
+  agent::AddErase(line);
   agent::AddQueue(line);
   agent::AddState(line);
   agent::AddFit(line);

@@ -4,26 +4,96 @@
 
 namespace agent {
 
-void Agent::WriteLines() {
-  rings_.records.Take([&](const datalog::Record& record) {
-    if (!datalog_->knows_bundle(record.bundle)) {
-      if (const auto named = path_->BundleOf(record.bundle)) {
-        datalog_->SetBundle(
-            {.generation = record.bundle, .bundle = named->bundle, .labels = named->labels});
-      }
+void Agent::TakeLog() {
+  const std::uint64_t lost = log_->Take(rings_, clock_.Uptime());
+  if (lost > 0) monitor_->LogDropped(lost);
+}
+
+void Agent::FlushLog() {
+  const Status flushed = log_->Flush();
+  const std::string error = flushed.ok() ? "" : flushed.error().message;
+  if (error != log_error_) {  // Said once, not every second of a full disk.
+    if (flushed.ok()) {
+      logger_.Info("datalog: there is room again");
+    } else {
+      logger_.Error(error);
     }
-    if (!datalog_->Append(record)) monitor_->LogDropped(1);
-  });
-  const Status flushed = datalog_->Flush();
-  if (!flushed.ok()) logger_.Error("datalog: " + flushed.error().message);
+    log_error_ = error;
+  }
+  const std::scoped_lock lock(status_mutex_);
+  log_bytes_ = log_->log().bytes();
+  log_evicted_files_ = log_->log().evicted_files();
+}
+
+// With consent: what the log's policy chose to keep, once an interval or as soon as it is many.
+void Agent::SendPictures() {
+  next_pictures_ = clock_.Uptime() + config_.sync.interval;
+  const std::vector<protocol::PackageFile> files = log_->TakePackage();
+  if (files.empty()) return;
+  std::string bundle;
+  {
+    const std::scoped_lock lock(status_mutex_);
+    bundle = bundle_->bundle;
+  }
+  const auto sent = maker_->Send(protocol::kTypePredictionImages, bundle, files);
+  if (!sent.ok()) logger_.Warning("prediction images: " + sent.error().message);
+}
+
+void Agent::Locate() {
+  if (locator_ == nullptr) return;
+  const std::optional<location::Place> place = locator_->Where(clock_.Uptime());
+  const std::scoped_lock lock(status_mutex_);
+  place_ = place;
+}
+
+void Agent::FillMetrics(protocol::DeviceMetrics& metrics) {
+  metrics.dropped = source_->counters().overflow;
+  metrics.log_dropped += rings_.not_watched.load();
+  const sync::PackageQueue::Counts queue = queue_->counts();
+  metrics.queue_packages = queue.waiting;
+  metrics.queue_bytes = queue.waiting_bytes;
+  metrics.packages_made = queue.made;
+  metrics.packages_evicted = queue.evicted_total();
+  metrics.packages_dead = queue.dead;
+  const auto free_bytes = fs_.FreeBytes(config_.data);
+  if (free_bytes.ok()) metrics.disk_free_bytes = *free_bytes;
+  if (client_ != nullptr) {
+    if (const auto contact = client_->status().last_contact) {
+      if (!metrics.link) metrics.link.emplace();
+      metrics.link->last_contact = contact;
+    }
+  }
+  const std::scoped_lock lock(status_mutex_);
+  metrics.location = place_;
+  metrics.log_bytes = log_bytes_;
+  metrics.log_evicted_files = log_evicted_files_;
+}
+
+monitor::MetricsSnapshot Agent::LookAtMetrics() {
+  monitor::MetricsSnapshot snapshot =
+      monitor_->Look(clock_.Now(), clock_.Uptime(), monitor::ReadProcessFigures());
+  protocol::DeviceMetrics& metrics = snapshot.metrics;
+  FillMetrics(metrics);
+  const std::scoped_lock lock(status_mutex_);
+  metrics.drift_state = status_.state;
+  metrics.mode = status_.mode;
+  metrics.hypothesis = status_.hypothesis;
+  metrics.challenger = status_.challenger;
+  metrics.model_name = bundle_->manifest.name;
+  metrics.model_version = bundle_->manifest.version;
+  metrics.model_family = bundle_->manifest.model_family;
+  metrics.bundle = bundle_->bundle;
+  return snapshot;
 }
 
 void Agent::WriteStatus(bool is_running) {
   pipeline::LifecycleStatus lifecycle;
   std::shared_ptr<const model::ModelBundle> bundle;
+  std::optional<location::Place> place;
   ConfigStatus config;
   {
     const std::scoped_lock lock(status_mutex_);
+    place = place_;
     lifecycle = status_;
     bundle = bundle_;
     config = config_status_;
@@ -32,17 +102,7 @@ void Agent::WriteStatus(bool is_running) {
   const sync::PackageQueue::Counts queue = queue_->counts();
   const source::SourceCounters from = source_->counters();
   Json events = Json::MakeArray();
-  for (const pipeline::EventSummary& event : lifecycle.events) {
-    Json channels = Json::MakeArray();
-    for (const std::int64_t channel : event.channels) channels.Append(channel);
-    events.Append(Json::MakeObject(
-        {{"event_id", event.event_id},
-         {"index", event.index},
-         {"frame", event.frame_number ? Json(std::int64_t{*event.frame_number}) : Json()},
-         {"kind", event.kind},
-         {"text", event.text},
-         {"channels", std::move(channels)}}));
-  }
+  for (const pipeline::EventSummary& event : lifecycle.events) events.Append(ToJson(event));
   Json status =
       Json::MakeObject({{"device_id", device_id_},
                         {"name", config_.name},
@@ -91,6 +151,19 @@ void Agent::WriteStatus(bool is_running) {
                           {"duplicates", sync.duplicates},
                           {"refused", sync.refused}}));
   }
+  Json log = log_->Describe();
+  log.Set("not_taken_pictures", rings_.pictures_not_taken.load());
+  status.Set("log", std::move(log));
+  status.Set("log_dropped", counts.log_dropped);
+  if (place) {
+    status.Set("location", Json::MakeObject({{"latitude", place->latitude},
+                                             {"longitude", place->longitude},
+                                             {"accuracy_m", place->accuracy_m},
+                                             {"age_ms", place->age_ms},
+                                             {"source", place->source}}));
+  } else {
+    status.Set("location", Json());
+  }
   // Read by people and scripts only, so whole but not synced: a rename is enough.
   const std::string text = status.WritePretty() + "\n";
   const std::string temporary = layout_.status + ".new";
@@ -107,21 +180,29 @@ Status Agent::Run(Signals& signals) {
   if (client_ != nullptr) network = std::thread(&Agent::NetworkLoop, this);
   std::thread frames(&Agent::FrameLoop, this);
   base::Duration next = clock_.Uptime();
+  next_pictures_ = next + config_.sync.interval;
   while (!signals.stop && !frames_done_) {
     if (signals.reload.exchange(false)) Reload();
+    TakeLog();
     const base::Duration now = clock_.Uptime();
     if (now >= next) {
       next = now + kSecond;
-      WriteLines();
+      FlushLog();
+      Locate();
+      if (log_->has_package() || now >= next_pictures_) SendPictures();
       WriteStatus(true);
     }
+    exports_->Tick(now, [this] { return LookAtMetrics(); });
     clock_.SleepUntil(now + base::Duration{50});
   }
   stopping_ = true;
   frames.join();
   control.join();
-  WriteLines();
-  const Status closed = datalog_->Close();
+  TakeLog();
+  SendPictures();
+  FlushLog();
+  exports_->Last([this] { return LookAtMetrics(); });
+  const Status closed = log_->Close();
   if (!closed.ok()) logger_.Error("datalog: " + closed.error().message);
   if (network.joinable()) {
     client_->RequestSend();

@@ -39,11 +39,29 @@ Status Agent::Open() {
   RETURN_IF_ERROR(OpenSlots());
   RETURN_IF_ERROR(OpenDeployments());
   monitor_ = std::make_unique<monitor::Monitor>(bundle_->manifest.labels, clock_.Uptime());
-  ASSIGN_OR_RETURN(
-      datalog::Datalog log,
-      datalog::Datalog::Open(fs_, layout_.datalog, {.bytes_max = config_.datalog_bytes}));
-  datalog_.emplace(std::move(log));
+  RETURN_IF_ERROR(OpenLog());
   ASSIGN_OR_RETURN(source_, OpenSource());
+  return {};
+}
+
+// The log, the exporters and whoever knows where the device is.
+Status Agent::OpenLog() {
+  ASSIGN_OR_RETURN(const LogWriter::Options options, LogOptionsOf(config_));
+  ASSIGN_OR_RETURN(LogWriter log,
+                   LogWriter::Open(fs_, layout_.datalog, options, [this](std::uint32_t generation) {
+                     return path_->BundleOf(generation);
+                   }));
+  log_.emplace(std::move(log));
+  ASSIGN_OR_RETURN(Exports exports, Exports::Open(config_.metrics, fs_, logger_));
+  exports_.emplace(std::move(exports));
+  const LocationConfig& place = config_.location;
+  if (!place.gpsd.empty()) {
+    ASSIGN_OR_RETURN(location::Connect connect, location::ConnectToGpsd(place.gpsd));
+    locator_ = location::MakeGpsdLocator(std::move(connect));
+  } else if (place.latitude && place.longitude) {
+    ASSIGN_OR_RETURN(locator_, location::MakeConfiguredPlace(*place.latitude, *place.longitude,
+                                                             place.accuracy_m));
+  }
   return {};
 }
 
@@ -61,6 +79,9 @@ Status Agent::OpenSlots() {
       options.quarantine_samples = config_.quarantine_samples;
       options.labels_per_event = config_.labels_per_event;
       options.send_images = config_.consent_images;
+      for (const MaskConfig& mask : config_.datalog_images.masks) {
+        options.masks.push_back({mask.x, mask.y, mask.width, mask.height});
+      }
       options.barcode = config_.source.barcode;
       options.seed = config_.seed;
       options.folder = layout_.lifecycle;

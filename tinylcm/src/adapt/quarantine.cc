@@ -21,6 +21,7 @@ using state::WireWriter;
 
 namespace {
 
+constexpr std::string_view kSetAsideFile = "set_aside.bin";
 constexpr std::uint32_t kMagic = 0x51434c54;         // "TLCQ".
 constexpr std::size_t kHeaderBytes = 4 + 4 + 1 + 4;  // Magic, length, type, CRC.
 
@@ -150,7 +151,7 @@ Result<Quarantine> Quarantine::Open(base::FileSystem& fs, const std::string& fol
   quarantine.bytes_ = bytes.size();
   if (!damaged.empty()) {
     // Kept for a person; one file, the newest, for it is evidence of a bad disk and not data.
-    RETURN_IF_ERROR(base::WriteFileDurably(fs, base::JoinPath(folder, "set_aside.bin"), damaged));
+    RETURN_IF_ERROR(base::WriteFileDurably(fs, base::JoinPath(folder, kSetAsideFile), damaged));
     RETURN_IF_ERROR(quarantine.Rewrite());
     return quarantine;
   }
@@ -357,6 +358,12 @@ Result<Bytes> Quarantine::Picture(const std::string& sample_id) const {
                  StrCat("quarantine: picture of ", sample_id, ": CRC differs")};
   }
   return bytes;
+}
+
+Status Quarantine::ErasePictures() {
+  for (QuarantinedSample& sample : samples_) sample.has_picture = false;
+  RETURN_IF_ERROR(base::RemoveTree(*fs_, base::JoinPath(folder_, kSetAsideFile)));
+  return Rewrite();
 }
 
 std::vector<Quarantine::Asked> Quarantine::AskFor(std::uint32_t labels, std::uint64_t seed) const {

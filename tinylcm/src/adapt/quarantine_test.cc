@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "base/random.h"
@@ -204,6 +205,26 @@ TEST_F(QuarantineTest, MakesItsFileAnewAfterADiskThatWasFull) {
   EXPECT_EQ(after.current_count(), 4u);
   EXPECT_EQ(after.Picture("s1").value(), Picture(1));
   EXPECT_EQ(after.Picture("s4").value(), Picture(4));
+}
+
+TEST_F(QuarantineTest, ErasesEveryPictureAndKeepsTheSamples) {
+  {
+    Quarantine quarantine = Open();
+    ASSERT_TRUE(quarantine.Begin("event-1").ok());
+    Fill(quarantine, 0, 3);
+    ASSERT_TRUE(quarantine.SetLabel({"s1", 9, "f-1"}).ok());
+    fs_.Write("quarantine/set_aside.bin", Picture(2));
+    ASSERT_TRUE(quarantine.ErasePictures().ok());
+  }
+  fs_.Crash();  // Durable.
+  const Quarantine quarantine = Open();
+  EXPECT_EQ(quarantine.current_count(), 3u);
+  EXPECT_TRUE(quarantine.labels().contains("s1"));
+  EXPECT_EQ(quarantine.Picture("s1").error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(fs_.List("quarantine").value().size(), 1u) << "damaged pieces may hold pictures too";
+  const Bytes file = base::ReadFile(fs_, kFile, 1u << 20).value();
+  const Bytes picture = Picture(2);
+  EXPECT_EQ(std::search(file.begin(), file.end(), picture.begin(), picture.end()), file.end());
 }
 
 TEST_F(QuarantineTest, ReplacesAndRemovesLabels) {

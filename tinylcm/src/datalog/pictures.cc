@@ -95,13 +95,17 @@ bool ImageBudget::Take(base::Duration now, std::uint64_t bytes) {
   return true;
 }
 
-void AppendPictureEntry(std::uint64_t index, ImageReason reason, base::Time time,
-                        base::ByteView jpeg, std::string& out) {
+std::string PictureName(std::uint64_t index, ImageReason reason) {
   std::string digits = std::to_string(index);
   if (digits.size() < 12) digits.insert(0, 12 - digits.size(), '0');
+  return base::StrCat(digits, "_", Name(reason), ".jpg");
+}
+
+void AppendPictureEntry(std::uint64_t index, ImageReason reason, base::Time time,
+                        base::ByteView jpeg, std::string& out) {
   const auto seconds = std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count();
   Header header{};
-  PutText(header, kName, base::StrCat(digits, "_", Name(reason), ".jpg"));
+  PutText(header, kName, PictureName(index, reason));
   PutOctal(header, kMode, 0600);
   PutOctal(header, kUser, 0);
   PutOctal(header, kGroup, 0);

@@ -536,11 +536,11 @@ Status Lifecycle::AddToQuarantine(const Seen& seen) {
     sample.raw = seen.frame.row;
   }
   RETURN_IF_ERROR(bench_->Embed(picture, sample.raw, sample.feature));
-  if (seen.frame.format == source::PictureFormat::kCompressed) {
+  if (seen.frame.format == source::PictureFormat::kCompressed && options_.masks.empty()) {
     return quarantine_.Add(sample, seen.frame.picture);
   }
-  ASSIGN_OR_RETURN(const base::Bytes file,
-                   source::CompressPicture(seen.frame.view(), kQuarantineQuality));
+  ASSIGN_OR_RETURN(const base::Bytes file, source::MaskedPicture(seen.frame.view(), options_.masks,
+                                                                 kQuarantineQuality));
   return quarantine_.Add(sample, file);
 }
 

@@ -640,6 +640,33 @@ Status ExportQueued(FileSystem& fs, const std::string& folder, const QueuedPacka
   return base::WriteFileDurably(fs, path, archive);
 }
 
+bool MayHoldPictures(FileSystem& fs, const std::string& folder, const QueuedPackage& package) {
+  const auto manifest = [&]() -> Result<protocol::PackageManifest> {
+    ASSIGN_OR_RETURN(const auto file,
+                     fs.Open(base::JoinPath(FolderPath(folder, package.folder), package.file)));
+    ASSIGN_OR_RETURN(const QueueHead head, ReadQueueHead(*file, package.file));
+    Bytes archive(static_cast<std::size_t>(head.package.bytes));
+    ASSIGN_OR_RETURN(const std::size_t read, file->ReadAt(head.archive_offset, archive));
+    archive.resize(read);
+    protocol::MemorySource source(archive);
+    ASSIGN_OR_RETURN(const auto reader, protocol::SignedArchiveReader::Open(source, {}));
+    return protocol::ParsePackageManifest(reader.manifest_bytes());
+  }();
+  if (!manifest.ok()) return true;
+  return std::ranges::any_of(manifest->files, [](const protocol::NamedFile& file) {
+    return file.path.starts_with("images/");
+  });
+}
+
+Status EraseQueued(FileSystem& fs, const std::string& folder, const QueuedPackage& package) {
+  const std::string where = FolderPath(folder, package.folder);
+  RETURN_IF_ERROR(fs.Remove(base::JoinPath(where, package.file)));
+  if (package.folder == QueueFolder::kDead) {
+    static_cast<void>(fs.Remove(base::JoinPath(where, KeyOf(package) + ".json")));
+  }
+  return fs.SyncDirectory(where);
+}
+
 Status RequeueDead(FileSystem& fs, const std::string& folder, const QueuedPackage& package) {
   if (package.folder != QueueFolder::kDead) {
     return Error{ErrorCode::kInvalidArgument, package.file + ": not dead"};

@@ -73,6 +73,10 @@ class Quarantine {
   // kNotFound where the sample came without one; kCorrupt if its bytes no longer match.
   base::Result<base::Bytes> Picture(const std::string& sample_id) const;
 
+  // Forgets every picture, damaged pieces of a file that may hold one included; the samples stay.
+  // Durable.
+  base::Status ErasePictures();
+
   // The samples of the current event that cover it best, largest cluster first.
   std::vector<Asked> AskFor(std::uint32_t labels, std::uint64_t seed) const;
 

@@ -69,7 +69,10 @@ class ImageBudget {
   std::uint64_t bytes_ = 0;
 };
 
-// Appends one picture as a file of pictures holds it. Named INDEX_REASON.jpg, dated `time`.
+// "000000012345_drift.jpg"
+std::string PictureName(std::uint64_t index, ImageReason reason);
+
+// Appends one picture as a file of pictures holds it. Dated `time`.
 void AppendPictureEntry(std::uint64_t index, ImageReason reason, base::Time time,
                         base::ByteView jpeg, std::string& out);
 

@@ -32,6 +32,7 @@
 #include "tinylcm/adapt/quarantine.h"
 #include "tinylcm/model/bundle.h"
 #include "tinylcm/pipeline/frame_path.h"
+#include "tinylcm/source/mask.h"
 #include "tinylcm/state/record.h"
 #include "tinylcm/state/snapshot_store.h"
 
@@ -53,6 +54,8 @@ struct LifecycleOptions {
   std::uint32_t probation_samples = 100;
   std::uint32_t health_frames = 100;  // Watched after a new bundle took over.
   bool send_images = false;           // Local consent.
+  // Black in every picture that is kept or sent; the model sees the whole one.
+  std::vector<source::MaskRegion> masks{};
   bool barcode = false;
   std::uint64_t seed = 1;
   std::string folder;  // quarantine/, snapshots/ and the record live below it.

@@ -178,6 +178,11 @@ base::Status VerifyQueued(base::FileSystem& fs, const std::string& folder,
 // Writes the archive of an entry to `path`.
 base::Status ExportQueued(base::FileSystem& fs, const std::string& folder,
                           const QueuedPackage& package, const std::string& path);
+// Does it hold pictures? Also true for one that cannot be read, for nobody knows.
+bool MayHoldPictures(base::FileSystem& fs, const std::string& folder, const QueuedPackage& package);
+// Removes it, wherever it lies, with what is said of it. No agent may run.
+base::Status EraseQueued(base::FileSystem& fs, const std::string& folder,
+                         const QueuedPackage& package);
 // Moves a dead entry back into the queue; kCorrupt for a damaged one.
 base::Status RequeueDead(base::FileSystem& fs, const std::string& folder,
                          const QueuedPackage& package);
