@@ -17,6 +17,9 @@ using base::ErrorCode;
 
 // A deviation below this share of the largest is rounding noise, not a signal.
 constexpr double kConstantBelow = 1e-6;
+// With more channels than this the input of an int8 projection would be rounded to fewer than 9
+// bits.
+constexpr std::size_t kInt8CountMax = 65536;
 
 Error Refuse(std::string_view what) {
   return Error{ErrorCode::kInvalidArgument, base::StrCat("processor: ", what)};
@@ -85,18 +88,37 @@ base::Result<Processor> Processor::Create(const ProcessorTensors& tensors) {
   if (tensors.projection.size() % count != 0) {
     return Refuse("the projection's axes must be as long as the mean");
   }
-  if (!tensors.projection_i8.empty()) return Refuse("an int8 projection cannot be applied yet");
-  if (tensors.projection.empty() && !tensors.projection_mean.empty()) {
+  if (!tensors.projection_i8.empty()) {
+    if (!tensors.projection.empty()) return Refuse("a projection as floats or as bytes, not both");
+    if (tensors.projection_i8.size() % count != 0) {
+      return Refuse("the projection's axes must be as long as the mean");
+    }
+    if (count > kInt8CountMax) {
+      return Refuse(base::StrCat("an int8 projection takes at most ", kInt8CountMax, " channels"));
+    }
+    if (std::ranges::find(tensors.projection_i8, std::int8_t{-128}) !=
+        tensors.projection_i8.end()) {
+      return Refuse("an int8 projection goes from -127 to 127");
+    }
+  }
+  if (tensors.projection_scale.size() != tensors.projection_i8.size() / count) {
+    return Refuse("as many projection scales as axes of bytes");
+  }
+  if (tensors.projection.empty() && tensors.projection_i8.empty() &&
+      !tensors.projection_mean.empty()) {
     return Refuse("a projection mean without a projection");
   }
   if (!AllFinite(tensors.mean) || !AllFinite(tensors.scale) || !AllFinite(tensors.projection) ||
-      !AllFinite(tensors.projection_mean)) {
+      !AllFinite(tensors.projection_mean) || !AllFinite(tensors.projection_scale)) {
     return Refuse("a number is not finite");
   }
   if (!std::ranges::all_of(tensors.scale, [](float scale) { return scale > 0.0f; })) {
     return Refuse("every scale must be > 0");
   }
-  return Processor(tensors, tensors.projection.empty() ? count : tensors.projection.size() / count);
+  if (!std::ranges::all_of(tensors.projection_scale, [](float scale) { return scale > 0.0f; })) {
+    return Refuse("every projection scale must be > 0");
+  }
+  return Processor(tensors, tensors.feature_count());
 }
 
 Processor Processor::Identity(std::size_t count) {
@@ -110,9 +132,19 @@ Processor Processor::Identity(std::size_t count) {
 
 Processor::Processor(const ProcessorTensors& tensors, std::size_t feature_count)
     : tensors_(tensors), feature_count_(feature_count), stride_(PaddedSize(tensors.mean.size())) {
-  if (tensors_.projection.empty()) return;
   const std::size_t count = raw_count();
   centered_.assign(stride_, 0.0f);
+  if (!tensors_.projection_i8.empty()) {
+    const std::size_t stride = Int8Stride(count);
+    axes_i8_.assign(feature_count_ * stride, 0);
+    whole_.assign(stride, 0);
+    sums_.assign(feature_count_, 0);
+    for (std::size_t axis = 0; axis < feature_count_; ++axis) {
+      std::copy_n(tensors_.projection_i8.begin() + static_cast<std::ptrdiff_t>(axis * count), count,
+                  axes_i8_.begin() + static_cast<std::ptrdiff_t>(axis * stride));
+    }
+  }
+  if (tensors_.projection.empty()) return;
   axes_.assign(feature_count_ * stride_, 0.0f);
   for (std::size_t axis = 0; axis < feature_count_; ++axis) {
     std::copy_n(tensors_.projection.begin() + static_cast<std::ptrdiff_t>(axis * count), count,
@@ -123,21 +155,52 @@ Processor::Processor(const ProcessorTensors& tensors, std::size_t feature_count)
 void Processor::Standardise(std::span<const float> raw, std::span<float> standardised) const {
   CHECK(raw.size() == raw_count());
   CHECK(standardised.size() == raw_count());
-  feature::Standardise(raw.data(), tensors_.mean.data(), tensors_.scale.data(), raw.size(),
+  feature::Standardise(raw.data(), tensors_.mean.data(), tensors_.scale.data(), nullptr, raw.size(),
                        standardised.data());
 }
 
 void Processor::Apply(std::span<const float> raw, std::span<float> feature) {
   CHECK(feature.size() == feature_count_);
-  if (tensors_.projection.empty()) {
+  if (axes_.empty() && axes_i8_.empty()) {
     Standardise(raw, feature);
     return;
   }
-  Standardise(raw, std::span(centered_).first(raw_count()));
-  for (std::size_t i = 0; i < tensors_.projection_mean.size(); ++i) {
-    centered_[i] -= tensors_.projection_mean[i];
+  CHECK(raw.size() == raw_count());
+  const float* const off =
+      tensors_.projection_mean.empty() ? nullptr : tensors_.projection_mean.data();
+  feature::Standardise(raw.data(), tensors_.mean.data(), tensors_.scale.data(), off, raw.size(),
+                       centered_.data());
+  if (axes_i8_.empty()) {
+    Project(centered_.data(), axes_.data(), feature_count_, stride_, feature.data());
+    return;
   }
-  Project(centered_.data(), axes_.data(), feature_count_, stride_, feature.data());
+  const float unit =
+      RoundToWhole(centered_.data(), stride_, WholeMax(whole_.size()), whole_.data());
+  ProjectWhole(whole_.data(), axes_i8_.data(), feature_count_, whole_.size(), sums_.data());
+  for (std::size_t i = 0; i < feature.size(); ++i) {
+    feature[i] = static_cast<float>(sums_[i]) * unit * tensors_.projection_scale[i];
+  }
+}
+
+base::Result<ProcessorTensors> QuantiseProjection(const ProcessorTensors& tensors) {
+  if (tensors.mean.empty() || tensors.projection.empty()) {
+    return Refuse("there is no projection to write as bytes");
+  }
+  ProcessorTensors quantised = tensors;
+  quantised.projection.clear();
+  const std::size_t count = tensors.mean.size();
+  for (std::size_t first = 0; first < tensors.projection.size(); first += count) {
+    const std::span<const float> axis = std::span(tensors.projection).subspan(first, count);
+    float largest = 0.0f;
+    for (const float value : axis) largest = std::max(largest, std::abs(value));
+    const float scale = largest / 127.0f > 0.0f ? largest / 127.0f : 1.0f;
+    quantised.projection_scale.push_back(scale);
+    for (const float value : axis) {
+      const float whole = std::clamp(std::nearbyint(value / scale), -127.0f, 127.0f);
+      quantised.projection_i8.push_back(static_cast<std::int8_t>(whole));
+    }
+  }
+  return quantised;
 }
 
 base::Result<ProcessorTensors> FitStandardise(std::span<const float> rows, std::size_t count) {

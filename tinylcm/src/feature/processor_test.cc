@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <limits>
@@ -10,6 +11,7 @@
 #include "base/random.h"
 #include "tests/support/allocations.h"
 #include "tests/support/npy.h"
+#include "tinylcm/feature/project.h"
 
 namespace tinylcm::feature {
 namespace {
@@ -43,6 +45,86 @@ TEST(Processor, TheIdentityChangesNothing) {
   Vector feature(3);
   identity.Apply(Vector{1.5f, -2.0f, 0.0f}, feature);
   EXPECT_EQ(feature, (Vector{1.5f, -2.0f, 0.0f}));
+}
+
+TEST(Processor, ProjectsWithBytes) {
+  // As above, the axes {1, 1}, {3, 0} and {0, -1} as {127, 127}, {127, 0} and {0, -127} with scales
+  // of largest / 127: exact but for the input {1, -2}, rounded to steps of 2 / 8191.
+  const ProcessorTensors tensors{.mean = {1.0f, 10.0f},
+                                 .scale = {2.0f, 5.0f},
+                                 .projection_mean = {1.0f, 0.0f},
+                                 .projection = {1.0f, 1.0f, 3.0f, 0.0f, 0.0f, -1.0f}};
+  const auto quantised = QuantiseProjection(tensors);
+  ASSERT_TRUE(quantised.ok());
+  EXPECT_EQ(quantised->projection_i8, (std::vector<std::int8_t>{127, 127, 127, 0, 0, -127}));
+  EXPECT_EQ(quantised->feature_count(), 3u);
+  const Vector feature = Apply(*quantised, {5.0f, 0.0f});
+  EXPECT_NEAR(feature[0], -1.0f, 2.0f / 8191);
+  EXPECT_NEAR(feature[1], 3.0f, 6.0f / 8191);
+  EXPECT_NEAR(feature[2], 2.0f, 1e-6f);  // The largest is met.
+  EXPECT_EQ(Apply(*quantised, {3.0f, 10.0f}), (Vector{0.0f, 0.0f, 0.0f}));
+  EXPECT_FALSE(QuantiseProjection({.mean = {1.0f}, .scale = {1.0f}}).ok());
+}
+
+// Rounding to whole numbers and their sums leave nothing to the machine.
+TEST(Processor, ProjectsWithBytesToTheSameBitsAsPlainLoops) {
+  const std::uint64_t seed = 5;
+  SCOPED_TRACE(seed);
+  base::Random random(seed);
+  for (const std::size_t count : {3u, 64u, 100u, 1280u, 4000u}) {
+    const std::size_t dims = 13;
+    ProcessorTensors tensors;
+    const auto noise = [&](std::size_t numbers) {
+      Vector values(numbers);
+      for (float& value : values) value = static_cast<float>(random.Normal());
+      return values;
+    };
+    tensors.mean = noise(count);
+    tensors.scale.assign(count, 0.7f);
+    tensors.projection = noise(dims * count);
+    const ProcessorTensors quantised = QuantiseProjection(tensors).value();
+    const Vector raw = noise(count);
+
+    Vector centered(count);
+    float largest = 0.0f;
+    for (std::size_t i = 0; i < count; ++i) {
+      centered[i] = (raw[i] - tensors.mean[i]) / tensors.scale[i];
+      largest = std::max(largest, std::abs(centered[i]));
+    }
+    const auto most = static_cast<float>(WholeMax(Int8Stride(count)));
+    Vector expected;
+    for (std::size_t axis = 0; axis < dims; ++axis) {
+      std::int64_t sum = 0;
+      for (std::size_t i = 0; i < count; ++i) {
+        const auto whole =
+            static_cast<std::int64_t>(std::nearbyint(centered[i] * (most / largest)));
+        sum += whole * quantised.projection_i8[axis * count + i];
+      }
+      expected.push_back(static_cast<float>(sum) * (largest / most) *
+                         quantised.projection_scale[axis]);
+    }
+    EXPECT_EQ(Apply(quantised, raw), expected) << count;
+  }
+}
+
+TEST(Processor, RefusesBytesThatDoNotFitTogether) {
+  const ProcessorTensors good{.mean = {0.0f, 0.0f},
+                              .scale = {1.0f, 1.0f},
+                              .projection_mean = {},
+                              .projection = {},
+                              .projection_i8 = {1, -127},
+                              .projection_scale = {1.0f}};
+  EXPECT_TRUE(Processor::Create(good).ok());
+  std::vector<ProcessorTensors> wrong(6, good);
+  wrong[0].projection = {1.0f, 2.0f};
+  wrong[1].projection_i8.pop_back();
+  wrong[2].projection_i8[0] = -128;
+  wrong[3].projection_scale.clear();
+  wrong[4].projection_scale[0] = 0.0f;
+  wrong[5].projection_scale[0] = std::numeric_limits<float>::infinity();
+  for (const ProcessorTensors& tensors : wrong) {
+    EXPECT_EQ(Processor::Create(tensors).error().code, base::ErrorCode::kInvalidArgument);
+  }
 }
 
 TEST(Processor, RefusesTensorsThatDoNotFitTogether) {

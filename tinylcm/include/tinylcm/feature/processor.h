@@ -2,7 +2,12 @@
 // classified: (raw - mean) / scale, then, if there is one, a projection onto fewer axes.
 //
 // Apply gives the same bits on every machine (see feature/project.h), so that what was fitted is
-// what is run.
+// what is run. Standardising stays a pass of its own over n numbers, next to nothing beside the n *
+// dims of the product: melted into the matrix it would take differences of large sums, and the
+// standardised channels are wanted anyway.
+//
+// The matrix is what costs, for it is read from memory as a whole. As bytes (projection_i8) it is a
+// quarter; the input is then rounded to 14 bits, and the sums are exact.
 
 #pragma once
 
@@ -65,9 +70,16 @@ class Processor {
   ProcessorTensors tensors_;
   std::size_t feature_count_ = 0;
   std::size_t stride_ = 0;
-  base::AlignedVector<float> axes_ = {};      // The projection, rows padded.
-  base::AlignedVector<float> centered_ = {};  // Scratch, padded.
+  base::AlignedVector<float> axes_ = {};           // The projection, rows padded.
+  base::AlignedVector<float> centered_ = {};       // Scratch, padded.
+  base::AlignedVector<std::int8_t> axes_i8_ = {};  // The same as bytes, with scratch of their own.
+  base::AlignedVector<std::int16_t> whole_ = {};
+  base::AlignedVector<std::int32_t> sums_ = {};
 };
+
+// The same with the projection as bytes: an axis' largest number becomes 127. kInvalidArgument
+// without a projection.
+base::Result<ProcessorTensors> QuantiseProjection(const ProcessorTensors& tensors);
 
 // Row i of `rows` is rows[i * count .. (i + 1) * count). All fitting is plain double arithmetic in
 // a fixed order: same rows, same bits, on every machine.

@@ -1,5 +1,6 @@
-// The arithmetic of classify/int8_rows.h by Google Highway, compiled once for each instruction set
-// and chosen at run time. Sums of whole numbers are exact, so every way to add them up will do:
+// The arithmetic of classify/int8_rows.h and of bytes in feature/project.h by Google Highway,
+// compiled once for each instruction set and chosen at run time. Sums of whole numbers are exact,
+// so every way to add them up will do:
 //   AVX-512 with VNNI: four products of bytes an instruction, 64 of them at once;
 //   NEON: 127 * 127 fits an int16 twice, so two products are added before the sum is widened;
 //   otherwise: bytes widened to 16 bits, and pairs of products (pmaddwd).
@@ -149,19 +150,74 @@ void DotInt8Rows(const std::int8_t* query, const std::int8_t* rows, std::size_t 
   DotsByWidening(query, rows, count, stride, out);
 }
 
+void ProjectWhole(const std::int16_t* vector, const std::int8_t* rows, std::size_t count,
+                  std::size_t stride, std::int32_t* out) {
+  for (std::size_t first = 0; first < count; first += kSideBySide) {
+    const std::int8_t* at[kSideBySide];
+    VI sums[kSideBySide];
+    VI more[kSideBySide];  // Where products of a half go that does not fit; often stays zero.
+#pragma GCC unroll 16
+    for (std::size_t i = 0; i < kSideBySide; ++i) {
+      at[i] = rows + (first + HWY_MIN(Reversed(i), count - first - 1)) * stride;
+      sums[i] = more[i] = hn::Zero(DI());
+    }
+#if HWY_TARGET == HWY_SCALAR
+    for (std::size_t j = 0; j < stride; ++j) {
+      sums[0] = hn::Add(sums[0], hn::Set(DI(), static_cast<std::int32_t>(vector[j]) * at[0][j]));
+    }
+#else
+    const hn::Repartition<std::int16_t, DI> wide;
+    const hn::Rebind<std::int8_t, decltype(wide)> narrow;
+    for (std::size_t j = 0; j < stride; j += 2 * kWidth) {
+      const auto v = hn::LoadU(wide, vector + j);
+#pragma GCC unroll 16
+      for (std::size_t i = 0; i < kSideBySide; ++i) {
+        const auto r = hn::PromoteTo(wide, hn::LoadU(narrow, at[i] + j));
+        sums[i] = hn::ReorderWidenMulAccumulate(DI(), v, r, sums[i], more[i]);
+      }
+    }
+#endif
+#pragma GCC unroll 16
+    for (std::size_t i = 0; i < kSideBySide; ++i) sums[i] = hn::Add(sums[i], more[i]);
+    StoreSums(sums, 0, count - first, out + first);
+  }
+}
+
+HWY_INLINE float Largest(const float* vector, std::size_t count) {
+  const D d;
+  V most = hn::Zero(d);
+  for (std::size_t j = 0; j < count; j += kWidth) {
+    most = hn::Max(most, hn::Abs(hn::LoadU(d, vector + j)));
+  }
+  return hn::GetLane(hn::MaxOfLanes(d, most));
+}
+
+// Below this a scale would lose bits, or its inverse be infinite.
+constexpr float kTiny = 1e-30f;
+
+float RoundToWhole(const float* vector, std::size_t count, std::int32_t most, std::int16_t* whole) {
+  const D d;
+  const DI di;
+  const hn::Rebind<std::int16_t, D> d16;
+  const float largest = Largest(vector, count);
+  const bool is_tiny = largest < kTiny;
+  const V factor = hn::Set(d, is_tiny ? 0.0f : static_cast<float>(most) / largest);
+  for (std::size_t j = 0; j < count; j += kWidth) {
+    const auto rounded = hn::NearestInt(hn::Mul(hn::LoadU(d, vector + j), factor));
+    const auto within = hn::Min(hn::Max(rounded, hn::Set(di, -most)), hn::Set(di, most));
+    hn::StoreU(hn::DemoteTo(d16, within), d16, whole + j);
+  }
+  return is_tiny ? 0.0f : largest / static_cast<float>(most);
+}
+
 classify::Coarse Coarsen(const float* vector, std::size_t count, std::size_t stride,
                          std::int8_t* bytes) {
   const D d;
   const DI di;
   const hn::Rebind<std::int8_t, D> d8;
-  V most = hn::Zero(d);
-  for (std::size_t j = 0; j < count; j += kWidth) {
-    most = hn::Max(most, hn::Abs(hn::LoadU(d, vector + j)));
-  }
-  const float largest = hn::GetLane(hn::MaxOfLanes(d, most));
+  const float largest = Largest(vector, count);
   for (std::size_t j = count; j < stride; ++j) bytes[j] = 0;
-  // Below this the scale would lose bits, or 127 / largest be infinite: all of it is rest then.
-  const bool is_tiny = largest < 1e-30f;
+  const bool is_tiny = largest < kTiny;  // All of it is rest then.
   const float scale = is_tiny ? 0.0f : largest / 127.0f;
   const float factor = is_tiny ? 0.0f : 127.0f / largest;
   const V times = hn::Set(d, factor);
@@ -216,11 +272,15 @@ namespace tinylcm::platform_highway {
 HWY_EXPORT(DotInt8Rows);
 HWY_EXPORT(Coarsen);
 HWY_EXPORT(BoundRows);
+HWY_EXPORT(ProjectWhole);
+HWY_EXPORT(RoundToWhole);
 
 namespace {
 auto Int8Dots() { return HWY_DYNAMIC_DISPATCH(DotInt8Rows); }
 auto Coarsened() { return HWY_DYNAMIC_DISPATCH(Coarsen); }
 auto Bounded() { return HWY_DYNAMIC_DISPATCH(BoundRows); }
+auto Projected() { return HWY_DYNAMIC_DISPATCH(ProjectWhole); }
+auto Rounded() { return HWY_DYNAMIC_DISPATCH(RoundToWhole); }
 }  // namespace
 }  // namespace tinylcm::platform_highway
 
@@ -242,5 +302,18 @@ void BoundRows(const BoundTerms& terms, const std::int32_t* dots, const float* s
 }
 
 }  // namespace tinylcm::classify
+
+namespace tinylcm::feature {
+
+float RoundToWhole(const float* vector, std::size_t count, std::int32_t most, std::int16_t* whole) {
+  return platform_highway::Rounded()(vector, count, most, whole);
+}
+
+void ProjectWhole(const std::int16_t* vector, const std::int8_t* rows, std::size_t count,
+                  std::size_t stride, std::int32_t* out) {
+  platform_highway::Projected()(vector, rows, count, stride, out);
+}
+
+}  // namespace tinylcm::feature
 
 #endif  // HWY_ONCE

@@ -175,15 +175,18 @@ void Scale(const float* vector, float factor, std::size_t count, float* out) {
   }
 }
 
-void Standardise(const float* raw, const float* mean, const float* scale, std::size_t count,
-                 float* out) {
+void Standardise(const float* raw, const float* mean, const float* scale, const float* off,
+                 std::size_t count, float* out) {
   const D d;
   std::size_t i = 0;
   for (; i + kWidth <= count; i += kWidth) {
-    const V off = hn::Sub(hn::LoadU(d, raw + i), hn::LoadU(d, mean + i));
-    hn::StoreU(hn::Div(off, hn::LoadU(d, scale + i)), d, out + i);
+    const V moved = hn::Sub(hn::LoadU(d, raw + i), hn::LoadU(d, mean + i));
+    const V scaled = hn::Div(moved, hn::LoadU(d, scale + i));
+    hn::StoreU(off == nullptr ? scaled : hn::Sub(scaled, hn::LoadU(d, off + i)), d, out + i);
   }
-  for (; i < count; ++i) out[i] = (raw[i] - mean[i]) / scale[i];
+  for (; i < count; ++i) {
+    out[i] = (raw[i] - mean[i]) / scale[i] - (off == nullptr ? 0.0f : off[i]);
+  }
 }
 
 float LimitOfLeast(const float* values, std::size_t count, std::size_t k) {
@@ -333,9 +336,9 @@ void Project(const float* vector, const float* rows, std::size_t count, std::siz
   platform_highway::Dots()(vector, rows, count, stride, out);
 }
 
-void Standardise(const float* raw, const float* mean, const float* scale, std::size_t count,
-                 float* out) {
-  platform_highway::Standardised()(raw, mean, scale, count, out);
+void Standardise(const float* raw, const float* mean, const float* scale, const float* off,
+                 std::size_t count, float* out) {
+  platform_highway::Standardised()(raw, mean, scale, off, count, out);
 }
 
 }  // namespace tinylcm::feature
