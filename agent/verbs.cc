@@ -1,12 +1,15 @@
 #include "agent/verbs.h"
 
 #include <algorithm>
+#include <array>
 #include <iostream>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "agent/config.h"
 #include "agent/replay.h"
 #include "base/clock.h"
 #include "base/file_system.h"
@@ -14,8 +17,8 @@
 #include "base/text.h"
 #include "tinylcm/drift/detector.h"
 #include "tinylcm/model/bundle_verbs.h"
-#include "tinylcm/model/fit.h"
 #include "tinylcm/model/engine.h"
+#include "tinylcm/model/fit.h"
 
 namespace agent {
 
@@ -45,14 +48,95 @@ struct FitArguments {
   model::RunFitOptions run;
   std::int64_t project = 0;
   std::int64_t anchors_per_class = 30;
+  std::string output;
   std::int64_t output_index = -1;
+  std::int64_t threads = 1;
+  std::string classifier = "knn";
+  std::string input_channels = "rgb";
+  std::string input_scale = "uint8";
+  std::string input_mean;
+  std::string input_deviation;
+  std::string projection_type = "f32";
   std::int64_t seed = 1;
   std::string metric = "cosine";
+  std::string config;
   bool json = false;
 };
 
+// "0.485,0.456,0.406"
+base::Status ReadThree(const std::string& text, const char* option, std::array<float, 3>& out) {
+  const std::vector<std::string_view> parts = base::Split(text, ',');
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const auto value =
+        parts.size() == out.size() ? base::ParseDouble(parts[i]) : base::Result<double>(0.0);
+    if (parts.size() != out.size() || !value.ok()) {
+      return Error{ErrorCode::kInvalidArgument,
+                   base::StrCat("fit: ", option, ": expected three numbers with commas between")};
+    }
+    out[i] = static_cast<float>(*value);
+  }
+  return {};
+}
+
+// How pictures are put to the model and which of its outputs is taken.
+base::Status ReadModelOptions(const FitArguments& given, model::RunFitOptions& run) {
+  namespace feature = tinylcm::feature;
+  ASSIGN_OR_RETURN(run.input.channels, feature::ParseChannels(given.input_channels));
+  ASSIGN_OR_RETURN(run.input.scale, feature::ParseScale(given.input_scale));
+  const bool is_mean = run.input.scale == feature::InputRule::Scale::kMeanDeviation;
+  if (is_mean != !given.input_mean.empty() || is_mean != !given.input_deviation.empty()) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "fit: --input-mean and --input-deviation go with --input-scale mean_deviation, "
+                 "and it with them"};
+  }
+  if (is_mean) {
+    RETURN_IF_ERROR(ReadThree(given.input_mean, "--input-mean", run.input.mean));
+    RETURN_IF_ERROR(ReadThree(given.input_deviation, "--input-deviation", run.input.deviation));
+    for (const float value : run.input.deviation) {
+      if (!(value > 0.0f)) {
+        return Error{ErrorCode::kInvalidArgument, "fit: --input-deviation must be above 0"};
+      }
+    }
+  }
+  if (given.threads < 1 || given.threads > 64) {
+    return Error{ErrorCode::kInvalidArgument, "fit: --threads must be 1 to 64"};
+  }
+  run.threads = static_cast<std::uint32_t>(given.threads);
+  // A number is an index, anything else a name.
+  const auto index = base::ParseInt(given.output);
+  if (given.output_index >= 0) run.output_index = static_cast<std::uint32_t>(given.output_index);
+  if (index.ok() && *index >= 0 && *index < 256) {
+    run.output_index = static_cast<std::uint32_t>(*index);
+  } else {
+    run.output_name = given.output;
+  }
+  return {};
+}
+
+// What the prototype's configuration says of model and processor;
+// docs/guides/from_the_prototype.md.
+base::Status TakePrototype(const std::string& path, FitArguments& given) {
+  ASSIGN_OR_RETURN(const Config config, ReadConfig(base::SystemFileSystem(), path));
+  if (!config.prototype) {
+    return Error{ErrorCode::kInvalidArgument,
+                 path + ": --config takes a file of the prototype's form, with feature_extractor"};
+  }
+  const PrototypeConfig& prototype = *config.prototype;
+  given.run.model = prototype.model;
+  given.run.processor = prototype.processor;
+  given.run.labels = prototype.labels;
+  given.run.fit.k = prototype.k;
+  given.metric = prototype.metric;
+  given.output_index = static_cast<std::int64_t>(prototype.output_index);
+  return {};
+}
+
 int RunFitVerb(FitArguments& given) {
-  if (given.project < 0 || given.anchors_per_class < 1 || given.seed < 0) {
+  if (!given.config.empty()) {
+    const base::Status taken = TakePrototype(given.config, given);
+    if (!taken.ok()) return Fail(kProgram, taken.error());
+  }
+  if (given.project < 0 || given.anchors_per_class < 0 || given.seed < 0) {
     return Fail(kProgram,
                 Error{ErrorCode::kInvalidArgument,
                       "fit: --project, --anchors-per-class and --seed must not be negative"});
@@ -61,8 +145,10 @@ int RunFitVerb(FitArguments& given) {
   given.run.fit.anchors_per_class = static_cast<std::uint32_t>(given.anchors_per_class);
   given.run.fit.seed = static_cast<std::uint64_t>(given.seed);
   given.run.fit.metric = *MetricNamed(given.metric);
-  if (given.output_index >= 0) {
-    given.run.output_index = static_cast<std::uint32_t>(given.output_index);
+  given.run.fit.classifier = *tinylcm::classify::ParseClassifierKind(given.classifier);
+  given.run.fit.is_projection_int8 = given.projection_type == "i8";
+  if (const base::Status status = ReadModelOptions(given, given.run); !status.ok()) {
+    return Fail(kProgram, status.error());
   }
   const auto report = model::RunFit(given.run, base::SystemFileSystem(), base::SystemClock(),
                                     base::StderrLogger(), model::OpenEngine);
@@ -137,13 +223,29 @@ void AddFit(base::CommandLine& line) {
   fit.Text("--rows", given->run.rows, "CSV with a header, one sample a line");
   fit.Text("--label-column", given->run.label_column, "The column of --rows that holds the label");
   fit.Text("--images", given->run.images, "Folder with one folder of JPEG or PNG files a class");
-  fit.Text("--model", given->run.model, "Feature model of --images (.tflite)");
+  fit.Text("--model", given->run.model, "Model of --images (.tflite or .onnx)");
+  fit.Text("--classifier", given->classifier,
+           "What answers: neighbours, a linear head, or the model's own softmax")
+      .OneOf({"knn", "linear", "softmax"});
+  fit.Text("--labels", given->run.labels,
+           "Text file, a label a line in the order of the model's outputs; with --classifier "
+           "softmax no pictures are needed then");
   fit.Text("--out", given->run.out, "Folder the bundle is written to").Required();
+  fit.Text("--processor", given->run.processor,
+           "A processor.safetensors to take as it is, instead of fitting one");
+  fit.Text("--config", given->config,
+           "The prototype's configuration: model, output, processor, labels, k and metric");
   fit.Flag("--standardise", given->run.fit.standardise, "Take mean and deviation off each channel");
   fit.Int("--project", given->project, "Keep this many main axes (PCA); 0: no projection");
+  fit.Text("--projection-type", given->projection_type,
+           "i8: a quarter of the bytes; refused where it costs accuracy")
+      .OneOf({"f32", "i8"});
+  fit.Text("--knn-scan", given->run.fit.knn_scan, "i8: the same answers, sooner")
+      .OneOf({"f32", "i8"});
   fit.Text("--metric", given->metric, "How neighbours are measured")
       .OneOf({"cosine", "euclidean", "manhattan"});
-  fit.Int("--anchors-per-class", given->anchors_per_class, "Known examples kept a class");
+  fit.Int("--anchors-per-class", given->anchors_per_class,
+          "Known examples kept a class; 0: none, with a head");
   fit.Number("--canary-fraction", given->run.fit.canary_fraction,
              "Share kept out of everything, to judge later changes");
   fit.Int("--seed", given->seed, "Same data and seed, same bundle");
@@ -154,8 +256,17 @@ void AddFit(base::CommandLine& line) {
   fit.Text("--licence", given->run.licence, "Licence of the bundle");
   fit.Text("--resize", given->run.resize, "How a picture becomes the model's input")
       .OneOf({"center_crop", "letterbox", "stretch"});
-  fit.Int("--output-index", given->output_index,
-          "Which output of the model is the embedding; -1: the largest");
+  fit.Text("--input-channels", given->input_channels, "The model's order of colours")
+      .OneOf({"rgb", "bgr", "gray"});
+  fit.Text("--input-scale", given->input_scale,
+           "What the model's numbers mean: a pixel's own, 0 to 1, -1 to 1, or less a mean")
+      .OneOf({"uint8", "unit", "symmetric", "mean_deviation"});
+  fit.Text("--input-mean", given->input_mean, "R,G,B of mean_deviation, 0 to 1");
+  fit.Text("--input-deviation", given->input_deviation, "R,G,B of mean_deviation");
+  fit.Text("--output", given->output,
+           "Which output of the model is taken: its name or number; default: the largest");
+  fit.Int("--output-index", given->output_index, "The same by number; -1: the largest");
+  fit.Int("--threads", given->threads, "Threads the model computes with");
   fit.Flag("--json", given->json, "Print figures as JSON");
   fit.Action([given] { return RunFitVerb(*given); });
 }

@@ -44,6 +44,10 @@ base::Result<Split> Deal(const FitData& data, const FitOptions& options, base::R
   Split split;
   for (std::size_t label = 0; label < classes.size(); ++label) {
     std::vector<std::size_t>& all = classes[label];
+    if (all.empty() && options.classifier == classify::ClassifierKind::kSoftmax) {
+      split.fit.emplace_back();  // The model knows the class all the same.
+      continue;
+    }
     if (all.size() < kClassSamplesMin) {
       return Error{ErrorCode::kInvalidArgument,
                    StrCat("fit: class \"", data.label_names[label], "\" has ", all.size(),
@@ -135,8 +139,9 @@ class Features {
   std::vector<float> values_;
 };
 
-double AccuracyOn(classify::KnnClassifier& classifier, const Features& features,
-                  const FitData& data, const std::vector<std::size_t>& rows) {
+template <typename Classifier>
+double AccuracyOn(Classifier& classifier, const Features& features, const FitData& data,
+                  const std::vector<std::size_t>& rows) {
   std::size_t right = 0;
   for (const std::size_t row : rows) {
     if (classifier.Classify(features[row]).nearest == data.labels[row]) ++right;
@@ -170,8 +175,37 @@ base::Result<std::vector<std::size_t>> ChooseAnchors(
   return best;
 }
 
+// What the processor of a bundle makes of the data, and what answers then.
+struct Learned {
+  Features features;
+  classify::Classifier classifier;
+};
+
+// Draws the anchors and fits the head of `bundle`, whose processor is there.
+base::Result<Learned> Learn(const FitData& data, const FitOptions& options, const Split& split,
+                            base::Random& random, ModelBundle& bundle) {
+  ASSIGN_OR_RETURN(feature::Processor processor, feature::Processor::Create(bundle.processor));
+  Features features(data, processor);
+  bundle.anchors = {};
+  bundle.anchors.dims = features.dims();
+  if (options.anchors_per_class > 0) {
+    ASSIGN_OR_RETURN(
+        const std::vector<std::size_t> rows,
+        ChooseAnchors(split, features, data, options, bundle.ClassifierOptions(), random));
+    bundle.anchors = features.Take(rows);
+  }
+  if (options.classifier == classify::ClassifierKind::kLinear) {
+    const classify::Anchors known = features.Take(Flatten(split.fit));
+    ASSIGN_OR_RETURN(bundle.head, classify::FitLinearHead(
+                                      known.vectors, known.dims, known.labels,
+                                      static_cast<std::uint32_t>(bundle.manifest.labels.size())));
+  }
+  ASSIGN_OR_RETURN(classify::Classifier classifier, bundle.MakeClassifier());
+  return Learned{std::move(features), std::move(classifier)};
+}
+
 // How far confidence is from being right, in ten bins of confidence, weighted by their samples.
-double CalibrationError(classify::KnnClassifier& classifier, const Features& features,
+double CalibrationError(classify::Classifier& classifier, const Features& features,
                         const FitData& data, const std::vector<std::size_t>& rows) {
   constexpr std::size_t kBins = 10;
   std::array<double, kBins> confidence{};
@@ -188,6 +222,38 @@ double CalibrationError(classify::KnnClassifier& classifier, const Features& fea
   return rows.empty() ? 0.0 : error / static_cast<double>(rows.size());
 }
 
+// Symmetric, a scale an axis: the largest number of the axis is 127.
+feature::ProcessorTensors Quantise(feature::ProcessorTensors tensors) {
+  const std::size_t count = tensors.mean.size();
+  const std::size_t dims = tensors.projection.size() / count;
+  for (std::size_t axis = 0; axis < dims; ++axis) {
+    const auto row = std::span(tensors.projection).subspan(axis * count, count);
+    float largest = 0.0f;
+    for (const float value : row) largest = std::max(largest, std::abs(value));
+    const float scale = largest > 0.0f ? largest / 127.0f : 1.0f;
+    tensors.projection_scale.push_back(scale);
+    for (const float value : row) {
+      tensors.projection_i8.push_back(static_cast<std::int8_t>(std::lround(value / scale)));
+    }
+  }
+  tensors.projection.clear();
+  return tensors;
+}
+
+// Every row looks like what a softmax gives.
+bool AreProbabilities(const std::vector<float>& raw, std::size_t count) {
+  for (std::size_t at = 0; at + count <= raw.size(); at += count) {
+    double sum = 0.0;
+    for (std::size_t j = 0; j < count; ++j) {
+      if (raw[at + j] < -1e-3f || raw[at + j] > 1.001f) return false;
+      sum += static_cast<double>(raw[at + j]);
+    }
+    // An int8 softmax rounds each number to a step of 1/256.
+    if (std::abs(sum - 1.0) > 0.01 + static_cast<double>(count) / 512.0) return false;
+  }
+  return true;
+}
+
 base::Status CheckOptions(const FitData& data, const FitOptions& options) {
   const auto refuse = [](const std::string& reason) {
     return Error{ErrorCode::kInvalidArgument, "fit: " + reason};
@@ -196,7 +262,30 @@ base::Status CheckOptions(const FitData& data, const FitOptions& options) {
   if (data.raw_count == 0 || data.raw.size() != data.size() * data.raw_count) {
     return refuse("rows of different lengths");
   }
-  if (options.anchors_per_class < 1) return refuse("anchors per class must be at least 1");
+  const bool is_knn = options.classifier == classify::ClassifierKind::kKnn;
+  if (is_knn && options.anchors_per_class < 1) {
+    return refuse("anchors per class must be at least 1");
+  }
+  if (options.classifier == classify::ClassifierKind::kSoftmax) {
+    if (options.standardise || options.project != 0) {
+      return refuse(
+          "a softmax classifier takes the model's numbers as they are: no standardising "
+          "and no projection");
+    }
+    RETURN_IF_ERROR(CheckOutputs(data.raw_count, data.label_names.size()));
+  }
+  if (options.processor) {
+    if (options.standardise || options.project != 0) {
+      return refuse("a processor that is given is taken as it is: no standardising, no projection");
+    }
+    if (options.processor->mean.size() != data.raw_count) {
+      return refuse(StrCat("the processor takes ", options.processor->mean.size(),
+                           " numbers, the model gives ", data.raw_count));
+    }
+  }
+  if (options.is_projection_int8 && options.project == 0) {
+    return refuse("an int8 projection without a projection");
+  }
   if (options.k < 1 || options.k > classify::kNeighboursMax) {
     return refuse(StrCat("k must be 1 to ", classify::kNeighboursMax));
   }
@@ -211,6 +300,41 @@ base::Status CheckOptions(const FitData& data, const FitOptions& options) {
 
 }  // namespace
 
+base::Status CheckOutputs(std::size_t outputs, std::size_t labels) {
+  if (outputs == labels) return {};
+  return Error{ErrorCode::kInvalidArgument,
+               StrCat("fit: the model gives ", outputs, " numbers, there are ", labels,
+                      " labels; a softmax classifier needs one a number")};
+}
+
+base::Result<ModelBundle> FitNothing(const FitData& examples, const FitOptions& options) {
+  const std::size_t classes = examples.label_names.size();
+  RETURN_IF_ERROR(CheckOutputs(examples.raw_count, classes));
+  if (options.standardise || options.project != 0) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "fit: without data there is nothing to standardise or to project by"};
+  }
+  ModelBundle bundle;
+  bundle.manifest.labels = examples.label_names;
+  bundle.config.classifier = classify::ClassifierKind::kSoftmax;
+  bundle.config.gives_logits = !AreProbabilities(examples.raw, examples.raw_count);
+  bundle.config.seed = options.seed;
+  bundle.processor.mean.assign(classes, 0.0f);
+  bundle.processor.scale.assign(classes, 1.0f);
+  bundle.anchors.dims = bundle.canary.dims = classes;
+  bundle.reference.rank.resize(classes);
+  ASSIGN_OR_RETURN(classify::Classifier classifier, bundle.MakeClassifier());
+  Golden& golden = bundle.golden;
+  golden.count = examples.raw.size() / classes;
+  golden.raw = golden.features = examples.raw;
+  golden.pictures = examples.pictures;
+  for (std::size_t i = 0; i < golden.count; ++i) {
+    golden.labels.push_back(
+        classifier.Classify(std::span(examples.raw).subspan(i * classes, classes)).nearest);
+  }
+  return bundle;
+}
+
 base::Result<Fitted> Fit(const FitData& data, const FitOptions& options) {
   RETURN_IF_ERROR(CheckOptions(data, options));
   base::Random random(options.seed);
@@ -220,6 +344,10 @@ base::Result<Fitted> Fit(const FitData& data, const FitOptions& options) {
   Fitted fitted;
   ModelBundle& bundle = fitted.bundle;
   bundle.manifest.labels = data.label_names;
+  bundle.config.classifier = options.classifier;
+  bundle.config.gives_logits = options.classifier == classify::ClassifierKind::kSoftmax &&
+                               !AreProbabilities(data.raw, data.raw_count);
+  bundle.config.knn_scan = options.knn_scan;
   bundle.config.k = options.k;
   bundle.config.metric = options.metric;
   bundle.config.seed = options.seed;
@@ -232,21 +360,33 @@ base::Result<Fitted> Fit(const FitData& data, const FitOptions& options) {
   }
   bundle.processor.mean.assign(data.raw_count, 0.0f);
   bundle.processor.scale.assign(data.raw_count, 1.0f);
+  if (options.processor) bundle.processor = *options.processor;
   if (options.standardise) {
     ASSIGN_OR_RETURN(bundle.processor, feature::FitStandardise(fit_raw, data.raw_count));
   }
   if (options.project != 0) {
     ASSIGN_OR_RETURN(bundle.processor, feature::FitPca(bundle.processor, fit_raw, options.project));
   }
-  ASSIGN_OR_RETURN(feature::Processor processor, feature::Processor::Create(bundle.processor));
-  const Features features(data, processor);
-
-  const classify::KnnClassifier::Options classifier_options = bundle.ClassifierOptions();
-  ASSIGN_OR_RETURN(const std::vector<std::size_t> anchor_rows,
-                   ChooseAnchors(split, features, data, options, classifier_options, random));
-  bundle.anchors = features.Take(anchor_rows);
-  ASSIGN_OR_RETURN(classify::KnnClassifier classifier,
-                   classify::KnnClassifier::Create(classifier_options, bundle.anchors));
+  if (options.is_projection_int8) {
+    base::Random as_below = random;  // The float one draws the same anchors.
+    const auto held_out = [&]() -> base::Result<double> {
+      base::Random draws = as_below;
+      ASSIGN_OR_RETURN(Learned learned, Learn(data, options, split, draws, bundle));
+      return AccuracyOn(learned.classifier, learned.features, data, split.held_out);
+    };
+    ASSIGN_OR_RETURN(const double exact, held_out());
+    bundle.processor = Quantise(std::move(bundle.processor));
+    ASSIGN_OR_RETURN(const double rounded, held_out());
+    if (rounded < exact - kInt8CostMax) {
+      return Error{ErrorCode::kInvalidArgument,
+                   StrCat("fit: an int8 projection gives a held-out accuracy of ",
+                          base::FormatShort(rounded), ", a float one ", base::FormatShort(exact),
+                          "; at most ", kInt8CostMax, " less is allowed")};
+    }
+  }
+  ASSIGN_OR_RETURN(Learned learned, Learn(data, options, split, random, bundle));
+  const Features& features = learned.features;
+  classify::Classifier& classifier = learned.classifier;
 
   // Held-out samples: how far the usual lies from the anchors, and what a vote is worth.
   bundle.reference.rank.resize(data.label_names.size());
@@ -254,8 +394,9 @@ base::Result<Fitted> Fit(const FitData& data, const FitOptions& options) {
   for (const std::size_t row : split.held_out) {
     const classify::Prediction prediction = classifier.Classify(features[row]);
     bundle.reference.rank[prediction.nearest].push_back(prediction.anchor_distance);
-    points.push_back(
-        {prediction.share, prediction.mean_distance, prediction.nearest == data.labels[row]});
+    // Of a head's confidence the distance is no part.
+    points.push_back({prediction.share, bundle.is_adaptable() ? prediction.mean_distance : 0.0f,
+                      prediction.nearest == data.labels[row]});
   }
   for (std::vector<float>& rank : bundle.reference.rank) std::sort(rank.begin(), rank.end());
   if (points.size() >= 10) {
@@ -297,9 +438,11 @@ base::Result<Fitted> Fit(const FitData& data, const FitOptions& options) {
   if (data.picture_bytes == 0) golden.rows = golden.raw;
 
   FitReport& report = fitted.report;
-  ASSIGN_OR_RETURN(const std::vector<classify::LeftOut> left_out,
-                   classify::LeaveOneOut(classifier_options, bundle.anchors));
-  report.leave_one_out_accuracy = classify::Accuracy(left_out);
+  if (bundle.anchors.size() > 0) {
+    ASSIGN_OR_RETURN(const std::vector<classify::LeftOut> left_out,
+                     classify::LeaveOneOut(bundle.ClassifierOptions(), bundle.anchors));
+    report.leave_one_out_accuracy = classify::Accuracy(left_out);
+  }
   report.held_out_accuracy = AccuracyOn(classifier, features, data, split.held_out);
   report.canary_accuracy = AccuracyOn(classifier, features, data, split.canary);
   report.ece = CalibrationError(classifier, features, data, pool);

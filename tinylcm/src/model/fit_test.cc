@@ -30,8 +30,33 @@ class MeansModel final : public feature::FeatureModel {
   }
 };
 
+// A classifier of its own: how green and how red the picture is, as shares or as logits.
+class ColourModel final : public feature::FeatureModel {
+ public:
+  explicit ColourModel(bool gives_logits) : gives_logits_(gives_logits) {}
+  int width() const override { return 8; }
+  int height() const override { return 8; }
+  std::size_t feature_count() const override { return 2; }
+  base::Status Infer(std::span<const std::uint8_t> picture, std::span<float> raw) override {
+    double red = 1.0, green = 1.0;
+    for (std::size_t i = 0; i < picture.size(); i += 3) {
+      red += picture[i];
+      green += picture[i + 1];
+    }
+    raw[0] = static_cast<float>(gives_logits_ ? 10 * green / red : green / (red + green));
+    raw[1] = static_cast<float>(gives_logits_ ? 10 * red / green : red / (red + green));
+    return {};
+  }
+
+ private:
+  bool gives_logits_;
+};
+
 base::Result<std::unique_ptr<feature::FeatureModel>> OpenMeans(base::ByteView model,
                                                                const EngineOptions&) {
+  if (base::AsText(model) == "shares" || base::AsText(model) == "logits") {
+    return std::unique_ptr<feature::FeatureModel>(new ColourModel(base::AsText(model) == "logits"));
+  }
   if (base::AsText(model) != "means") return base::Error{ErrorCode::kCorrupt, "no model"};
   return std::unique_ptr<feature::FeatureModel>(new MeansModel);
 }
@@ -187,6 +212,165 @@ TEST_F(FitTest, SaysWhatIsMissing) {
 TEST_F(FitTest, DoesNotReplaceAFolderThatIsNoBundle) {
   Write("rows.csv", base::AsBytes(SmallRows(1)));
   EXPECT_EQ(Run(RowOptions("")).error().code, ErrorCode::kConflict);  // The test's own folder.
+}
+
+// ---- Heads ----
+
+TEST_F(FitTest, ALinearHeadAnswersAsWellAsTheNeighbours) {
+  Write("rows.csv", base::AsBytes(SmallRows(1)));
+  RunFitOptions options = RowOptions("out");
+  options.fit.classifier = classify::ClassifierKind::kLinear;
+  const auto report = Run(options);
+  ASSERT_TRUE(report.ok()) << report.error().message;
+  EXPECT_EQ(report->held_out_accuracy, 1.0);  // Classes ten deviations apart.
+  EXPECT_EQ(report->canary_accuracy, 1.0);
+  const auto bundle = LoadBundle(fs_, Path("out"), {});
+  ASSERT_TRUE(bundle.ok()) << bundle.error().message;
+  EXPECT_EQ(bundle->config.classifier, classify::ClassifierKind::kLinear);
+  EXPECT_FALSE(bundle->is_adaptable());
+  ASSERT_TRUE(bundle->head);
+  EXPECT_EQ(bundle->head->classes(), 3u);
+  EXPECT_EQ(bundle->anchors.size(), 30u);  // For the distance that drift is watched by.
+  EXPECT_TRUE(CheckGolden(*bundle, nullptr).ok());
+}
+
+TEST_F(FitTest, ALinearHeadNeedsNoAnchors) {
+  Write("rows.csv", base::AsBytes(SmallRows(1)));
+  RunFitOptions options = RowOptions("out");
+  options.fit.classifier = classify::ClassifierKind::kLinear;
+  options.fit.anchors_per_class = 0;
+  ASSERT_TRUE(Run(options).ok());
+  const auto bundle = LoadBundle(fs_, Path("out"), {});
+  ASSERT_TRUE(bundle.ok()) << bundle.error().message;
+  EXPECT_EQ(bundle->anchors.size(), 0u);
+  EXPECT_EQ(bundle->feature_count(), 3u);
+  EXPECT_TRUE(CheckGolden(*bundle, nullptr).ok());
+  auto classifier = bundle->MakeClassifier();
+  ASSERT_TRUE(classifier.ok());
+  const auto prediction = classifier->Classify(bundle->canary.row(0));
+  EXPECT_EQ(prediction.nearest, bundle->canary.labels[0]);
+  EXPECT_FLOAT_EQ(prediction.anchor_distance, 1.0f - prediction.share);
+}
+
+TEST_F(FitTest, AClassificationModelAnswersByItself) {
+  WriteImages("images");
+  for (const char* kind : {"shares", "logits"}) {
+    Write("model.onnx", base::AsBytes(kind));
+    RunFitOptions options;
+    options.images = Path("images");
+    options.model = Path("model.onnx");
+    options.out = Path(kind);
+    options.fit.classifier = classify::ClassifierKind::kSoftmax;
+    const auto report = Run(options);
+    ASSERT_TRUE(report.ok()) << report.error().message;
+    EXPECT_EQ(report->held_out_accuracy, 1.0);
+    const auto bundle = LoadBundle(fs_, Path(kind), {});
+    ASSERT_TRUE(bundle.ok()) << bundle.error().message;
+    EXPECT_EQ(bundle->config.gives_logits, std::string(kind) == "logits");
+    EXPECT_EQ(bundle->feature_model_name, "model.onnx");  // Which engine it needs.
+    ColourModel engine(bundle->config.gives_logits);
+    EXPECT_TRUE(CheckGolden(*bundle, &engine).ok());
+  }
+}
+
+TEST_F(FitTest, AClassificationModelNeedsNoData) {
+  Write("model.tflite", base::AsBytes("shares"));
+  Write("labels.txt", base::AsBytes("green\r\nred\n\n"));
+  RunFitOptions options;
+  options.model = Path("model.tflite");
+  options.labels = Path("labels.txt");
+  options.out = Path("out");
+  options.fit.classifier = classify::ClassifierKind::kSoftmax;
+  const auto report = Run(options);
+  ASSERT_TRUE(report.ok()) << report.error().message;
+  const auto bundle = LoadBundle(fs_, Path("out"), {});
+  ASSERT_TRUE(bundle.ok()) << bundle.error().message;
+  EXPECT_EQ(bundle->manifest.labels, (std::vector<std::string>{"green", "red"}));
+  EXPECT_EQ(bundle->golden.count, 4u);
+  EXPECT_EQ(bundle->anchors.size(), 0u);
+  ColourModel engine(false);
+  EXPECT_TRUE(CheckGolden(*bundle, &engine).ok());
+  ColourModel other(true);
+  EXPECT_FALSE(CheckGolden(*bundle, &other).ok());
+}
+
+TEST_F(FitTest, LabelsThatAreNotAsManyAsOutputsAreRefusedWithBothCounts) {
+  Write("model.tflite", base::AsBytes("shares"));
+  WriteImages("images");
+  for (const char* labels : {"green\n", "green\nred\nblue\n"}) {
+    Write("labels.txt", base::AsBytes(labels));
+    for (const std::string& images : {std::string(), Path("images")}) {
+      RunFitOptions options;
+      options.images = images;
+      options.model = Path("model.tflite");
+      options.labels = Path("labels.txt");
+      options.out = Path("out");
+      options.fit.classifier = classify::ClassifierKind::kSoftmax;
+      const auto report = Run(options);
+      ASSERT_FALSE(report.ok());
+      EXPECT_EQ(report.error().code, ErrorCode::kInvalidArgument);
+      const std::string counts =
+          base::StrCat("gives 2 numbers, there are ", labels[6] == '\0' ? 1 : 3, " labels");
+      EXPECT_NE(report.error().message.find(counts), std::string::npos) << report.error().message;
+      EXPECT_FALSE(base::Exists(fs_, Path("out")));
+    }
+  }
+}
+
+TEST_F(FitTest, ALabelThatIsNoClassIsRefused) {
+  Write("rows.csv", base::AsBytes(SmallRows(1)));
+  Write("labels.txt", base::AsBytes("class-0\nclass-1\n"));
+  RunFitOptions options = RowOptions("out");
+  options.labels = Path("labels.txt");
+  EXPECT_EQ(Run(options).error().message,
+            "fit: class \"class-2\" is none of the 2 names of --labels");
+  Write("labels.txt", base::AsBytes("a\na\n"));
+  EXPECT_EQ(Run(options).error().code, ErrorCode::kInvalidArgument);
+}
+
+TEST_F(FitTest, LabelsGiveTheirOrder) {
+  Write("rows.csv", base::AsBytes(SmallRows(1)));
+  Write("labels.txt", base::AsBytes("class-2\nclass-0\nclass-1\n"));
+  RunFitOptions options = RowOptions("out");
+  options.labels = Path("labels.txt");
+  ASSERT_TRUE(Run(options).ok());
+  const auto bundle = LoadBundle(fs_, Path("out"), {});
+  ASSERT_TRUE(bundle.ok());
+  EXPECT_EQ(bundle->manifest.labels[0], "class-2");
+  // class-2 lies around 3 on the third channel.
+  for (std::size_t i = 0; i < bundle->anchors.size(); ++i) {
+    EXPECT_EQ(bundle->anchors.labels[i] == 0, bundle->anchors.row(i)[2] > 0.5f);
+  }
+}
+
+TEST_F(FitTest, AHeadOfAnotherSizeIsRefusedAndNeverPadded) {
+  Write("rows.csv", base::AsBytes(SmallRows(1)));
+  RunFitOptions options = RowOptions("out");
+  options.fit.classifier = classify::ClassifierKind::kLinear;
+  ASSERT_TRUE(Run(options).ok());
+  auto bundle = LoadBundle(fs_, Path("out"), {});
+  ASSERT_TRUE(bundle.ok());
+  bundle->head->weights.resize(3 * 2);
+  EXPECT_EQ(Validate(*bundle).error().code, ErrorCode::kCorrupt);
+  bundle->head.reset();
+  EXPECT_EQ(Validate(*bundle).error().message, "bundle: head: none");
+}
+
+TEST_F(FitTest, AProcessorOfAnotherSizeIsRefusedAndNeverPadded) {
+  Write("rows.csv", base::AsBytes(SmallRows(1)));
+  ASSERT_TRUE(Run(RowOptions("out")).ok());
+  auto bundle = LoadBundle(fs_, Path("out"), {});
+  ASSERT_TRUE(bundle.ok());
+  bundle->processor.mean.resize(2);
+  bundle->processor.scale.resize(2);
+  EXPECT_EQ(Validate(*bundle).error().message, "bundle: processor gives 2 numbers, anchors have 3");
+  // The anchors as well: then it is the input that does not fit.
+  for (classify::Anchors* anchors : {&bundle->anchors, &bundle->canary}) {
+    anchors->dims = 2;
+    anchors->vectors.resize(2 * anchors->size());
+  }
+  EXPECT_EQ(Validate(*bundle).error().message,
+            "bundle: processor takes 2 channels, the input has 3");
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/crypto.h"
+#include "base/random.h"
 #include "base/text.h"
 #include "tinylcm/model/fit.h"
 #include "tinylcm/source/folder_source.h"
@@ -19,6 +20,7 @@ namespace {
 
 constexpr std::uint64_t kRowsBytesMax = std::uint64_t{4} << 30;
 constexpr std::uint64_t kModelBytesMax = 512u << 20;
+constexpr std::uint64_t kLabelsBytesMax = 16u << 20;
 constexpr std::size_t kWarningsMax = 10;
 
 // What was read, and of what.
@@ -42,18 +44,80 @@ class Skipped {
   std::size_t count_ = 0;
 };
 
-// Names to numbers, in the names' order.
-void NumberLabels(const std::vector<std::string>& names, FitData& data) {
-  const std::set<std::string> distinct(names.begin(), names.end());
-  data.label_names.assign(distinct.begin(), distinct.end());
-  for (const std::string& name : names) {
-    const auto found = std::lower_bound(data.label_names.begin(), data.label_names.end(), name);
-    data.labels.push_back(static_cast<std::uint16_t>(found - data.label_names.begin()));
+// Names to numbers: in the order of `label_names` where there is one, else in the names' own.
+base::Status NumberLabels(const std::vector<std::string>& names, FitData& data) {
+  if (data.label_names.empty()) {
+    const std::set<std::string> distinct(names.begin(), names.end());
+    data.label_names.assign(distinct.begin(), distinct.end());
   }
+  std::map<std::string, std::uint16_t> numbers;
+  for (const std::string& name : data.label_names) {
+    numbers.emplace(name, static_cast<std::uint16_t>(numbers.size()));
+  }
+  for (const std::string& name : names) {
+    const auto found = numbers.find(name);
+    if (found == numbers.end()) {
+      return Error{ErrorCode::kInvalidArgument, StrCat("fit: class \"", name, "\" is none of the ",
+                                                       numbers.size(), " names of --labels")};
+    }
+    data.labels.push_back(found->second);
+  }
+  return {};
+}
+
+// A name a line; an empty line at the end is none.
+base::Result<std::vector<std::string>> ReadLabels(base::FileSystem& fs, const std::string& path) {
+  std::vector<std::string> labels;
+  if (path.empty()) return labels;
+  ASSIGN_OR_RETURN(const base::Bytes bytes, base::ReadFile(fs, path, kLabelsBytesMax));
+  for (std::string_view line : base::Split(base::AsText(bytes), '\n')) {
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    if (!line.empty()) labels.emplace_back(line);
+  }
+  const std::set<std::string> distinct(labels.begin(), labels.end());
+  if (labels.empty() || distinct.size() != labels.size()) {
+    return Error{ErrorCode::kInvalidArgument, path + ": no label, or one twice"};
+  }
+  return labels;
+}
+
+// Pictures of a few shapes and colours, for a model that came without data: what it answers to them
+// is what it must answer on the device.
+base::Result<Loaded> DrawExamples(std::uint32_t count, std::uint64_t seed,
+                                  feature::FeatureModel& engine, const source::ImageRule& rule) {
+  Loaded loaded;
+  FitData& data = loaded.data;
+  data.raw_count = engine.feature_count();
+  base::Random random(seed);
+  std::vector<float> raw(data.raw_count);
+  std::vector<std::uint8_t> picture(3 * static_cast<std::size_t>(rule.width) *
+                                    static_cast<std::size_t>(rule.height));
+  data.picture_bytes = picture.size();
+  for (std::uint32_t i = 0; i < count; ++i) {
+    // Squares of a size of their own, each of one colour.
+    const int side = 4 << (i % 4);
+    std::uint8_t colours[3][16][16];
+    for (auto& plane : colours) {
+      for (auto& row : plane) {
+        for (std::uint8_t& value : row) value = static_cast<std::uint8_t>(random.Below(256));
+      }
+    }
+    std::uint8_t* out = picture.data();
+    for (int y = 0; y < rule.height; ++y) {
+      for (int x = 0; x < rule.width; ++x) {
+        for (const auto& plane : colours) *out++ = plane[y / side % 16][x / side % 16];
+      }
+    }
+    RETURN_IF_ERROR(engine.Infer(picture, raw));
+    data.raw.insert(data.raw.end(), raw.begin(), raw.end());
+    data.pictures.insert(data.pictures.end(), picture.begin(), picture.end());
+  }
+  return loaded;
 }
 
 base::Result<Loaded> LoadRows(const RunFitOptions& options, base::FileSystem& fs,
-                              base::Logger& logger, std::vector<std::string>& channels) {
+                              base::Logger& logger, const std::vector<std::string>& labels,
+                              std::vector<std::string>& channels) {
   if (options.label_column.empty()) {
     return Error{ErrorCode::kInvalidArgument, "fit: --rows needs --label-column"};
   }
@@ -86,13 +150,15 @@ base::Result<Loaded> LoadRows(const RunFitOptions& options, base::FileSystem& fs
   channels = framer.channels();
   loaded.data.raw_count = channels.size();
   loaded.skipped = skipped.count();
-  NumberLabels(names, loaded.data);
   if (names.empty()) return Error{ErrorCode::kInvalidArgument, options.rows + ": no usable row"};
+  loaded.data.label_names = labels;
+  RETURN_IF_ERROR(NumberLabels(names, loaded.data));
   return loaded;
 }
 
 base::Result<Loaded> LoadImages(const RunFitOptions& options, base::FileSystem& fs,
                                 base::Clock& clock, base::Logger& logger,
+                                const std::vector<std::string>& labels,
                                 feature::FeatureModel& engine, source::ImageRule& rule) {
   ASSIGN_OR_RETURN(auto folder, source::FolderSource::Open(fs, clock, options.images));
   if (folder->labels().size() < 2) {
@@ -137,10 +203,11 @@ base::Result<Loaded> LoadImages(const RunFitOptions& options, base::FileSystem& 
   }
   loaded.skipped = skipped.count();
   loaded.digest = base::HexEncode(digest.Finish());
-  NumberLabels(names, data);
   if (names.empty()) {
     return Error{ErrorCode::kInvalidArgument, options.images + ": no usable picture"};
   }
+  data.label_names = labels;
+  RETURN_IF_ERROR(NumberLabels(names, data));
   return loaded;
 }
 
@@ -152,8 +219,17 @@ base::Result<FitReport> RunFit(const RunFitOptions& options, base::FileSystem& f
   const auto refuse = [](const std::string& reason) {
     return Error{ErrorCode::kInvalidArgument, "fit: " + reason};
   };
-  if (options.rows.empty() == options.images.empty()) {
+  using classify::ClassifierKind;
+  const bool is_model_alone = options.rows.empty() && options.images.empty() &&
+                              options.fit.classifier == ClassifierKind::kSoftmax;
+  if (options.rows.empty() == options.images.empty() && !is_model_alone) {
     return refuse("exactly one of --rows and --images is needed");
+  }
+  if (!options.rows.empty() && options.fit.classifier == ClassifierKind::kSoftmax) {
+    return refuse("a softmax classifier is a model's own; rows have no model");
+  }
+  if (is_model_alone && options.labels.empty()) {
+    return refuse("--classifier softmax without --images needs --labels");
   }
   if (options.out.empty()) return refuse("--out is missing");
   if (base::Exists(fs, options.out) &&
@@ -161,30 +237,62 @@ base::Result<FitReport> RunFit(const RunFitOptions& options, base::FileSystem& f
     return Error{ErrorCode::kConflict, options.out + ": is there and is not a bundle"};
   }
 
-  const bool is_image = !options.images.empty();
+  const bool is_image = options.rows.empty();
+  ASSIGN_OR_RETURN(const std::vector<std::string> labels, ReadLabels(fs, options.labels));
   base::Bytes model;
   source::ImageRule rule;
   Loaded loaded;
   std::vector<std::string> channels;
   if (is_image) {
-    if (options.model.empty()) return refuse("--images needs --model");
+    if (options.model.empty()) {
+      return refuse(is_model_alone ? "--model is missing" : "--images needs --model");
+    }
     ASSIGN_OR_RETURN(rule.resize, source::ParseResize(options.resize));
     ASSIGN_OR_RETURN(model, base::ReadFile(fs, options.model, kModelBytesMax));
     EngineOptions engine_options;
+    engine_options.threads = options.threads;
     engine_options.output_index = options.output_index;
+    engine_options.output_name = options.output_name;
+    // A classification model's answer has a number a label.
+    if (options.fit.classifier == ClassifierKind::kSoftmax && !options.output_index &&
+        options.output_name.empty()) {
+      engine_options.output_size = static_cast<std::uint32_t>(labels.size());
+    }
+    engine_options.input = options.input;
+    engine_options.file_name = options.model;
     auto engine = open_engine(model, engine_options);
     if (!engine.ok()) return engine.error().Within(options.model);
+    if (!labels.empty() && options.fit.classifier == ClassifierKind::kSoftmax) {
+      RETURN_IF_ERROR(CheckOutputs((*engine)->feature_count(), labels.size()));
+    }
     rule.width = (*engine)->width();
     rule.height = (*engine)->height();
-    ASSIGN_OR_RETURN(loaded, LoadImages(options, fs, clock, logger, **engine, rule));
+    if (is_model_alone) {
+      ASSIGN_OR_RETURN(loaded, DrawExamples(options.fit.golden, options.fit.seed, **engine, rule));
+      loaded.data.label_names = labels;
+    } else {
+      ASSIGN_OR_RETURN(loaded, LoadImages(options, fs, clock, logger, labels, **engine, rule));
+    }
   } else {
-    ASSIGN_OR_RETURN(loaded, LoadRows(options, fs, logger, channels));
+    ASSIGN_OR_RETURN(loaded, LoadRows(options, fs, logger, labels, channels));
   }
   if (loaded.skipped > 0) {
     logger.Warning(StrCat("fit: ", loaded.skipped, " samples were skipped"));
   }
 
-  ASSIGN_OR_RETURN(Fitted fitted, Fit(loaded.data, options.fit));
+  Fitted fitted;
+  if (is_model_alone) {
+    ASSIGN_OR_RETURN(fitted.bundle, FitNothing(loaded.data, options.fit));
+    fitted.report.dims = loaded.data.raw_count;
+  } else {
+    FitOptions fit = options.fit;
+    if (!options.processor.empty()) {
+      ASSIGN_OR_RETURN(const base::Bytes file,
+                       base::ReadFile(fs, options.processor, kModelBytesMax));
+      ASSIGN_OR_RETURN(fit.processor, ParseProcessor(file, options.processor));
+    }
+    ASSIGN_OR_RETURN(fitted, Fit(loaded.data, fit));
+  }
   ModelBundle& bundle = fitted.bundle;
   protocol::BundleManifest& manifest = bundle.manifest;
   manifest.name = options.name;
@@ -193,20 +301,32 @@ base::Result<FitReport> RunFit(const RunFitOptions& options, base::FileSystem& f
   manifest.device_class = options.device_class;
   manifest.min_agent = options.min_agent;
   manifest.licence = options.licence;
-  manifest.lineage.data = loaded.digest;
+  if (!loaded.digest.empty()) manifest.lineage.data = loaded.digest;
   bundle.is_image = is_image;
   bundle.image_rule = rule;
+  bundle.input_rule = options.input;
   bundle.feature_model = std::move(model);
+  if (options.model.ends_with(".onnx")) bundle.feature_model_name = "model.onnx";
+  bundle.config.threads = options.threads;
   bundle.config.output_index = options.output_index;
+  bundle.config.output_name = options.output_name;
+  if (options.fit.classifier == ClassifierKind::kSoftmax && !options.output_index &&
+      options.output_name.empty()) {
+    bundle.config.output_size = static_cast<std::uint32_t>(manifest.labels.size());
+  }
   bundle.config.channels = channels;
   protocol::BundleInput& input = manifest.input;
   if (is_image) {
     input.kind = protocol::BundleInput::Kind::kImage;
     input.width = rule.width;
     input.height = rule.height;
-    input.channels = "rgb";
+    input.channels = feature::Name(options.input.channels);
     input.resize = source::Name(rule.resize);
-    input.scale = "uint8";
+    input.scale = feature::Name(options.input.scale);
+    if (options.input.scale == feature::InputRule::Scale::kMeanDeviation) {
+      input.mean.assign(options.input.mean.begin(), options.input.mean.end());
+      input.deviation.assign(options.input.deviation.begin(), options.input.deviation.end());
+    }
     if (rule.source_width != 0) {
       input.source_width = rule.source_width;
       input.source_height = rule.source_height;

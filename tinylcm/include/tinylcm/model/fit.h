@@ -4,7 +4,10 @@
 // Samples are shuffled by the seed and dealt, class by class, into three parts: the canary (a share
 // that is kept out of everything and judges later changes), the held-out part (half of the rest, at
 // most 200 a class: rank distances and calibration) and the fitting part (scaler, projection,
-// anchors).
+// anchors, head).
+//
+// A model that classifies by itself (classifier softmax) can be made a bundle without any data:
+// then nothing is calibrated, and drift is watched by how unsure it is.
 
 #pragma once
 
@@ -23,17 +26,24 @@
 namespace tinylcm::model {
 
 struct FitOptions {
+  classify::ClassifierKind classifier = classify::ClassifierKind::kKnn;
   bool standardise = false;
   std::uint32_t project = 0;  // Axes kept (PCA); 0: no projection.
+  // A quarter of the bytes; refused where it costs more held-out accuracy than kInt8CostMax.
+  bool is_projection_int8 = false;
+  // Instead of standardise and project: a processor that is given, to be taken as it is.
+  std::optional<feature::ProcessorTensors> processor;
+  std::string knn_scan = "f32";
   classify::Metric metric = classify::Metric::kCosine;
   std::uint32_t k = 5;
-  std::uint32_t anchors_per_class = 30;
+  std::uint32_t anchors_per_class = 30;  // 0: none, for a head.
   double canary_fraction = 0.1;
   double held_out_fraction = 0.25;   // Of what the canary leaves.
   std::uint32_t held_out_max = 200;  // A class.
   std::uint32_t golden = 4;          // Inputs.
   std::uint64_t seed = 1;
 };
+inline constexpr double kInt8CostMax = 0.002;
 
 // Samples before the split. All in memory: a fit happens on a workstation or once.
 struct FitData {
@@ -73,13 +83,24 @@ struct Fitted {
 };
 base::Result<Fitted> Fit(const FitData& data, const FitOptions& options);
 
+// kInvalidArgument with both counts unless they are the same.
+base::Status CheckOutputs(std::size_t outputs, std::size_t labels);
+
+// A bundle of a model that classifies by itself, without data: `examples` are pictures of any kind,
+// without labels, and become the golden inputs. kInvalidArgument with both counts unless there is a
+// label for each of the model's numbers.
+base::Result<ModelBundle> FitNothing(const FitData& examples, const FitOptions& options);
+
 // `tinylcm fit`: reads the data, fits, writes the bundle folder.
 struct RunFitOptions {
   std::string rows;          // FILE.csv, or ...
   std::string label_column;  // ... of the rows.
   std::string images;        // DIR, a folder per class, with ...
-  std::string model;         // ... FILE.tflite.
-  std::string out;           // DIR, must not exist or be an earlier bundle's.
+  std::string model;         // ... FILE.tflite or FILE.onnx.
+  // A label a line, in the order of the model's outputs. Without: the classes' names, ascending.
+  std::string labels;
+  std::string processor;  // processor.safetensors to be taken as it is; empty: fitted.
+  std::string out;        // DIR, must not exist or be an earlier bundle's.
   std::string name = "model";
   std::string version = "1.0.0";
   std::string model_family;  // Empty: the name.
@@ -88,6 +109,9 @@ struct RunFitOptions {
   std::string licence;
   std::string resize = "center_crop";
   std::optional<std::uint32_t> output_index;
+  std::string output_name;
+  std::uint32_t threads = 1;
+  feature::InputRule input;
   FitOptions fit;
 };
 base::Result<FitReport> RunFit(const RunFitOptions& options, base::FileSystem& fs,
