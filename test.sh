@@ -18,6 +18,7 @@ for argument in "$@"; do
 done
 
 tools/setup/install.sh || exit 3
+tools/setup/fetch-onnxruntime.sh || echo "test.sh: without ONNX Runtime its tests are skipped" >&2
 node_bin=$(tools/setup/node.sh) || exit 3
 export PATH="$node_bin:$PATH"
 tools/setup/build.sh || exit 3
@@ -49,6 +50,7 @@ step web tools/checks/web_tests.sh
 if [ $services = 1 ]; then
   step server-process python3 tools/checks/run_unit_tests.py build/release --label process
   step bundle-reproduces tools/checks/bundle_reproduces.sh
+  step runtime-headers tools/checks/runtime_headers.py
   step loop-in-the-browser ./demo.sh --check --browser --seed 1
 fi
 if [ $long = 1 ]; then
