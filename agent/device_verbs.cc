@@ -20,9 +20,6 @@
 #include "protocol/enrolment.h"
 #include "protocol/identifiers.h"
 #include "tinylcm/adapt/adaptation.h"
-#include "tinylcm/model/archive.h"
-#include "tinylcm/model/litert.h"
-#include "tinylcm/model/slots.h"
 #include "tinylcm/state/snapshot_store.h"
 #include "tinylcm/sync/enrol.h"
 #include "tinylcm/sync/package_queue.h"
@@ -30,7 +27,6 @@
 
 namespace agent {
 
-namespace model = tinylcm::model;
 namespace state = tinylcm::state;
 namespace sync = tinylcm::sync;
 
@@ -230,134 +226,6 @@ void PrintStatus(const Json& status) {
     std::cout << "  drift       at " << TextOf(event, "index") << ": " << TextOf(event, "text")
               << '\n';
   }
-}
-
-// ---- doctor -----------------------------------------------------------------------------------
-
-class Doctor {
- public:
-  void Fine(const std::string& what) { std::cout << "  ok    " << what << '\n'; }
-  void Wrong(const std::string& what, const std::string& advice) {
-    std::cout << "  WRONG " << what << "\n        " << advice << '\n';
-    ++wrong_;
-  }
-  int wrong() const { return wrong_; }
-
- private:
-  int wrong_ = 0;
-};
-
-int Examine(const Config& config) {
-  Doctor doctor;
-  const Layout layout(config.data);
-  doctor.Fine("the configuration is well formed");
-
-  const std::string probe = base::JoinPath(config.data, "doctor-probe");
-  Status writable = Disk().CreateDirectories(config.data);
-  if (writable.ok()) writable = base::WriteFileDurably(Disk(), probe, base::AsBytes("probe"));
-  if (writable.ok()) {
-    static_cast<void>(Disk().Remove(probe).ok());
-    doctor.Fine(config.data + " can be written");
-  } else {
-    doctor.Wrong(config.data + ": " + writable.error().message,
-                 "give the agent's user this folder, or free space on the disk");
-  }
-  const auto free_bytes = Disk().FreeBytes(config.data);
-  if (free_bytes.ok() && *free_bytes < (64ull << 20)) {
-    doctor.Wrong(StrCat("only ", *free_bytes >> 20, " MiB are free"),
-                 "free some: packages and logs are dropped, the least important first");
-  } else if (free_bytes.ok()) {
-    doctor.Fine(StrCat(*free_bytes >> 20, " MiB are free"));
-  }
-
-  bool is_image = config.source.kind == "camera" || config.source.kind == "images";
-  auto slots = model::Slots::Open(Disk(), layout.slots);
-  const std::string current = slots.ok() ? slots->state().current : "";
-  if (!current.empty()) {
-    const auto bundle = model::LoadBundle(Disk(), slots->FolderOf(current),
-                                          {config.model_family, config.device_class, kVersion});
-    if (bundle.ok()) {
-      is_image = bundle->is_image;
-      doctor.Fine(StrCat("the current bundle is whole: ", bundle->manifest.name, " ",
-                         bundle->manifest.version));
-    } else {
-      doctor.Wrong("the current bundle: " + bundle.error().message,
-                   "start the agent: after three failed starts it goes back by itself");
-    }
-  } else {
-    const auto info = Disk().Stat(config.bundle);
-    if (!info.ok()) {
-      doctor.Wrong(config.bundle + ": " + info.error().message,
-                   "name the bundle the device comes with in \"bundle\"");
-    } else if (!info->is_directory) {
-      const auto archive = model::VerifyArchive(Disk(), config.bundle, nullptr);
-      if (archive.ok()) {
-        doctor.Fine(StrCat("the bundle is whole: ", archive->manifest.name, " ",
-                           archive->manifest.version));
-      } else {
-        doctor.Wrong("the bundle: " + archive.error().message, "fetch it again, or sign it");
-      }
-    }
-  }
-  if (is_image) {
-    const auto runtime = model::FindLiteRt();
-    if (runtime.ok()) {
-      doctor.Fine("the inference engine is " + *runtime);
-    } else {
-      doctor.Wrong(runtime.error().message,
-                   "run tools/setup/fetch-litert.sh, or set TINYLCM_LITERT");
-    }
-  }
-  if (base::SystemClock().Now() < base::ParseTime("2026-01-01T00:00:00.000Z").value()) {
-    doctor.Wrong("the clock says " + base::FormatTime(base::SystemClock().Now()),
-                 "set it, or let it be: nothing depends on it but the times people read");
-  } else {
-    doctor.Fine("the clock is plausible");
-  }
-
-  if (!base::Exists(Disk(), layout.identity)) {
-    doctor.Wrong("not enrolled", "get a token from the server's admin and run: tinylcm enroll");
-    return doctor.wrong();
-  }
-  const auto enrolment = sync::ReadEnrolment(Disk(), layout.identity);
-  if (!enrolment.ok()) {
-    doctor.Wrong(layout.identity + ": " + enrolment.error().message,
-                 "remove the file and enrol again");
-    return doctor.wrong();
-  }
-  doctor.Fine("enrolled as " + enrolment->device_id);
-  sync::CurlOptions curl;
-  curl.server = config.sync.server.empty() ? enrolment->server : config.sync.server;
-  curl.tls_pin = enrolment->tls_pin;
-  curl.allow_insecure_http = config.sync.insecure_http;
-  auto transport = sync::MakeCurlTransport(curl);
-  sync::HttpRequest request;
-  request.method = "GET";
-  request.path = "/health";
-  request.timeout = base::Duration{10'000};
-  const auto answer =
-      transport.ok() ? (*transport)->Do(request) : Result<sync::HttpAnswer>(transport.error());
-  if (!answer.ok()) {
-    doctor.Wrong(curl.server + ": " + answer.error().message,
-                 "the device goes on alone and sends when the server is back");
-  } else if (answer->status != 200) {
-    doctor.Wrong(StrCat(curl.server, " answers ", answer->status, " to /health"),
-                 "look at the server; the device goes on alone");
-  } else {
-    doctor.Fine(curl.server + " answers, with the pinned certificate");
-  }
-  const auto queue = sync::ListQueue(Disk(), layout.queue);
-  std::size_t dead = 0;
-  if (queue.ok()) {
-    for (const auto& package : queue->packages) {
-      dead += package.folder == sync::QueueFolder::kDead ? 1 : 0;
-    }
-  }
-  if (dead > 0) {
-    doctor.Wrong(StrCat(dead, " packages were refused or damaged"),
-                 "tinylcm queue ls says why; queue requeue sends them again");
-  }
-  return doctor.wrong();
 }
 
 // ---- queue ------------------------------------------------------------------------------------
@@ -561,18 +429,6 @@ void AddStatus(base::CommandLine& line) {
       }
       return {};
     });
-  });
-}
-
-void AddDoctor(base::CommandLine& line) {
-  auto given = std::make_shared<std::string>();
-  base::Command& verb = line.Add("doctor", "What is wrong here, and what to do");
-  verb.Text("--config", *given, "The agent's configuration").Required();
-  verb.Action([given] {
-    IgnoreBrokenPipes();
-    auto config = ReadConfig(Disk(), *given);
-    if (!config.ok()) return Fail(kProgram, config.error());
-    return Examine(*config) == 0 ? base::kExitDone : base::kExitNotSo;
   });
 }
 

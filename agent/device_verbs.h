@@ -1,5 +1,5 @@
-// The verbs of `tinylcm` that look at or act for one device: run, enroll, status, doctor, queue,
-// state. Each takes the agent's configuration file.
+// The verbs of `tinylcm` that look at or act for one device: run, enroll, status, queue, state.
+// Each takes the agent's configuration file.
 
 #pragma once
 
@@ -10,7 +10,6 @@ namespace agent {
 void AddRun(base::CommandLine& line);
 void AddEnroll(base::CommandLine& line);
 void AddStatus(base::CommandLine& line);
-void AddDoctor(base::CommandLine& line);
 void AddQueue(base::CommandLine& line);
 void AddState(base::CommandLine& line);
 

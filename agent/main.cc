@@ -2,6 +2,7 @@
 
 #include "agent/config_verbs.h"
 #include "agent/device_verbs.h"
+#include "agent/doctor.h"
 #include "agent/log_verbs.h"
 #include "agent/verbs.h"
 
