@@ -46,6 +46,7 @@ step() {
 step arrows python3 tools/checks/check_arrows.py
 step arrows-of-the-check python3 tools/checks/check_arrows_test.py
 step unit python3 tools/checks/run_unit_tests.py build/release
+step embed-example tools/checks/embed_example.sh
 step web tools/checks/web_tests.sh
 if [ $services = 1 ]; then
   step server-process python3 tools/checks/run_unit_tests.py build/release --label process
