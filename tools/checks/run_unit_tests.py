@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Runs the test programs through ctest and counts each GoogleTest case.
 
-Usage: run_unit_tests.py BUILD_DIR [--label LABEL]   (without a label: all that have none)
-Writes "PASSED FAILED" to the file named by COUNT_FILE, if set.
+Usage: run_unit_tests.py BUILD_DIR ... [--label LABEL]   (without a label: all that have none)
+A folder below a build folder stands for the tests of that folder. GTEST_FILTER chooses cases as usual. Writes "PASSED FAILED" to the file named by COUNT_FILE, if set.
 """
 
+import argparse
 import json
 import os
 import pathlib
@@ -13,14 +14,12 @@ import sys
 import tempfile
 
 
-def main() -> int:
-    build = sys.argv[1]
-    label = sys.argv[sys.argv.index("--label") + 1] if "--label" in sys.argv else None
-    select = ["-L", f"^{label}$"] if label else ["-LE", ".+"]
+def run(build: str, select: list[str]) -> tuple[int, int]:
+    """How many passed and failed."""
     with tempfile.TemporaryDirectory() as results:
         environment = dict(os.environ, GTEST_OUTPUT=f"json:{results}/")
         junit = pathlib.Path(results) / "ctest.xml"
-        run = subprocess.run(
+        ctest = subprocess.run(
             ["ctest", "--test-dir", build, "--output-on-failure", "--no-tests=error", "-j", "2", "--timeout", "600",
              "--output-junit", str(junit), *select],
             env=environment,
@@ -42,8 +41,19 @@ def main() -> int:
                 passed += 1
             else:
                 failed += 1
-    if run.returncode != 0 and failed == 0:
+    if ctest.returncode != 0 and failed == 0:
         failed = 1
+    return passed, failed
+
+
+def main() -> int:
+    arguments = argparse.ArgumentParser(usage=__doc__)
+    arguments.add_argument("build", nargs="+")
+    arguments.add_argument("--label")
+    chosen = arguments.parse_args()
+    select = ["-L", f"^{chosen.label}$"] if chosen.label else ["-LE", ".+"]
+    counts = [run(build, select) for build in chosen.build]
+    passed, failed = (sum(count) for count in zip(*counts))
     print(f"{passed} passed, {failed} failed")
     if "COUNT_FILE" in os.environ:
         pathlib.Path(os.environ["COUNT_FILE"]).write_text(f"{passed} {failed}\n")

@@ -1,14 +1,18 @@
 #!/usr/bin/env bash
-# Installs what building and running needs on Debian 12: the packages of apt-packages.txt, the LiteRT
-# runtime and, for the dashboard, Node.js. Does nothing that is done already.
+# Installs what building and running needs on Debian 12: the packages of apt-packages.txt and the LiteRT
+# runtime. Does nothing that is done already.
+#   install.sh [NAME ...]      also those of apt-packages-NAME.txt, which only some checks need
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
+
+lists=("$here/apt-packages.txt")
+for name in "$@"; do lists+=("$here/apt-packages-$name.txt"); done
 
 missing=()
 while read -r package; do
   [ -n "$package" ] || continue
   dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
-done <"$here/apt-packages.txt"
+done < <(cat "${lists[@]}")
 
 if [ ${#missing[@]} -gt 0 ]; then
   sudo=()
