@@ -399,6 +399,14 @@ EngineOptions ModelBundle::engine_options() const {
           .file_name = feature_model_name};
 }
 
+base::Result<feature::ProcessorTensors> ParseProcessor(base::ByteView file,
+                                                       const std::string& path) {
+  ASSIGN_OR_RETURN(const Safetensors tensors, ParseTensors(path, file));
+  feature::ProcessorTensors processor;
+  RETURN_IF_ERROR(ReadProcessor(tensors, path, processor));
+  return processor;
+}
+
 base::Result<VerifiedFolder> VerifyFolder(base::FileSystem& fs, const std::string& folder) {
   ASSIGN_OR_RETURN(const base::Bytes bytes, ReadManifest(fs, folder));
   VerifiedFolder verified;

@@ -141,6 +141,10 @@ struct ModelBundle {
 base::Result<ModelBundle> LoadBundle(base::FileSystem& fs, const std::string& folder,
                                      const DeviceTraits& device);
 
+// A processor.safetensors by itself; kCorrupt names `path`.
+base::Result<feature::ProcessorTensors> ParseProcessor(base::ByteView file,
+                                                       const std::string& path);
+
 // Only the manifest and every file's size and digest.
 struct VerifiedFolder {
   std::string bundle;
