@@ -11,7 +11,7 @@ import tempfile
 import time
 import unittest
 
-from device import DONE, NOT_SO, WORKSHOP, Device, done, main, tinylcm
+from device import DONE, NOT_SO, STRENGTHS, WORKSHOP, Device, done, main, tinylcm
 
 
 def answers(device: Device, *more) -> list[dict]:
@@ -156,6 +156,20 @@ class Pictures(unittest.TestCase):
         self.assertEqual(asked.run_to_the_end(), 0, asked.said())
         self.assertEqual(self.types_of_packages(asked).count("prediction_images"), 1)
         asked.verify_queue()
+
+    def test_what_is_masked_is_black_in_the_quarantine_too(self):
+        everything = {"x": 0, "y": 0, "width": 1, "height": 1}
+        device = Device.watching_a_scene(self, "camera", rate=150, datalog={"images": {"masks": [everything]}}).start()
+        device.wait_for_frames(400)  # 300 commission the live reference.
+        device.show(light=STRENGTHS["light"], dirt=STRENGTHS["dirt"])
+        samples = device.data / "lifecycle" / "quarantine" / "samples.tlq"
+
+        def pictures() -> list[bytes]:
+            pieces = samples.read_bytes().split(b"\xff\xd8\xff")[1:]
+            return [piece[: piece.index(b"\xff\xd9")] for piece in pieces if b"\xff\xd9" in piece]
+
+        device.wait_for(lambda: len(pictures()) >= 5, "pictures in the quarantine")
+        self.assertEqual(len(set(pictures())), 1, "one black picture is like another; what the scene drew is not")
 
     def test_erase_waits_for_the_agent_to_stop_and_removes_what_it_says(self):
         device = Device.watching_a_scene(self, "camera", rate=50, datalog=self.EVERY_FIFTH, consent={"images": True}).start()

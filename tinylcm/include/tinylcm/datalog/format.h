@@ -2,7 +2,7 @@
 //
 //   jsonl    a line of JSON each: any tool reads it; some 200 bytes
 //   csv      a header, then a line each: spreadsheets; some 110 bytes
-//   binary   length, CRC, plain numbers: small and checked; 75 bytes
+//   binary   length, CRC, plain numbers: small and checked; 71 bytes
 //
 // Numbers are written with as many digits as read back to the same bits, so the three say exactly
 // the same. A line without its line feed, or a binary entry that does not end, is torn: readers
