@@ -19,7 +19,7 @@ TOP = {
     "agent": {"tinylcm", "protocol", "base"},
     "tinysphere": {"protocol", "base"},
     "tools": {"protocol", "base"},
-    "bench": {"tinylcm", "tinysphere", "protocol", "base", "tools"},
+    "bench": {"agent", "tinylcm", "tinysphere", "protocol", "base", "tools"},
     "tests": {"tinylcm", "tinysphere", "protocol", "base", "agent", "tools"},
 }
 
