@@ -46,7 +46,7 @@ bool FrameLoop::Step() {
   pipeline::Seen& seen = slot != nullptr ? *slot : spare_;
   const base::Status answered = parts_.path->Answer(frame, seen);
   if (!answered.ok()) {
-    Skipped(answered.error());
+    if (!pipeline::IsNotYet(answered.error())) Skipped(answered.error());
     source.Recycle(std::move(frame));
     return true;
   }

@@ -16,13 +16,25 @@ FramePath::FramePath(std::unique_ptr<Stage> first, std::uint64_t first_index)
     : swap_(std::move(first)), next_index_(first_index) {
   Stage& stage = swap_.current();
   CHECK(stage.serving != nullptr && stage.monitor != nullptr);
-  stage.bundle = NumberOf(stage.serving->bundle());
+  Prepare(stage);
   monitor_ = std::move(stage.monitor);
+  window_ = std::move(stage.window);
 }
 
 void FramePath::Offer(std::unique_ptr<Stage> stage) {
-  stage->bundle = NumberOf(stage->serving->bundle());
+  Prepare(*stage);
   swap_.Offer(std::move(stage));
+}
+
+void FramePath::Prepare(Stage& stage) {
+  const model::ModelBundle& bundle = stage.serving->bundle();
+  stage.bundle = NumberOf(bundle);
+  const protocol::BundleInput& input = bundle.manifest.input;
+  if (!input.window) return;
+  auto window =
+      feature::WindowFeatures::Create(*input.window, static_cast<std::size_t>(input.channel_count));
+  CHECK(window.ok());  // Serving::Create has refused what does not fit.
+  stage.window = std::make_unique<feature::WindowFeatures>(std::move(window).value());
 }
 
 // The same bundle keeps its number when it comes back.
@@ -53,6 +65,14 @@ base::Status FramePath::Answer(source::Frame& frame, Seen& seen) {
     const std::scoped_lock lock(monitor_mutex_);
     std::swap(monitor_, stage.monitor);
   }
+  if (swapped) {
+    // The same window goes on as it is; another one begins empty.
+    const bool is_same = window_ != nullptr && stage.window != nullptr &&
+                         window_->window() == stage.window->window() &&
+                         window_->channels() == stage.window->channels();
+    if (!is_same) std::swap(window_, stage.window);
+  }
+  if (window_ != nullptr) RETURN_IF_ERROR(TakeRow(frame));
 
   RETURN_IF_ERROR(stage.serving->Infer(frame, inference_));
   seen.index = next_index_.fetch_add(1);
@@ -77,6 +97,16 @@ base::Status FramePath::Answer(source::Frame& frame, Seen& seen) {
   } else {
     usual_us_ += (seen.total_us - usual_us_) * (usual_us_ == 0.0 ? 1.0 : 0.05);
   }
+  return {};
+}
+
+base::Status FramePath::TakeRow(source::Frame& frame) {
+  RETURN_IF_ERROR(CheckRow(frame, window_->channels()));
+  if (!window_->Observe(frame.row, frame.label)) {
+    return base::Error{base::ErrorCode::kUnavailable, "not yet"};
+  }
+  frame.row.assign(window_->features().begin(), window_->features().end());
+  frame.label = window_->label();
   return {};
 }
 

@@ -365,6 +365,8 @@ Result<std::unique_ptr<drift::DriftMonitor>> Lifecycle::MakeMonitor(
   options.classes = static_cast<std::uint32_t>(bundle.manifest.labels.size());
   if (bundle.is_image) {
     options.channel_names.assign(PictureFigureNames().begin(), PictureFigureNames().end());
+  } else if (bundle.manifest.input.window && bundle.config.channels.size() == bundle.raw_count()) {
+    options.channel_names = bundle.config.channels;  // "x.mean" says more than a number.
   }
   options.channels =
       static_cast<std::uint32_t>(bundle.is_image ? kPictureFigures : bundle.raw_count());
@@ -539,8 +541,8 @@ Status Lifecycle::AddToQuarantine(const Seen& seen) {
   if (seen.frame.format == source::PictureFormat::kCompressed && options_.masks.empty()) {
     return quarantine_.Add(sample, seen.frame.picture);
   }
-  ASSIGN_OR_RETURN(const base::Bytes file, source::MaskedPicture(seen.frame.view(), options_.masks,
-                                                                 kQuarantineQuality));
+  ASSIGN_OR_RETURN(const base::Bytes file,
+                   source::MaskedPicture(seen.frame.view(), options_.masks, kQuarantineQuality));
   return quarantine_.Add(sample, file);
 }
 

@@ -1,9 +1,11 @@
 #include "tinylcm/pipeline/serving.h"
 
 #include <chrono>
+#include <cmath>
 #include <utility>
 
 #include "base/text.h"
+#include "tinylcm/feature/window.h"
 #include "tinylcm/pipeline/picture_figures.h"
 
 namespace tinylcm::pipeline {
@@ -46,6 +48,16 @@ Result<std::unique_ptr<Serving>> Serving::Create(std::shared_ptr<const model::Mo
   }
   if (!adaptation.is_none() && adaptation.bundle != bundle->bundle) {
     return Error{ErrorCode::kInvalidArgument, "serving: the adaptation is another bundle's"};
+  }
+  if (const protocol::BundleInput& input = bundle->manifest.input; input.window) {
+    ASSIGN_OR_RETURN(const feature::WindowFeatures window,
+                     feature::WindowFeatures::Create(
+                         *input.window, static_cast<std::size_t>(input.channel_count)));
+    if (window.feature_count() != bundle->raw_count()) {
+      return Error{ErrorCode::kCorrupt,
+                   base::StrCat("serving: the window gives ", window.feature_count(),
+                                " numbers, the processor takes ", bundle->raw_count())};
+    }
   }
   ASSIGN_OR_RETURN(feature::Processor processor, feature::Processor::Create(bundle->processor));
   if (!adaptation.transform.is_identity() &&
@@ -94,6 +106,20 @@ Status Serving::Decode(const source::PictureView& from, std::vector<std::uint8_t
   return picture_maker_.Make(from, picture);
 }
 
+Status CheckRow(const source::Frame& frame, std::size_t channels) {
+  if (frame.row.size() != channels) {
+    return Error{
+        ErrorCode::kInvalidArgument,
+        base::StrCat("row ", frame.index, ": ", frame.row.size(), " values, expected ", channels)};
+  }
+  for (std::size_t i = 0; i < channels; ++i) {
+    if (std::isfinite(frame.row[i])) continue;
+    return Error{ErrorCode::kInvalidArgument,
+                 base::StrCat("row ", frame.index, ": value ", i, " is not a finite number")};
+  }
+  return {};
+}
+
 Status Serving::Infer(const source::Frame& frame, Inference& out) {
   StopWatch watch;
   if (bundle_->is_image) {
@@ -106,11 +132,7 @@ Status Serving::Infer(const source::Frame& frame, Inference& out) {
     out.picture = *made;
     out.frame_number = options_.barcode ? picture_maker_.frame_number() : frame.frame_number;
   } else {
-    if (frame.row.size() != bundle_->raw_count()) {
-      return Error{ErrorCode::kInvalidArgument,
-                   base::StrCat("row ", frame.index, ": ", frame.row.size(), " values, expected ",
-                                bundle_->raw_count())};
-    }
+    RETURN_IF_ERROR(CheckRow(frame, bundle_->raw_count()));
     out.raw.assign(frame.row.begin(), frame.row.end());
     out.frame_number = frame.frame_number;
   }

@@ -4,6 +4,10 @@
 // The control thread makes a new Stage (model, adaptation, perhaps a new drift monitor) and offers
 // it; the frame thread takes it up between two frames by one pointer exchange. The drift monitor is
 // behind a mutex that the control thread takes seldom and briefly (to explain an alarm, to save).
+//
+// Where the bundle says that rows are seen through a window (feature/window.h), a row that fills
+// none is kept and not answered, and one that does is answered as the window's features: they are
+// the row for all that comes after.
 
 #pragma once
 
@@ -19,6 +23,7 @@
 #include "base/json.h"
 #include "base/result.h"
 #include "tinylcm/drift/drift_monitor.h"
+#include "tinylcm/feature/window.h"
 #include "tinylcm/model/hot_swap.h"
 #include "tinylcm/pipeline/serving.h"
 #include "tinylcm/source/frame.h"
@@ -47,7 +52,14 @@ struct Stage {
   std::unique_ptr<Serving> serving;
   std::unique_ptr<drift::DriftMonitor> monitor;  // Null: the monitor goes on as it is.
   std::uint32_t bundle = 0;                      // FramePath's count; it fills it in.
+  std::unique_ptr<feature::WindowFeatures>
+      window;  // It fills that in, too; null: rows as they are.
 };
+
+// What Answer says of a row that was taken and fills no window yet: neither bad nor answered.
+inline bool IsNotYet(const base::Error& error) {
+  return error.code == base::ErrorCode::kUnavailable && error.message == "not yet";
+}
 
 // What there is to say of a bundle that answers.
 struct NamedBundle {
@@ -63,7 +75,8 @@ class FramePath {
   FramePath(std::unique_ptr<Stage> first, std::uint64_t first_index);
 
   // Answers a frame into `seen`, all but seen.frame, which is left alone. An Error: the frame was
-  // bad and nothing downstream has seen it; `seen` is then of no use.
+  // bad and nothing downstream has seen it, or IsNotYet; `seen` is then of no use. With a window,
+  // frame.row and frame.label become the window's.
   base::Status Answer(source::Frame& frame, Seen& seen);
   // The same, and the frame goes along.
   base::Result<Seen> Process(source::Frame frame);
@@ -93,6 +106,8 @@ class FramePath {
     std::shared_ptr<const NamedBundle> named;
   };
   std::uint32_t NumberOf(const model::ModelBundle& bundle);
+  void Prepare(Stage& stage);
+  base::Status TakeRow(source::Frame& frame);
 
   mutable std::mutex bundles_mutex_;  // Never taken by Answer.
   std::vector<KnownBundle> bundles_;  // Oldest first.
@@ -102,6 +117,7 @@ class FramePath {
   std::atomic<double> swap_gap_ms_{0.0};
   mutable std::mutex monitor_mutex_;
   std::unique_ptr<drift::DriftMonitor> monitor_;
+  std::unique_ptr<feature::WindowFeatures> window_;  // The frame thread's.
   Inference inference_;
   double usual_us_ = 0.0;  // Running mean of the whole frame.
 };

@@ -45,6 +45,9 @@ struct Inference {
   double classify_us = 0.0;
 };
 
+// kInvalidArgument, naming the row, unless it has `channels` numbers, all of them finite.
+base::Status CheckRow(const source::Frame& frame, std::size_t channels);
+
 // Not thread-safe: one thread owns it.
 class Serving {
  public:
