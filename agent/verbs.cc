@@ -57,6 +57,11 @@ struct FitArguments {
   std::string input_mean;
   std::string input_deviation;
   std::string projection_type = "f32";
+  std::int64_t window = 0;
+  std::int64_t window_step = 0;
+  double sample_rate = 0.0;
+  std::string window_statistics = "mean,deviation,min,max,rms";
+  std::string window_bands;
   std::int64_t seed = 1;
   std::string metric = "cosine";
   std::string config;
@@ -76,6 +81,48 @@ base::Status ReadThree(const std::string& text, const char* option, std::array<f
     out[i] = static_cast<float>(*value);
   }
   return {};
+}
+
+// --window 128 --window-step 64 --window-bands 0.5-5,5-20
+base::Result<std::optional<protocol::BundleWindow>> ReadWindow(const FitArguments& given) {
+  const auto refuse = [](const char* what) {
+    return Error{ErrorCode::kInvalidArgument, base::StrCat("fit: ", what)};
+  };
+  if (given.window == 0) {
+    if (given.window_step != 0 || !given.window_bands.empty()) {
+      return refuse("--window-step and --window-bands go with --window");
+    }
+    return std::optional<protocol::BundleWindow>();
+  }
+  protocol::BundleWindow window;
+  if (given.window < 2 || given.window > 65536 || given.window_step < 0 ||
+      given.window_step > given.window) {
+    return refuse("--window must be 2 to 65536, --window-step 1 to the window");
+  }
+  window.size = static_cast<int>(given.window);
+  window.step = static_cast<int>(given.window_step == 0 ? given.window : given.window_step);
+  window.sample_rate_hz = given.sample_rate;
+  if (!(given.sample_rate >= 0.0)) return refuse("--sample-rate must not be below 0");
+  for (const std::string_view name : base::Split(given.window_statistics, ',')) {
+    if (name.empty()) continue;
+    if (std::find(std::begin(protocol::kWindowStatistics), std::end(protocol::kWindowStatistics),
+                  name) == std::end(protocol::kWindowStatistics)) {
+      return refuse("--window-statistics: expected of mean, deviation, min, max, rms");
+    }
+    window.statistics.emplace_back(name);
+  }
+  for (const std::string_view band : base::Split(given.window_bands, ',')) {
+    if (band.empty()) continue;
+    const std::vector<std::string_view> ends = base::Split(band, '-');
+    const auto from = ends.size() == 2 ? base::ParseDouble(ends[0]) : base::Result<double>(0.0);
+    const auto to = ends.size() == 2 ? base::ParseDouble(ends[1]) : base::Result<double>(0.0);
+    if (ends.size() != 2 || !from.ok() || !to.ok()) {
+      return refuse("--window-bands: expected FROM-TO in hertz, with commas between");
+    }
+    window.bands.emplace_back(*from, *to);
+  }
+  if (window.features_a_channel() == 0) return refuse("a window without statistics or bands");
+  return std::optional(window);
 }
 
 // How pictures are put to the model and which of its outputs is taken.
@@ -150,6 +197,9 @@ int RunFitVerb(FitArguments& given) {
   if (const base::Status status = ReadModelOptions(given, given.run); !status.ok()) {
     return Fail(kProgram, status.error());
   }
+  auto window = ReadWindow(given);
+  if (!window.ok()) return Fail(kProgram, window.error());
+  given.run.window = std::move(window).value();
   const auto report = model::RunFit(given.run, base::SystemFileSystem(), base::SystemClock(),
                                     base::StderrLogger(), model::OpenEngine);
   if (!report.ok()) return Fail(kProgram, report.error());
@@ -256,6 +306,14 @@ void AddFit(base::CommandLine& line) {
   fit.Text("--licence", given->run.licence, "Licence of the bundle");
   fit.Text("--resize", given->run.resize, "How a picture becomes the model's input")
       .OneOf({"center_crop", "letterbox", "stretch"});
+  fit.Int("--window", given->window,
+          "Classify what the last N rows say together (a sensor); 0: each row by itself");
+  fit.Int("--window-step", given->window_step, "Rows between two windows; default: the window");
+  fit.Text("--window-statistics", given->window_statistics,
+           "Of mean, deviation, min, max, rms, with commas between");
+  fit.Text("--window-bands", given->window_bands,
+           "Bands of frequencies, FROM-TO in hertz, with commas between; needs --sample-rate");
+  fit.Number("--sample-rate", given->sample_rate, "Rows a second");
   fit.Text("--input-channels", given->input_channels, "The model's order of colours")
       .OneOf({"rgb", "bgr", "gray"});
   fit.Text("--input-scale", given->input_scale,

@@ -377,11 +377,11 @@ base::Result<Fitted> Fit(const FitData& data, const FitOptions& options) {
     ASSIGN_OR_RETURN(const double exact, held_out());
     bundle.processor = Quantise(std::move(bundle.processor));
     ASSIGN_OR_RETURN(const double rounded, held_out());
-    if (rounded < exact - kInt8CostMax) {
+    if (rounded < exact - options.int8_cost_max) {
       return Error{ErrorCode::kInvalidArgument,
                    StrCat("fit: an int8 projection gives a held-out accuracy of ",
                           base::FormatShort(rounded), ", a float one ", base::FormatShort(exact),
-                          "; at most ", kInt8CostMax, " less is allowed")};
+                          "; at most ", options.int8_cost_max, " less is allowed")};
     }
   }
   ASSIGN_OR_RETURN(Learned learned, Learn(data, options, split, random, bundle));
@@ -476,11 +476,16 @@ std::string FitReport::Text() const {
   std::string text =
       StrCat("bundle ", bundle, "\n", samples, " samples (", skipped, " skipped): ", anchors,
              " anchors of ", dims, " numbers, ", held_out, " held out, ", canary, " canary\n");
-  std::snprintf(
-      line, sizeof line,
-      "accuracy: leave-one-out %.4f, held-out %.4f, canary %.4f; calibration error %.4f\n",
-      leave_one_out_accuracy, held_out_accuracy, canary_accuracy, ece);
-  text += line;
+  if (samples == 0) {
+    text = StrCat("bundle ", bundle, "\nno data: the model's ", dims,
+                  " numbers answer as they are, nothing is calibrated\n");
+  } else {
+    std::snprintf(
+        line, sizeof line,
+        "accuracy: leave-one-out %.4f, held-out %.4f, canary %.4f; calibration error %.4f\n",
+        leave_one_out_accuracy, held_out_accuracy, canary_accuracy, ece);
+    text += line;
+  }
   for (const auto& [path, bytes] : files) text += StrCat("  ", path, "  ", bytes, " bytes\n");
   return text;
 }

@@ -214,6 +214,66 @@ TEST_F(FitTest, DoesNotReplaceAFolderThatIsNoBundle) {
   EXPECT_EQ(Run(RowOptions("")).error().code, ErrorCode::kConflict);  // The test's own folder.
 }
 
+TEST_F(FitTest, AWindowMakesStatisticsOfRows) {
+  // One channel that stands still in one class and swings in the other: no row tells them apart,
+  // the deviation over eight rows does.
+  std::string text = "x,label\n";
+  for (int i = 0; i < 1600; ++i) {
+    const bool swings = i / 80 % 2 == 1;
+    text += base::StrCat(swings ? (i % 2 == 0 ? 1.0 : -1.0) : 0.1 * (i % 3), ",",
+                         swings ? "swings" : "still", "\n");
+  }
+  Write("rows.csv", base::AsBytes(text));
+  RunFitOptions options = RowOptions("out");
+  protocol::BundleWindow window;
+  window.size = 8;
+  window.step = 8;
+  window.statistics = {"mean", "deviation"};
+  options.window = window;
+  const auto report = Run(options);
+  ASSERT_TRUE(report.ok()) << report.error().message;
+  EXPECT_EQ(report->samples, 200u);
+  EXPECT_EQ(report->dims, 2u);
+  EXPECT_EQ(report->held_out_accuracy, 1.0);
+  const auto bundle = LoadBundle(fs_, Path("out"), {});
+  ASSERT_TRUE(bundle.ok()) << bundle.error().message;
+  EXPECT_EQ(bundle->manifest.input.channel_count, 1);
+  EXPECT_EQ(bundle->manifest.input.window, window);
+  EXPECT_EQ(bundle->config.channels, (std::vector<std::string>{"x.mean", "x.deviation"}));
+}
+
+TEST_F(FitTest, AnInt8ProjectionIsAQuarterAndAnswersTheSame) {
+  Write("rows.csv", base::AsBytes(SmallRows(1)));
+  RunFitOptions options = RowOptions("f32");
+  options.fit.project = 2;
+  const auto exact = Run(options);
+  ASSERT_TRUE(exact.ok()) << exact.error().message;
+  options.out = Path("i8");
+  options.fit.is_projection_int8 = true;
+  const auto rounded = Run(options);
+  ASSERT_TRUE(rounded.ok()) << rounded.error().message;
+  EXPECT_GE(rounded->held_out_accuracy, exact->held_out_accuracy - options.fit.int8_cost_max);
+  const auto bundle = LoadBundle(fs_, Path("i8"), {});
+  ASSERT_TRUE(bundle.ok()) << bundle.error().message;
+  EXPECT_EQ(bundle->processor.projection_i8.size(), 6u);
+  EXPECT_TRUE(bundle->processor.projection.empty());
+  EXPECT_TRUE(CheckGolden(*bundle, nullptr).ok());
+}
+
+TEST_F(FitTest, AnInt8ProjectionThatCostsAccuracyIsRefusedWithBothFigures) {
+  Write("rows.csv", base::AsBytes(SmallRows(1)));
+  RunFitOptions options = RowOptions("out");
+  options.fit.project = 2;
+  options.fit.is_projection_int8 = true;
+  options.fit.int8_cost_max = -0.5;  // It would have to be better by half.
+  const auto report = Run(options);
+  ASSERT_FALSE(report.ok());
+  EXPECT_EQ(report.error().message,
+            "fit: an int8 projection gives a held-out accuracy of 1, a float one 1; at most -0.5 "
+            "less is allowed");
+  EXPECT_FALSE(base::Exists(fs_, Path("out")));
+}
+
 // ---- Heads ----
 
 TEST_F(FitTest, ALinearHeadAnswersAsWellAsTheNeighbours) {

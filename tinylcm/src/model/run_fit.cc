@@ -6,6 +6,7 @@
 #include "base/crypto.h"
 #include "base/random.h"
 #include "base/text.h"
+#include "tinylcm/feature/window.h"
 #include "tinylcm/model/fit.h"
 #include "tinylcm/source/folder_source.h"
 #include "tinylcm/source/framer.h"
@@ -140,7 +141,7 @@ base::Result<Loaded> LoadRows(const RunFitOptions& options, base::FileSystem& fs
       continue;
     }
     const source::Frame& frame = next->value();
-    if (frame.label.empty()) {
+    if (frame.label.empty() && !options.window) {
       skipped.Add(StrCat(options.rows, ": a row without a label"));
       continue;
     }
@@ -151,6 +152,18 @@ base::Result<Loaded> LoadRows(const RunFitOptions& options, base::FileSystem& fs
   loaded.data.raw_count = channels.size();
   loaded.skipped = skipped.count();
   if (names.empty()) return Error{ErrorCode::kInvalidArgument, options.rows + ": no usable row"};
+  if (options.window) {
+    // A row without a label is part of the windows all the same.
+    ASSIGN_OR_RETURN(feature::LabelledWindows windows,
+                     feature::WindowRows(*options.window, channels.size(), loaded.data.raw, names));
+    loaded.data.raw = std::move(windows.features);
+    loaded.data.raw_count = channels.size() * options.window->features_a_channel();
+    names = std::move(windows.labels);
+    if (names.empty()) {
+      return Error{ErrorCode::kInvalidArgument, StrCat(options.rows, ": no window of ",
+                                                       options.window->size, " rows has a label")};
+    }
+  }
   loaded.data.label_names = labels;
   RETURN_IF_ERROR(NumberLabels(names, loaded.data));
   return loaded;
@@ -231,6 +244,7 @@ base::Result<FitReport> RunFit(const RunFitOptions& options, base::FileSystem& f
   if (is_model_alone && options.labels.empty()) {
     return refuse("--classifier softmax without --images needs --labels");
   }
+  if (options.window && options.rows.empty()) return refuse("a window is for --rows");
   if (options.out.empty()) return refuse("--out is missing");
   if (base::Exists(fs, options.out) &&
       !base::Exists(fs, base::JoinPath(options.out, protocol::kManifestPath))) {
@@ -314,7 +328,8 @@ base::Result<FitReport> RunFit(const RunFitOptions& options, base::FileSystem& f
       options.output_name.empty()) {
     bundle.config.output_size = static_cast<std::uint32_t>(manifest.labels.size());
   }
-  bundle.config.channels = channels;
+  bundle.config.channels =
+      options.window ? feature::WindowFeatureNames(*options.window, channels) : channels;
   protocol::BundleInput& input = manifest.input;
   if (is_image) {
     input.kind = protocol::BundleInput::Kind::kImage;
@@ -335,6 +350,7 @@ base::Result<FitReport> RunFit(const RunFitOptions& options, base::FileSystem& f
     input.kind = protocol::BundleInput::Kind::kRow;
     input.channel_count = static_cast<int>(channels.size());
     input.channel_names = channels;
+    input.window = options.window;
   }
 
   // Beside the target first: what is there is whole, or not there.

@@ -21,6 +21,7 @@
 #include "base/json.h"
 #include "base/logger.h"
 #include "base/result.h"
+#include "protocol/bundle.h"
 #include "tinylcm/model/bundle.h"
 
 namespace tinylcm::model {
@@ -29,8 +30,9 @@ struct FitOptions {
   classify::ClassifierKind classifier = classify::ClassifierKind::kKnn;
   bool standardise = false;
   std::uint32_t project = 0;  // Axes kept (PCA); 0: no projection.
-  // A quarter of the bytes; refused where it costs more held-out accuracy than kInt8CostMax.
+  // A quarter of the bytes; refused where it costs more held-out accuracy than this.
   bool is_projection_int8 = false;
+  double int8_cost_max = 0.002;
   // Instead of standardise and project: a processor that is given, to be taken as it is.
   std::optional<feature::ProcessorTensors> processor;
   std::string knn_scan = "f32";
@@ -43,7 +45,6 @@ struct FitOptions {
   std::uint32_t golden = 4;          // Inputs.
   std::uint64_t seed = 1;
 };
-inline constexpr double kInt8CostMax = 0.002;
 
 // Samples before the split. All in memory: a fit happens on a workstation or once.
 struct FitData {
@@ -112,6 +113,7 @@ struct RunFitOptions {
   std::string output_name;
   std::uint32_t threads = 1;
   feature::InputRule input;
+  std::optional<protocol::BundleWindow> window;  // Of --rows.
   FitOptions fit;
 };
 base::Result<FitReport> RunFit(const RunFitOptions& options, base::FileSystem& fs,
