@@ -9,11 +9,16 @@
 set -uo pipefail
 cd "$(dirname "$0")"
 
-# A name, the target that prints it, and what that is run with ({camera}: the folder of frames).
+# A name, the target that prints it (or a script of bench/micro), and what that is run with ({camera}:
+# the folder of frames; {sklearn}: how scikit-learn is asked, nothing where it cannot be had).
 benchmarks='
-knn_200x256.f32                  knn_benchmark
-knn_1000x256.f32                 knn_benchmark
+knn_200x256.f32                  knn_benchmark          {sklearn}
+knn_200x256.i8                   knn_benchmark          {sklearn}
+knn_1000x256.f32                 knn_benchmark          {sklearn}
+knn_1000x256.i8                  knn_benchmark          {sklearn}
+knn_200x256_aarch64.i8_instructions  knn_instructions.sh
 project_1280x256                 projection_benchmark
+project_1280x256_i8              projection_benchmark
 detector_ns.cusum                detectors_benchmark
 detector_ns.stack                detectors_benchmark
 frame_total                      frame_total_benchmark  {camera}/bundle {camera}/quiet
@@ -50,12 +55,17 @@ esac
 chosen=$(awk -v start="$wanted" 'NF && index($1, start) == 1' <<<"$benchmarks")
 [ -n "$chosen" ] || { echo "bench.sh: no benchmark's name starts with $wanted (try --list)" >&2; exit 2; }
 
-mapfile -t targets < <(awk '{print $2}' <<<"$chosen" | sort -u)
+mapfile -t targets < <(awk '$2 !~ /[.]sh$/ {print $2}' <<<"$chosen" | sort -u)
 needs_camera=0
 grep -q '{camera}' <<<"$chosen" && needs_camera=1 && targets+=(tinyscene tinylcm)
 
 tools/setup/install.sh >&2 || exit 3
-tools/setup/build.sh "${targets[@]}" >&2 || exit 3
+sklearn=
+if grep -q '^knn_' <<<"$chosen"; then
+  tools/setup/install.sh bench aarch64 >&2 || echo "bench: what is only compared with is missing" >&2
+  if python=$(bench/micro/knn_sklearn.sh); then sklearn="$python bench/micro/knn_sklearn.py"; fi
+fi
+[ ${#targets[@]} -eq 0 ] || tools/setup/build.sh "${targets[@]}" >&2 || exit 3
 
 # One processor to itself as far as it can be had, and a say over others where that is allowed.
 quietly=(taskset -c "$(($(nproc) - 1))")
@@ -80,8 +90,11 @@ failed=0
 while read -r target arguments; do
   echo "bench: $target" >&2
   arguments=${arguments//'{camera}'/$camera} arguments=${arguments//'{model}'/$model}
+  arguments=${arguments//'{sklearn}'/$sklearn}
+  program=$bin/$target
+  [[ $target != *.sh ]] || program=bench/micro/$target
   # shellcheck disable=SC2086  # The arguments are words.
-  figures=$("${quietly[@]}" "$bin/$target" $arguments) ||
+  figures=$("${quietly[@]}" "$program" $arguments) ||
     { echo "bench: $target failed" >&2; failed=1; continue; }
   while read -r name; do
     grep -F "{\"name\":\"$name\"," <<<"$figures" ||

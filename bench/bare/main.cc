@@ -27,7 +27,7 @@ int main(int argc, char** argv) {
   std::fclose(file);
   unsigned sum = 0;
   for (const std::uint8_t byte : model.Run(picture)) sum += byte;
-  std::printf("%u\n", sum);
+  std::printf("answered: %u\n", sum);
   std::fflush(stdout);
   if (argc > 4 && std::string_view(argv[4]) == "--stay") {
     while (std::getchar() != EOF) {
