@@ -110,9 +110,9 @@ HWY_INLINE void DotsByWidening(const std::int8_t* query, const std::int8_t* rows
 
 // The instruction takes bytes without a sign on one side: row + 128. What that adds, 128 times the
 // sum of the query, comes off at the end.
-__attribute__((target("avx512vnni"))) void DotsByVnni(const std::int8_t* query,
-                                                      const std::int8_t* rows, std::size_t count,
-                                                      std::size_t stride, std::int32_t* out) {
+__attribute__((target(HWY_TARGET_STR ",avx512vnni")))  // clang takes these and no others.
+void DotsByVnni(const std::int8_t* query, const std::int8_t* rows, std::size_t count,
+                std::size_t stride, std::int32_t* out) {
   const __m512i flip = _mm512_set1_epi8(static_cast<char>(0x80));
   __m512i ones = _mm512_setzero_si512();
   for (std::size_t j = 0; j < stride; j += 64) {
