@@ -18,6 +18,9 @@ namespace protocol {
 enum class DesiredAction { kNone, kInstall, kRollback };
 const char* Name(DesiredAction action);
 
+// What a device may be asked to be; tinylcm/adapt says what each means.
+inline constexpr std::string_view kModes[] = {"autonomous", "server_assisted", "monitoring_only"};
+
 struct Desired {
   struct Target {
     std::string name;

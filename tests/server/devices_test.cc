@@ -1,5 +1,6 @@
 // Who may speak to the server, and who is turned away.
 
+#include "protocol/desired.h"
 #include "protocol/enrolment.h"
 #include "tests/server/server_fixture.h"
 
@@ -143,6 +144,47 @@ TEST_F(Devices, ArePolledForNothingWithA304) {
       device->Send("GET", path, "", {{"if-none-match", first.headers.at("etag")}});
   EXPECT_EQ(second.status, 304);
   EXPECT_EQ(second.body, "");
+}
+
+TEST_F(Devices, AreToldTheModeAPersonAsksForUntilTheWishIsTakenBack) {
+  const Person viewer = MakePerson("viewer");
+  const Person operates = MakePerson("operator");
+  const auto device = MakeDevice("cam");
+  const std::string path = "/api/v1/devices/" + device->id();
+  const auto desired = [&] {
+    const Answer answer = device->Send("GET", path + "/desired");
+    EXPECT_EQ(answer.status, 200) << answer.body;
+    return protocol::ParseDesired(answer.body).value();
+  };
+  const auto ask = [&](const Person& person, base::Json mode) {
+    return person.Post(path + "/mode", base::Json::MakeObject({{"mode", std::move(mode)}}));
+  };
+  EXPECT_FALSE(desired().mode.has_value());
+  const std::int64_t before = desired().revision;
+  EXPECT_EQ(ask(viewer, "monitoring_only").status, 403);
+
+  const Answer asked = ask(operates, "monitoring_only");
+  EXPECT_EQ(asked.status, 200) << asked.body;
+  EXPECT_EQ(At(asked.json(), "desired_mode").as_string(), "monitoring_only");
+  EXPECT_TRUE(At(asked.json(), "mode").is_null()) << "it has not said what it is in";
+  EXPECT_EQ(desired().mode, "monitoring_only");
+  EXPECT_EQ(desired().revision, before + 1);
+  EXPECT_EQ(ask(operates, "monitoring_only").status, 200);
+  EXPECT_EQ(desired().revision, before + 1) << "asked twice is asked once";
+
+  const Answer wrong = ask(operates, "careless");
+  EXPECT_EQ(wrong.status, 400);
+  EXPECT_NE(wrong.body.find("monitoring_only"), std::string::npos) << wrong.body;
+  EXPECT_EQ(operates.Post(path + "/mode", base::Json::MakeObject()).status, 400);
+  EXPECT_EQ(operates
+                .Post("/api/v1/devices/d-00000000000000000000000000000000/mode",
+                      base::Json::MakeObject({{"mode", "autonomous"}}))
+                .status,
+            404);
+
+  EXPECT_EQ(ask(operates, nullptr).status, 200);
+  EXPECT_FALSE(desired().mode.has_value());
+  EXPECT_EQ(desired().revision, before + 2);
 }
 
 TEST_F(Devices, RolesHold) {

@@ -29,6 +29,9 @@ Sphere::Sphere(Installation& i, const SphereOptions& options, base::Logger& logg
   fleet.OnGone(
       [this](store::Transaction& transaction, const std::string& device_id,
              const std::string& how) { return rollouts.Leave(transaction, device_id, how); });
+  fleet.OnAsked([this](store::Transaction& transaction, const std::string& device_id) {
+    return desired_states.Refresh(transaction, device_id);
+  });
   access_routes.AddRoutes(router);
   fleet.AddRoutes(router);
   registry.AddRoutes(router);

@@ -1,10 +1,12 @@
 #include "tinysphere/fleet/fleet.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 #include <vector>
 
 #include "base/text.h"
+#include "protocol/desired.h"
 #include "protocol/enrolment.h"
 #include "protocol/identifiers.h"
 #include "protocol/statement.h"
@@ -25,8 +27,8 @@ using http::FieldOrNull;
 
 constexpr std::string_view kSelectDevice =
     "SELECT device_id, name, state, enrolled_at, last_seen, fingerprint, agent_version, "
-    "model_family, model_name, model_version, bundle, drift_state, adaptation, mode, metrics, "
-    "desired FROM devices ";
+    "model_family, model_name, model_version, bundle, drift_state, adaptation, mode, "
+    "desired_mode, metrics, desired FROM devices ";
 
 // What a device may be called: anything a person can read on one line.
 base::Status CheckName(const std::string& name) {
@@ -249,6 +251,7 @@ Json Fleet::DeviceJson(const store::Row& row, base::Time now) const {
        {"drift_state", row.Text("drift_state")},
        {"adaptation", std::move(adaptation)},
        {"mode", TextOrNull(row.Text("mode"))},
+       {"desired_mode", TextOrNull(row.Text("desired_mode"))},
        {"metrics", MetricsJson(row.Document("metrics"))},
        {"fingerprint", row.Text("fingerprint")},
        {"signed", true}});
@@ -371,6 +374,54 @@ base::Result<Json> Fleet::Rename(const std::string& device_id, const std::string
         return access::WriteAudit(
             transaction,
             {.at = now, .who = by, .action = "device.name", .subject = device_id, .detail = name});
+      });
+  if (!written.ok()) return written.error();
+  events_.Publish("device", Json::MakeObject({{"id", device_id}}));
+  return Get(device_id);
+}
+
+base::Result<Json> Fleet::AskForMode(const std::string& device_id,
+                                     const std::optional<std::string>& mode,
+                                     const std::string& by) {
+  const std::string asked = mode.value_or("");
+  if (mode && std::ranges::find(protocol::kModes, asked) == std::end(protocol::kModes)) {
+    return Error{ErrorCode::kInvalidArgument,
+                 base::StrCat("mode: autonomous, server_assisted, monitoring_only or null is "
+                              "expected, not \"",
+                              asked, "\"")};
+  }
+  const base::Time now = clock_.Now();
+  const base::Status written =
+      database_.Write([&](store::Transaction& transaction) -> base::Status {
+        ASSIGN_OR_RETURN(
+            const auto row,
+            transaction.QueryOne("SELECT name, state, desired_mode FROM devices WHERE device_id = "
+                                 "$1",
+                                 {device_id}));
+        if (!row) return Error{ErrorCode::kNotFound, "no device is called " + device_id};
+        const std::string state = row->Text("state");
+        if (state == "revoked" || state == "decommissioned") {
+          return Error{ErrorCode::kConflict,
+                       base::StrCat(device_id, " is ", state, "; it asks for nothing any more")};
+        }
+        if (row->Text("desired_mode") == asked) return {};
+        const auto changed = transaction.Execute(
+            "UPDATE devices SET desired_mode = $2 WHERE device_id = $1", {device_id, asked});
+        if (!changed.ok()) return changed.error();
+        if (asked_) RETURN_IF_ERROR(asked_(transaction, device_id));
+        RETURN_IF_ERROR(Note(
+            transaction,
+            {.at = now,
+             .device_id = device_id,
+             .kind = "update",
+             .text = base::StrCat(row->Text("name"), " was asked by ", by, " to be ",
+                                  asked.empty() ? "in the mode of its own configuration" : asked),
+             .ref = ""}));
+        return access::WriteAudit(transaction, {.at = now,
+                                                .who = by,
+                                                .action = "device.mode",
+                                                .subject = device_id,
+                                                .detail = asked.empty() ? "as configured" : asked});
       });
   if (!written.ok()) return written.error();
   events_.Publish("device", Json::MakeObject({{"id", device_id}}));

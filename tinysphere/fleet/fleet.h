@@ -51,6 +51,10 @@ class Fleet {
   base::Result<base::Json> Decommission(const std::string& device_id, const std::string& by);
   base::Result<base::Json> Rename(const std::string& device_id, const std::string& name,
                                   const std::string& by);
+  // The mode the device is asked to be in; nullopt: the one its own configuration says.
+  base::Result<base::Json> AskForMode(const std::string& device_id,
+                                      const std::optional<std::string>& mode,
+                                      const std::string& by);
   // How many of {"devices":[{"fingerprint","name"}]} were new.
   base::Result<base::Json> Preauthorise(const base::Json& body, const std::string& by);
 
@@ -59,6 +63,11 @@ class Fleet {
   using Gone = std::function<base::Status(store::Transaction&, const std::string& device_id,
                                           const std::string& how)>;
   void OnGone(Gone gone) { gone_ = std::move(gone); }
+
+  // Called in the transaction that changes what a device is asked for. At most one; before the
+  // first request.
+  using Asked = std::function<base::Status(store::Transaction&, const std::string& device_id)>;
+  void OnAsked(Asked asked) { asked_ = std::move(asked); }
 
   void AddRoutes(http::Router& router);
 
@@ -85,6 +94,7 @@ class Fleet {
   const access::ServerKeys& keys_;
   Presence& presence_;
   Gone gone_;
+  Asked asked_;
   std::mutex limiter_mutex_;
   access::AttemptLimiter strangers_;  // New keys without a token, by address.
 };

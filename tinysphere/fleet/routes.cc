@@ -89,6 +89,20 @@ void Fleet::AddRoutes(http::Router& router) {
               },
               .too_large = nullptr});
   router.Add({.method = Method::kPost,
+              .path = "/api/v1/devices/{device_id}/mode",
+              .access = Access::kOperator,
+              .body = BodyRule::Memory(1024),
+              .handler = [this](Request& request) -> base::Result<Response> {
+                ASSIGN_OR_RETURN(const base::Json body, request.body.ParseJson());
+                base::JsonReader reader(body, "mode");
+                // Said in so many words: a null takes the wish back, a slip of the pen does not.
+                if (body.Find("mode") == nullptr) reader.Refuse("mode", "missing");
+                const auto mode = reader.OptionalString("mode");
+                RETURN_IF_ERROR(reader.status());
+                return Answer(AskForMode(request.Param("device_id"), mode, request.identity.id));
+              },
+              .too_large = nullptr});
+  router.Add({.method = Method::kPost,
               .path = "/api/v1/devices/preauthorise",
               .access = Access::kAdmin,
               .body = BodyRule::Memory(2u << 20),

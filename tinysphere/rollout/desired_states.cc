@@ -55,10 +55,13 @@ base::Status DesiredStates::Refresh(store::Transaction& transaction,
   desired.poll_after_s = std::chrono::ceil<std::chrono::seconds>(poll_).count();
 
   ASSIGN_OR_RETURN(const auto before,
-                   transaction.QueryOne("SELECT desired_revision, desired FROM devices "
-                                        "WHERE device_id = $1",
+                   transaction.QueryOne("SELECT desired_revision, desired, desired_mode FROM "
+                                        "devices WHERE device_id = $1",
                                         {device_id}));
   if (!before) return {};
+  if (std::string mode = before->Text("desired_mode"); !mode.empty()) {
+    desired.mode = std::move(mode);
+  }
   desired.revision = before->Int("desired_revision");
   if (before->Text("desired") == protocol::ToJson(desired).Write()) return {};
 

@@ -262,8 +262,14 @@ CREATE INDEX timeline_by_device ON timeline (device_id, at);
 CREATE INDEX timeline_by_time ON timeline (at);
 )sql";
 
+// What a person asks a device to be; empty: as its own configuration says.
+constexpr std::string_view kDesiredMode = R"sql(
+ALTER TABLE devices ADD COLUMN desired_mode TEXT NOT NULL DEFAULT '';
+)sql";
+
 constexpr std::array kMigrations = {
     Migration{.number = 1, .name = "first", .sql = kFirst},
+    Migration{.number = 2, .name = "desired mode", .sql = kDesiredMode},
 };
 
 }  // namespace

@@ -72,6 +72,12 @@ export function handlersOf(world: World) {
       device.name = ((await request.json()) as { name: string }).name;
       return HttpResponse.json(device);
     }),
+    http.post(`${api}/devices/:id/mode`, async ({ params, request }) => {
+      const device = world.devices.find((each) => each.device_id === params.id);
+      if (device === undefined) return missing();
+      device.desired_mode = ((await request.json()) as { mode: typeof device.desired_mode }).mode;
+      return HttpResponse.json(device);
+    }),
     http.get(`${api}/drift-events`, ({ request }) => {
       const state = new URL(request.url).searchParams.get('state') ?? 'all';
       const items = world.events.filter((event) => state === 'all' || event.state === state).map(summaryOf);

@@ -62,6 +62,7 @@ export function makeDevice(changes: Partial<Device> & { name: string }): Device 
     drift_state: 'stable',
     adaptation: null,
     mode: 'server_assisted',
+    desired_mode: null,
     metrics: null,
     fingerprint: 'q3Jx0mZ9w2cB1vTn8yHkLrE5uAoPsDfGiXtYzQbWcVe',
     signed: true,

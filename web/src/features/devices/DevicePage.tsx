@@ -18,6 +18,7 @@ import { useChangeDevice } from './api/change_device';
 import { deviceQuery } from './api/get_device';
 import { metricsQuery, type Range, ranges } from './api/get_metrics';
 import { timelineQuery } from './api/get_timeline';
+import { ModeControl } from './ModeControl';
 import { Plots } from './Plots';
 import classes from './devices.module.css';
 
@@ -191,6 +192,11 @@ export function DevicePage() {
           >
             <Face view={metrics} what="the figures" empty={{ icon: 'drift', title: 'No figures in this time' }}>
               {(points) => <Plots points={points} entries={entries} />}
+            </Face>
+          </Panel>
+          <Panel title="Mode">
+            <Face view={device} what="the device">
+              {(data) => <ModeControl device={data} />}
             </Face>
           </Panel>
           <Panel title="Facts">

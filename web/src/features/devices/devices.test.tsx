@@ -41,6 +41,33 @@ describe('Devices', () => {
     expect(within(timeline).getByRole('link', { name: /rose 2.4 sigma/ })).toHaveAttribute('href', '/drift/e-camera-east');
   });
 
+  it('asks a device for a mode, and says that it has not heard yet', async () => {
+    const world = makeWorld(now);
+    const east = world.devices.find((device) => device.name === 'camera-east');
+    const { user } = open(`/devices/${east?.device_id}`, world);
+    const select = await screen.findByLabelText('Asked mode');
+    const panel = screen.getByRole('region', { name: 'Mode' });
+    expect(within(panel).getByRole('status')).toHaveTextContent('Asked: as configured. The device says: server assisted.');
+    await user.selectOptions(select, 'Monitoring only');
+    expect(await within(panel).findByText(/Asked: monitoring only\./)).toHaveTextContent(
+      'The device says: server assisted. It takes the mode when it next asks.',
+    );
+    expect(within(panel).getByText('Drift is told. Nothing is ever changed.')).toBeVisible();
+    expect(east?.desired_mode).toBe('monitoring_only');
+    await user.selectOptions(select, 'As the device is configured');
+    expect(await within(panel).findByText(/Asked: as configured\./)).toBeVisible();
+    expect(east?.desired_mode).toBeNull();
+  });
+
+  it('shows a viewer the mode and lets nobody but an operator ask for one', async () => {
+    const world = makeWorld(now);
+    world.session = { name: 'vera', role: 'viewer' };
+    const east = world.devices.find((device) => device.name === 'camera-east');
+    open(`/devices/${east?.device_id}`, world);
+    expect(await screen.findByText(/The device says: server assisted\./)).toBeVisible();
+    expect(screen.queryByLabelText('Asked mode')).toBeNull();
+  });
+
   it('says that there is no such device', async () => {
     open('/devices/d-nothing', makeWorld(now));
     expect((await screen.findAllByText('There is nothing of this name.'))[0]).toBeVisible();

@@ -8,6 +8,7 @@ export type Session = Schemas['Session'];
 export type Role = Schemas['Role'];
 export type Overview = Schemas['Overview'];
 export type Device = Schemas['Device'];
+export type Mode = Schemas['Mode'];
 export type DriftState = Device['drift_state'];
 export type MetricPoint = Schemas['MetricPoints']['points'][number];
 export type TimelineEntry = Schemas['TimelineEntry'];

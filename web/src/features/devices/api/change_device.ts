@@ -1,8 +1,9 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { ask, client } from '@/lib/api/client';
 import { keys } from '@/lib/api/keys';
+import type { Mode } from '@/lib/api/types';
 
-export type DeviceChange = { kind: 'accept' } | { kind: 'revoke' } | { kind: 'decommission' } | { kind: 'name'; name: string };
+export type DeviceChange = { kind: 'accept' } | { kind: 'revoke' } | { kind: 'decommission' } | { kind: 'name'; name: string } | { kind: 'mode'; mode: Mode | null };
 
 function send(deviceId: string, change: DeviceChange) {
   const params = { path: { device_id: deviceId } };
@@ -15,6 +16,8 @@ function send(deviceId: string, change: DeviceChange) {
       return ask(client.POST('/api/v1/devices/{device_id}/decommission', { params }));
     case 'name':
       return ask(client.POST('/api/v1/devices/{device_id}/name', { params, body: { name: change.name } }));
+    case 'mode':
+      return ask(client.POST('/api/v1/devices/{device_id}/mode', { params, body: { mode: change.mode } }));
   }
 }
 
