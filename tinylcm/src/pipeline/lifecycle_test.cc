@@ -291,5 +291,54 @@ TEST_F(LifecycleTest, MonitoringOnlyChangesNothing) {
   EXPECT_EQ(lifecycle_->status().challenger, "none");
 }
 
+// ---- A head answers ----
+
+model::FitOptions Linear(std::uint32_t anchors_per_class) {
+  model::FitOptions options;
+  options.classifier = classify::ClassifierKind::kLinear;
+  options.anchors_per_class = anchors_per_class;
+  return options;
+}
+
+TEST_F(LifecycleTest, AHeadIsWatchedAndNotAdapted) {
+  Start(MakeBundle("1.0.0", 1, Linear(30)));
+  EXPECT_EQ(lifecycle_->status().mode, "monitoring_only");
+  EXPECT_GT(Stream(1000, false), 0.95);
+  Stream(400, true);
+  EXPECT_EQ(outbox_.Count(protocol::kTypeDriftEvent), 1);
+  lifecycle_->SetMode(adapt::Mode::kAutonomous);
+  EXPECT_EQ(lifecycle_->status().mode, "monitoring_only") << "whatever is asked for";
+  ASSERT_TRUE(lifecycle_->OnFeedback(Answers("f-1")).ok());
+  Stream(200, true);
+  EXPECT_EQ(lifecycle_->status().revision, 0u);
+}
+
+TEST_F(LifecycleTest, AHeadWithoutAnchorsIsWatchedByHowUnsureItIs) {
+  Start(MakeBundle("1.0.0", 1, Linear(0)));
+  EXPECT_GT(Stream(2000, false), 0.95);
+  EXPECT_EQ(outbox_.Count(protocol::kTypeDriftEvent), 0);
+  Stream(800, true);
+  EXPECT_EQ(outbox_.Count(protocol::kTypeDriftEvent), 1);
+  KillAndRestart(MakeBundle("1.0.0", 1, Linear(0)));
+  Stream(200, true);
+  EXPECT_EQ(lifecycle_->status().revision, 0u);
+}
+
+TEST_F(LifecycleTest, ABundleWithAHeadTakesOverFromNeighboursAndTheyFromIt) {
+  Stream(500, false);
+  int done = 0;
+  const auto count = [&](bool healthy, const protocol::UpdateReport& report) {
+    EXPECT_TRUE(healthy) << report.detail;
+    ++done;
+  };
+  ASSERT_TRUE(lifecycle_->SwapBundle(MakeBundle("1.0.1", 2, Linear(0)), "d-1", count).ok());
+  EXPECT_EQ(lifecycle_->status().mode, "monitoring_only");
+  EXPECT_GT(Stream(200, false), 0.95);
+  ASSERT_TRUE(lifecycle_->SwapBundle(MakeBundle("1.0.2", 3), "d-2", count).ok());
+  EXPECT_EQ(lifecycle_->status().mode, "autonomous");
+  EXPECT_GT(Stream(200, false), 0.95);
+  EXPECT_EQ(done, 2);
+}
+
 }  // namespace
 }  // namespace tinylcm::pipeline

@@ -32,7 +32,8 @@ inline std::vector<float> MakeRow(base::Random& random, std::uint16_t label, boo
 
 // Its classes are called "a" to "d"; its name for itself is its version's last character.
 inline std::shared_ptr<const model::ModelBundle> MakeBundle(const std::string& version,
-                                                            std::uint64_t seed) {
+                                                            std::uint64_t seed,
+                                                            model::FitOptions options = {}) {
   base::Random random(seed);
   model::FitData data;
   data.raw_count = kChannels;
@@ -43,7 +44,6 @@ inline std::shared_ptr<const model::ModelBundle> MakeBundle(const std::string& v
     data.raw.insert(data.raw.end(), row.begin(), row.end());
     data.labels.push_back(label);
   }
-  model::FitOptions options;
   options.standardise = true;
   options.seed = seed;
   auto fitted = model::Fit(data, options);
