@@ -38,10 +38,6 @@ Label ReadLabel(WireReader& reader) {
   return label;
 }
 
-bool Contains(std::span<const std::string> texts, const std::string& text) {
-  return std::find(texts.begin(), texts.end(), text) != texts.end();
-}
-
 }  // namespace
 
 std::string Adaptation::name() const { return StrCat(hypothesis.name(), " + ", challenger.name()); }
@@ -150,34 +146,6 @@ Result<Adaptation> ParseAdaptation(ByteView bytes) {
   ASSIGN_OR_RETURN(Adaptation adaptation, ReadAdaptation(reader));
   if (!reader.at_end()) return Corrupt("bytes left over");
   return adaptation;
-}
-
-Retraction Retract(const Adaptation& adaptation, std::span<const std::string> sample_ids) {
-  Retraction retraction;
-  Adaptation& left = retraction.adaptation;
-  left = adaptation;
-  left.memory = {};
-  left.entries.clear();
-  for (std::size_t i = 0; i < adaptation.entries.size(); ++i) {
-    const MemoryEntry& entry = adaptation.entries[i];
-    if (Contains(sample_ids, entry.sample_id) || Contains(sample_ids, entry.taught_by)) {
-      ++retraction.vectors_removed;
-      continue;
-    }
-    left.memory.dims = adaptation.memory.dims;
-    left.memory.Add(adaptation.memory.row(i), adaptation.memory.labels[i],
-                    adaptation.memory.weight(i));
-    left.entries.push_back(entry);
-  }
-  if (retraction.vectors_removed == 0) left.memory = adaptation.memory;
-  if (left.entries.empty()) {
-    left.memory = {};
-    left.challenger.memory = Memory::kNone;
-  }
-  retraction.labels_removed = static_cast<std::uint32_t>(std::erase_if(
-      left.labels, [&](const Label& label) { return Contains(sample_ids, label.sample_id); }));
-  retraction.must_be_judged_again = retraction.labels_removed > 0;
-  return retraction;
 }
 
 Adaptation Compose(const std::string& bundle, const std::string& event_id,

@@ -61,34 +61,6 @@ TEST(Adaptation, IsNamedByItsTwoStages) {
   EXPECT_TRUE(Adaptation{}.is_none());
 }
 
-TEST(Adaptation, ForgetsWhatARetractedSampleTaught) {
-  const std::vector<std::string> ids = {"a"};
-  const Retraction retraction = Retract(Example(), ids);
-  EXPECT_EQ(retraction.vectors_removed, 2u);  // a itself and c, which a taught.
-  EXPECT_EQ(retraction.labels_removed, 1u);
-  EXPECT_TRUE(retraction.must_be_judged_again);
-  ASSERT_EQ(retraction.adaptation.entries.size(), 2u);
-  EXPECT_EQ(retraction.adaptation.entries[0].sample_id, "b");
-  EXPECT_EQ(retraction.adaptation.memory.vectors, (std::vector<float>{0, 1, 0, 2}));
-  EXPECT_EQ(retraction.adaptation.memory.weights, (std::vector<float>{3, 1}));
-}
-
-TEST(Adaptation, HasNoMemoryLeftWhenAllWasRetracted) {
-  const std::vector<std::string> ids = {"a", "b"};
-  const Adaptation left = Retract(Example(), ids).adaptation;
-  EXPECT_EQ(left.challenger.memory, Memory::kNone);
-  EXPECT_EQ(left.memory, Anchors{});
-  EXPECT_TRUE(left.labels.empty());
-  EXPECT_TRUE(ParseAdaptation(Serialise(left)).ok());
-}
-
-TEST(Adaptation, IsUntouchedByARetractionOfSomethingElse) {
-  const std::vector<std::string> ids = {"z"};
-  const Retraction retraction = Retract(Example(), ids);
-  EXPECT_EQ(retraction.adaptation, Example());
-  EXPECT_FALSE(retraction.must_be_judged_again);
-}
-
 // Two classes along an axis each; the stream's first channel is shifted by 6.
 class CarryTest : public testing::Test {
  protected:

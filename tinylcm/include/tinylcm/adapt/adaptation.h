@@ -47,16 +47,6 @@ struct Adaptation {
 base::Bytes Serialise(const Adaptation& adaptation);
 base::Result<Adaptation> ParseAdaptation(base::ByteView bytes);
 
-// The adaptation without what the samples taught. Memory vectors go; an alignment stays until it
-// was judged again (true: it must be, for its class shares came from the labels).
-struct Retraction {
-  Adaptation adaptation;
-  std::uint32_t vectors_removed = 0;
-  std::uint32_t labels_removed = 0;
-  bool must_be_judged_again = false;
-};
-Retraction Retract(const Adaptation& adaptation, std::span<const std::string> sample_ids);
-
 // Puts a judgement's challenger on top of an accepted input. `rows[i]` is the sample of feature row
 // i.
 Adaptation Compose(const std::string& bundle, const std::string& event_id,
