@@ -147,15 +147,14 @@ class Device:
 
     # ---- its life ---------------------------------------------------------------------------------------------------
 
-    def start(self) -> "Device":
+    def start(self, stdin: pathlib.Path | None = None) -> "Device":
         self.started_at = time.time()
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen([TINYLCM, "run", "--config", str(self.config)], stdout=log, stderr=log,
-                                            stdin=subprocess.DEVNULL)
+        with self.log.open("ab") as log, (stdin or pathlib.Path(os.devnull)).open("rb") as given:
+            self.process = subprocess.Popen([TINYLCM, "run", "--config", str(self.config)], stdout=log, stderr=log, stdin=given)
         return self
 
-    def run_to_the_end(self) -> int:
-        self.start()
+    def run_to_the_end(self, stdin: pathlib.Path | None = None) -> int:
+        self.start(stdin)
         return self.ended()
 
     def ended(self) -> int:
