@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "base/text.h"
 #include "protocol/drift_event.h"
+#include "protocol/metrics.h"
 #include "tinylcm/source/folder_source.h"
 #include "tinylcm/source/stream_source.h"
 #include "tinylcm/tinylcm.h"
@@ -210,13 +211,14 @@ Result<Json> Replay(const ReplayOptions& options, base::FileSystem& fs, base::Cl
          {"classes", std::move(classes)}}));
   }
   const tinylcm::DeviceStatus status = device.status();
+  const std::optional<double> estimated = device.Metrics().accuracy_estimated;
   return Json::MakeObject(
       {{"rows", rows},
        {"skipped", skipped},
        {"accuracy", labelled == 0
                         ? Json()
                         : Json(static_cast<double>(correct) / static_cast<double>(labelled))},
-       {"estimated_accuracy", Json()},
+       {"estimated_accuracy", estimated ? Json(*estimated) : Json()},
        {"alarms", std::move(said_alarms)},
        {"labels_used", status.labels_applied},
        {"adaptations", status.adaptations},

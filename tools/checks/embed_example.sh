@@ -73,7 +73,7 @@ for (row, label, confidence), other in zip(predictions, replayed):
 alarms = [alarm["row"] for alarm in summary["alarms"]]
 assert drifts == alarms and len(drifts) >= 1 and drifts[0] >= 500, (drifts, alarms)
 skipped = (work / "skipped.txt").read_text().splitlines()
-assert skipped == ["skipped: row 99: value 1 is not finite"], skipped
+assert skipped == ["skipped: row 99: value 1 is not a finite number"], skipped
 assert summary["skipped"] == 1, summary
 print(f"{way}: {len(predictions)} predictions and the drift at row {drifts[0]} as replay has them")
 P

@@ -72,7 +72,7 @@ struct WantedSample {
   std::uint64_t index = 0;  // Answer::index of then.
   std::string prediction;   // What was answered then.
   float confidence = 0.0f;
-  std::vector<float> row;  // Rows: as it came in.
+  std::vector<float> row;  // Rows: as it came in, or what the window made of them.
   base::Bytes picture;     // Pictures: JPEG or PNG; empty where it can no longer be read.
 };
 

@@ -121,7 +121,7 @@ Status CheckFinite(const source::Frame& frame) {
   for (std::size_t i = 0; i < frame.row.size(); ++i) {
     if (std::isfinite(frame.row[i])) continue;
     return Error{ErrorCode::kInvalidArgument,
-                 StrCat("row ", frame.index, ": value ", i, " is not finite")};
+                 StrCat("row ", frame.index, ": value ", i, " is not a finite number")};
   }
   return {};
 }

@@ -279,8 +279,8 @@ TEST_F(DeviceTest, ABadRowIsAnErrorCountedAndSeenByNothingElse) {
   } kBad[] = {{{1.0f, 2.0f}, "row 5: 2 values, expected 16"},
               {{}, "row 6: 0 values, expected 16"},
               {std::vector<float>(17), "row 7: 17 values, expected 16"},
-              {nan, "row 8: value 3 is not finite"},
-              {infinite, "row 9: value 15 is not finite"}};
+              {nan, "row 8: value 3 is not a finite number"},
+              {infinite, "row 9: value 15 is not a finite number"}};
   for (const auto& [row, says] : kBad) {
     const auto answer = device_->Process(row);
     ASSERT_FALSE(answer.ok());
