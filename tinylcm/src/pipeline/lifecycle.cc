@@ -229,7 +229,8 @@ Status Lifecycle::Restore() {
   reserved_index_ = first_index_ + kIndexBlock;
 
   auto serving = MakeServing(bundle_, adapter_->served(), revision_);
-  if (!serving.ok()) {
+  // A bundle that cannot be served by itself (its runtime is missing) is no adaptation's fault.
+  if (!serving.ok() && !adapter_->served().is_none()) {
     parts_.logger->Error("the saved adaptation cannot be served, the bundle alone runs: " +
                          serving.error().message);
     adapter_ = std::make_unique<adapt::Adapter>(adapter_->options(), bundle_->bundle);
