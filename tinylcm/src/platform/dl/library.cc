@@ -33,6 +33,15 @@ std::vector<std::string> Places(const RuntimeLibrary& library) {
     const std::string path(program, static_cast<std::size_t>(length));
     places.push_back(base::JoinPath(base::FolderOf(path), base::StrCat("../lib/", library.file)));
   }
+  // This code may be part of libtinylcm.so: then a runtime may lie beside it.
+  ::Dl_info own{};
+  if (::dladdr(reinterpret_cast<const void*>(&FindFunction), &own) != 0 &&
+      own.dli_fname != nullptr) {
+    const std::string object = own.dli_fname;
+    if (object.find(".so") != std::string::npos) {
+      places.push_back(base::JoinPath(base::FolderOf(object), std::string(library.file)));
+    }
+  }
   const char* cache = std::getenv("XDG_CACHE_HOME");
   const char* home = std::getenv("HOME");
   std::string folder;

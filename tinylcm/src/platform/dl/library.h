@@ -17,8 +17,8 @@ struct RuntimeLibrary {
   std::string_view fetch;   // The command that brings it.
 };
 
-// Beside the program in ../lib, then in the cache folder. kUnavailable naming the places and the
-// command that brings it.
+// Beside the program in ../lib, beside libtinylcm.so, then in the cache folder. kUnavailable naming
+// the places and the command that brings it.
 base::Result<std::string> FindLibrary(const RuntimeLibrary& library);
 
 // Opens it for good: runtimes start threads and keep statics that do not like to go.
