@@ -213,7 +213,17 @@ void PrintStatus(const Json& status) {
             << TextOf(status, "skipped") << " bad, " << TextOf(status, "dropped") << " dropped\n"
             << "  queue       " << TextOf(part("queue"), "waiting") << " waiting, "
             << TextOf(part("queue"), "dead") << " refused, " << TextOf(part("queue"), "evicted")
-            << " evicted\n";
+            << " evicted\n"
+            << "  log         " << TextOf(part("log"), "bytes") << " bytes in "
+            << TextOf(part("log"), "files") << " files, " << TextOf(status, "log_dropped")
+            << " answers not logged";
+  const std::string log_error = TextOf(part("log"), "last_error");
+  std::cout << (log_error.empty() || log_error == "-" ? "" : ", now: " + log_error) << '\n';
+  if (const Json* place = status.Find("location"); place != nullptr && place->is_object()) {
+    std::cout << "  place       " << TextOf(*place, "latitude") << ", "
+              << TextOf(*place, "longitude") << " (" << TextOf(*place, "source") << ", accuracy "
+              << TextOf(*place, "accuracy_m") << " m, age " << TextOf(*place, "age_ms") << " ms)\n";
+  }
   if (status.Find("sync") != nullptr) {
     std::cout << "  server      " << TextOf(part("sync"), "server") << ", last heard "
               << TextOf(part("sync"), "last_contact");
