@@ -98,8 +98,7 @@ struct PrototypeConfig {
   std::string model;  // .tflite or .onnx
   std::uint32_t output_index = 0;
   std::string processor;  // .safetensors; empty: none.
-  std::string state;      // Labelled features of its kNN, .safetensors; empty: none.
-  std::string labels;     // A label a line; empty: as the state names them.
+  std::string labels;     // A label a line; empty: the folders' names.
   std::uint32_t k = 5;
   std::string metric = "euclidean";
   std::vector<PrototypeDetector> detectors;

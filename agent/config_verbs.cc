@@ -34,7 +34,6 @@ Json ToJson(const PrototypeConfig& prototype) {
   return Json::MakeObject({{"model", prototype.model},
                            {"output_index", prototype.output_index},
                            {"processor", prototype.processor},
-                           {"initial_state", prototype.state},
                            {"labels", prototype.labels},
                            {"k", prototype.k},
                            {"metric", prototype.metric},

@@ -20,6 +20,9 @@
 #include "protocol/enrolment.h"
 #include "protocol/identifiers.h"
 #include "tinylcm/adapt/adaptation.h"
+#include "tinylcm/model/archive.h"
+#include "tinylcm/model/litert.h"
+#include "tinylcm/model/slots.h"
 #include "tinylcm/state/snapshot_store.h"
 #include "tinylcm/sync/enrol.h"
 #include "tinylcm/sync/package_queue.h"
@@ -27,6 +30,7 @@
 
 namespace agent {
 
+namespace model = tinylcm::model;
 namespace state = tinylcm::state;
 namespace sync = tinylcm::sync;
 
@@ -391,6 +395,14 @@ void AddRun(base::CommandLine& line) {
     };
     const auto config = reread();
     if (!config.ok()) return Fail(kProgram, config.error());
+    if (config->bundle.empty()) {
+      return Fail(
+          kProgram,
+          Error{ErrorCode::kInvalidArgument,
+                StrCat(given->config, ": names no bundle; make one of the prototype's model: ",
+                       "tinylcm fit --config ", given->config,
+                       " --images PICTURES --out BUNDLE, and name it in \"bundle\"")});
+    }
     base::Logger& logger =
         base::StderrLogger(given->verbose ? base::LogLevel::kDebug : base::LogLevel::kInfo);
     for (const std::string& warning : config->warnings) {

@@ -49,6 +49,8 @@ constexpr Reason kReasons[] = {
     {"model.threshold", "the bundle's calibration says how sure an answer is"},
     {"pipeline", "the drift monitor learns what is usual by itself"},
     {"feature_extractor.lazy_loading", "the model is loaded before the first frame"},
+    {"adaptive_classifier.initial_state_path",
+     "tinylcm fit takes the known examples from pictures, as the device will see them"},
     {"adaptive_classifier.max_samples",
      "known examples and learned ones are kept apart, each with "
      "a budget"},
@@ -235,7 +237,6 @@ class Converter {
         classifier.Refuse("distance_metric", "euclidean, cosine or manhattan is expected");
       }
     }
-    prototype.state = Resolve(folder_, classifier.Text("initial_state_path"));
   }
 
   void Detectors(const Part& parts) {

@@ -93,16 +93,16 @@ TEST(PrototypeConfig, WhatHasACounterpartBecomesOursAndTheRestIsNamed) {
   EXPECT_EQ(config.sync.interval, base::Duration{60'000});
   EXPECT_EQ(config.datalog_bytes, 100u << 20);
   EXPECT_EQ(config.prototype->labels, "cfg/labels.txt");
-  EXPECT_EQ(config.prototype->state, "cfg/state.safetensors");
   EXPECT_EQ(config.prototype->detectors.at(0).lambda_threshold, 10.0);
   EXPECT_FALSE(config.location.latitude.has_value()) << "0, 0 is no place the device was ever at";
   for (const char* ignored :
        {"device.log_level", "model.threshold", "tinylcm.adaptive_classifier.max_samples",
+        "tinylcm.adaptive_classifier.initial_state_path",
         "tinylcm.drift_detectors[0].warm_up_samples", "tinylcm.sync_client.server_url",
         "tinylcm.geolocation.fallback_coordinates", "application.inference_interval_ms"}) {
     EXPECT_TRUE(Says(config.warnings, base::StrCat(ignored, ": ignored: "))) << ignored;
   }
-  EXPECT_EQ(config.warnings.size(), 7u);
+  EXPECT_EQ(config.warnings.size(), 8u);
 }
 
 TEST(PrototypeConfig, OurOwnKeysStandBesideItAndWin) {
