@@ -74,6 +74,7 @@ using std::chrono::milliseconds;
 
 inline constexpr std::uint64_t kHealthyFrames = 50;  // Then a start counts as one.
 inline constexpr base::Duration kSecond{1'000};
+inline constexpr base::Duration kHeapEvery{60'000};
 inline constexpr base::Duration kLastSend{5'000};  // What a clean stop gives the network.
 inline constexpr base::Duration kDownloadRetry{5'000};
 inline constexpr int kDownloadTries = 20;
@@ -112,6 +113,7 @@ class Agent final : public pipeline::Outbox {
   Status OpenSlots();
   Status OpenSync(const base::Ed25519PublicKey** publisher);
   Result<std::unique_ptr<source::Source>> OpenSource();
+  Result<model::ModelBundle> LoadBundle(const std::string& bundle);  // As this device runs it.
   model::DeviceTraits Traits() const {
     return {config_.model_family, config_.device_class, kVersion};
   }

@@ -221,7 +221,7 @@ void Agent::SwapTo(const std::string& bundle, const std::string& deployment_id) 
   about.deployment_id = deployment_id;
   about.target = protocol::Desired::Target{};
   about.target->bundle = bundle;
-  auto loaded = model::LoadBundle(fs_, slots_->FolderOf(bundle), Traits());
+  auto loaded = LoadBundle(bundle);
   if (!loaded.ok()) return ReportFailed(about, loaded.error());
   const Status swapped = lifecycle_->SwapBundle(
       std::make_shared<const model::ModelBundle>(std::move(loaded).value()), deployment_id,

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -264,8 +265,16 @@ class Examination {
            "this is another server than the one enrolled at, or something stands between: nothing "
            "it says is believed");
     }
-    const std::string* date = answer->Header("date");
-    Add(JudgeClockAgainstServer(base::SystemClock().Now(), date == nullptr ? "" : *date));
+    // A statement's time is signed; a Date header may be a proxy's.
+    std::optional<base::Time> server_time;
+    if (verified.ok()) {
+      const auto parsed = base::ParseTime(identity->statement.server_time);
+      if (parsed.ok()) server_time = *parsed;
+    } else if (const std::string* date = answer->Header("date")) {
+      const auto parsed = ParseHttpDate(*date);
+      if (parsed.ok()) server_time = *parsed;
+    }
+    Add(JudgeClockAgainstServer(base::SystemClock().Now(), server_time));
   }
 
   void Queue() {

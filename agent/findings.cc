@@ -52,9 +52,8 @@ Finding JudgeClock(base::Time now) {
           "set it, or switch a time service on; only the times that people read depend on it"};
 }
 
-Finding JudgeClockAgainstServer(base::Time now, std::string_view date) {
-  const auto server = ParseHttpDate(date);
-  if (!server.ok()) {
+Finding JudgeClockAgainstServer(base::Time now, const std::optional<base::Time>& server) {
+  if (!server) {
     return {"clock.server", Health::kWarning, "the server does not say what time it is",
             "look whether a proxy takes the Date header away"};
   }

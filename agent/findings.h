@@ -34,8 +34,8 @@ base::Json ToJson(const Finding& finding);
 inline constexpr base::Time kOldestBelievable{std::chrono::milliseconds(1'767'225'600'000)};
 
 Finding JudgeClock(base::Time now);
-// `date`: the Date header of an answer that just came, whole seconds.
-Finding JudgeClockAgainstServer(base::Time now, std::string_view date);
+// `server`: what an answer that just came says the time is, of a statement or its Date header.
+Finding JudgeClockAgainstServer(base::Time now, const std::optional<base::Time>& server);
 Finding JudgeTimeService(const std::optional<bool>& is_synchronised);
 
 // `written`: how a probe in the folder went. `wanted`: what queue and log may take, at most.

@@ -69,7 +69,7 @@ Status Agent::OpenSlots() {
   std::optional<Error> last;
   for (std::uint32_t tries = 0; tries <= 3 * model::Slots::kFailedStartsMax; ++tries) {
     ASSIGN_OR_RETURN(const std::string current, slots_->BeginStart());
-    auto loaded = model::LoadBundle(fs_, slots_->FolderOf(current), Traits());
+    auto loaded = LoadBundle(current);
     if (loaded.ok()) {
       auto bundle = std::make_shared<const model::ModelBundle>(std::move(loaded).value());
       pipeline::LifecycleOptions options;
@@ -159,6 +159,13 @@ Status Agent::OpenSync(const base::Ed25519PublicKey** publisher) {
       client_, sync::SyncClient::Open(fs_, clock_, logger_, *transport_, *queue_, *maker_, *key_,
                                       enrolment_->trust, layout_.sync_state, client));
   return {};
+}
+
+Result<model::ModelBundle> Agent::LoadBundle(const std::string& bundle) {
+  ASSIGN_OR_RETURN(model::ModelBundle loaded,
+                   model::LoadBundle(fs_, slots_->FolderOf(bundle), Traits()));
+  if (config_.threads > 0) loaded.config.threads = config_.threads;
+  return loaded;
 }
 
 Result<std::unique_ptr<source::Source>> Agent::OpenSource() {
