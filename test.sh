@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Sets up, builds and runs the tests.
 #   ./test.sh              unit tests, contracts, the arrows, the dashboard's tests
-#   ./test.sh --services   also the programs as processes: server, device, a browser, the whole loop
-#   ./test.sh --long       also the hours-long: three seeds of the loop, sanitizers, training again
+#   ./test.sh --services   also the programs as processes: server, device, a browser, the whole loop; the
+#                          device part as a Raspberry Pi runs it (emulated); fuzzing, 10 s a parser
+#   ./test.sh --long       also the hours-long: three seeds of the loop, sanitizers, a minute of fuzzing a
+#                          parser, training again
 # Closes with a line "N passed, N failed". Logs: build/test-logs/.
 set -uo pipefail
 cd "$(dirname "$0")"
@@ -12,7 +14,7 @@ for argument in "$@"; do
   case "$argument" in
     --services) services=1 ;;
     --long) services=1 long=1 ;;
-    -h | --help) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "test.sh: unknown option $argument (try --help)" >&2; exit 2 ;;
   esac
 done
@@ -52,10 +54,13 @@ if [ $services = 1 ]; then
   step server-process python3 tools/checks/run_unit_tests.py build/release --label process
   step bundle-reproduces tools/checks/bundle_reproduces.sh
   step runtime-headers tools/checks/runtime_headers.py
+  step aarch64 tools/checks/aarch64_tests.sh
+  step fuzz tools/checks/fuzz.sh 10
   step loop-in-the-browser ./demo.sh --check --browser --seed 1
 fi
 if [ $long = 1 ]; then
   for seed in 2 3; do step "loop-seed-$seed" ./demo.sh --check --seed $seed; done
+  step fuzz-longer tools/checks/fuzz.sh 60
   step asan tools/checks/sanitized_tests.sh asan
   step tsan tools/checks/sanitized_tests.sh tsan
   step training training/run.sh --tinyscene build/release/bin/tinyscene --out build/training
