@@ -152,8 +152,8 @@ Result<Json> Replay(const ReplayOptions& options, base::FileSystem& fs, base::Cl
       continue;
     }
     const source::Frame& frame = **next;
-    const auto answered =
-        frame.row.empty() ? device.Process(frame.view()) : device.Process(frame.row);
+    const auto answered = frame.row.empty() ? device.Process(frame.view(), frame.label)
+                                            : device.Process(frame.row, frame.label);
     if (!answered.ok()) {
       ++skipped;
       logger.Warning("skipped: " + answered.error().message);
@@ -163,17 +163,18 @@ Result<Json> Replay(const ReplayOptions& options, base::FileSystem& fs, base::Cl
     // What was answered is written before the label could be known.
     const tinylcm::Answer& answer = **answered;
     const std::string said(answer.label);
+    const std::string label(answer.truth);
     if (predictions != nullptr) {
       const std::string line =
-          StrCat(row, ",", Csv(said), ",", answer.confidence, ",", Csv(frame.label), "\n");
+          StrCat(row, ",", Csv(said), ",", answer.confidence, ",", Csv(label), "\n");
       RETURN_IF_ERROR(predictions->Append(base::AsBytes(line)));
     }
-    truth.push_back(frame.label);
+    truth.push_back(label);
     row_of.push_back(row);
     durations.push_back(answer.total_us);
-    if (!frame.label.empty()) {
+    if (!label.empty()) {
       ++labelled;
-      if (frame.label == said) ++correct;
+      if (label == said) ++correct;
     }
     if (wanted) {
       if (const auto event = device.LastDrift()) asked.push_back(*event);

@@ -61,6 +61,7 @@ struct Answer {
   float confidence = 0.0f;       // Calibrated by the bundle, 0..1.
   float distance = 0.0f;         // To the known examples: what drift is watched by.
   std::span<const float> share;  // Of each of labels(), adding up to 1. Until the next Process.
+  std::string_view truth;        // As given; of a window of rows, what most of them had. The same.
   drift::DriftSignal signal = drift::DriftSignal::kLearning;
   std::uint64_t adaptation = 0;  // Which adaptation answered; 0: the bundle alone.
   double total_us = 0.0;         // What the answer took.
@@ -158,9 +159,12 @@ class Device {
 
   // Answers one sample. An Error names what was wrong with it; it is counted in status().skipped
   // and nothing else has seen it. Nothing (nullopt): the bundle classifies windows of rows, and
-  // this row did not complete one.
-  base::Result<std::optional<Answer>> Process(std::span<const float> row);
-  base::Result<std::optional<Answer>> Process(const source::PictureView& picture);
+  // this row did not complete one. `truth`: the right label where you know it, to compare with; the
+  // device does not look at it.
+  base::Result<std::optional<Answer>> Process(std::span<const float> row,
+                                              std::string_view truth = {});
+  base::Result<std::optional<Answer>> Process(const source::PictureView& picture,
+                                              std::string_view truth = {});
 
   // The oldest drift event that was not taken yet, as it was known at its alarm. For programs that
   // would rather ask than be called; the newest 64 are kept.

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cmath>
 #include <deque>
 #include <utility>
 #include <variant>
@@ -116,19 +115,6 @@ struct Device::Impl final : pipeline::Outbox {
 
 namespace {
 
-// Sources refuse such rows themselves; here nobody stands before the drift monitor.
-Status CheckFinite(const source::Frame& frame) {
-  for (std::size_t i = 0; i < frame.row.size(); ++i) {
-    if (std::isfinite(frame.row[i])) continue;
-    return Error{ErrorCode::kInvalidArgument,
-                 StrCat("row ", frame.index, ": value ", i, " is not a finite number")};
-  }
-  return {};
-}
-
-// A row was taken and the window it belongs to is not full.
-bool IsNotYet(const Error& error) { return error.code == ErrorCode::kUnavailable; }
-
 // True while it lives, whatever a callback throws.
 class During {
  public:
@@ -189,10 +175,9 @@ Result<std::optional<Answer>> Device::Impl::Process() {
   Deliver();  // What a callback that threw left behind.
   seen.frame.time = clock.Now();
   seen.frame.index = given++;
-  Status answered = CheckFinite(seen.frame);
-  if (answered.ok()) answered = path->Answer(seen.frame, seen);
+  const Status answered = path->Answer(seen.frame, seen);
   if (!answered.ok()) {
-    if (IsNotYet(answered.error())) return std::optional<Answer>();
+    if (pipeline::IsNotYet(answered.error())) return std::optional<Answer>();
     monitor->Skipped();
     return answered.error();
   }
@@ -205,6 +190,7 @@ Result<std::optional<Answer>> Device::Impl::Process() {
   answer.confidence = seen.prediction.confidence;
   answer.distance = seen.prediction.anchor_distance;
   answer.share = path->inference().share;
+  answer.truth = seen.frame.label;
   answer.signal = seen.signal;
   answer.adaptation = seen.adaptation;
   answer.total_us = seen.total_us;
@@ -370,15 +356,17 @@ Error CalledBack() {
 
 }  // namespace
 
-Result<std::optional<Answer>> Device::Process(std::span<const float> row) {
+Result<std::optional<Answer>> Device::Process(std::span<const float> row, std::string_view truth) {
   if (impl_->is_calling_back) return CalledBack();
   source::Frame& frame = impl_->seen.frame;
   frame.row.assign(row.begin(), row.end());
   frame.picture.clear();
+  frame.label = truth;
   return impl_->Process();
 }
 
-Result<std::optional<Answer>> Device::Process(const source::PictureView& picture) {
+Result<std::optional<Answer>> Device::Process(const source::PictureView& picture,
+                                              std::string_view truth) {
   if (impl_->is_calling_back) return CalledBack();
   source::Frame& frame = impl_->seen.frame;
   frame.row.clear();
@@ -386,6 +374,7 @@ Result<std::optional<Answer>> Device::Process(const source::PictureView& picture
   frame.format = picture.format;
   frame.width = picture.width;
   frame.height = picture.height;
+  frame.label = truth;
   return impl_->Process();
 }
 

@@ -296,6 +296,28 @@ TEST_F(DeviceTest, ABadRowIsAnErrorCountedAndSeenByNothingElse) {
   EXPECT_EQ((**good).index, 5u) << "an index is given to what is answered";
 }
 
+TEST_F(DeviceTest, AnswersWindowsOfRowsWhereTheBundleSaysSo) {
+  // Means over three rows, one window behind the other: as many numbers as channels.
+  model::ModelBundle bundle = *pipeline::MakeBundle("1.1.0", 1);
+  bundle.manifest.input.window =
+      protocol::BundleWindow{.size = 3, .step = 3, .statistics = {"mean"}};
+  ASSERT_TRUE(model::WriteBundle(fs_, bundle, "/windows").ok());
+  Device::Options options = Usual();
+  options.bundle = "/windows";
+  Open(std::move(options));
+  const std::uint16_t labels[] = {1, 1, 1, 2, 2, 3, 0};
+  std::vector<std::string> said;
+  for (const std::uint16_t label : labels) {
+    const auto answer = device_->Process(pipeline::MakeRow(random_, label, false), kNames[label]);
+    ASSERT_TRUE(answer.ok());
+    said.push_back(answer->has_value() ? std::string((**answer).truth) : "not yet");
+  }
+  EXPECT_EQ(said, (std::vector<std::string>{"not yet", "not yet", "b", "not yet", "not yet", "c",
+                                            "not yet"}));
+  EXPECT_EQ(device_->status().answered, 2u);
+  EXPECT_EQ(device_->status().skipped, 0u) << "a row that waits is not a bad one";
+}
+
 TEST_F(DeviceTest, AKilledProgramGoesOnWithItsQuestionAndItsIndices) {
   Open(Usual());
   Stream(1000, false);
