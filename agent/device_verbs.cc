@@ -20,9 +20,6 @@
 #include "protocol/enrolment.h"
 #include "protocol/identifiers.h"
 #include "tinylcm/adapt/adaptation.h"
-#include "tinylcm/model/archive.h"
-#include "tinylcm/model/litert.h"
-#include "tinylcm/model/slots.h"
 #include "tinylcm/state/snapshot_store.h"
 #include "tinylcm/sync/enrol.h"
 #include "tinylcm/sync/package_queue.h"
@@ -30,7 +27,6 @@
 
 namespace agent {
 
-namespace model = tinylcm::model;
 namespace state = tinylcm::state;
 namespace sync = tinylcm::sync;
 
