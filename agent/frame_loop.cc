@@ -50,6 +50,10 @@ bool FrameLoop::Step() {
     source.Recycle(std::move(frame));
     return true;
   }
+  if (!has_answered_) {
+    has_answered_ = true;
+    parts_.logger->Info("the first frame is answered");
+  }
   parts_.monitor->Answered({.label = seen.prediction.label,
                             .confidence = seen.prediction.confidence,
                             .distance = seen.prediction.anchor_distance,

@@ -102,6 +102,7 @@ class FrameLoop {
   tinylcm::pipeline::Seen spare_;                 // Filled where there is no slot.
   std::optional<tinylcm::pipeline::Seen> alarm_;  // Must not be lost.
   std::optional<base::Duration> last_warning_;
+  bool has_answered_ = false;
 };
 
 }  // namespace agent

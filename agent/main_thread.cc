@@ -1,6 +1,7 @@
 #include <thread>
 
 #include "agent/agent_impl.h"
+#include "agent/heap.h"
 
 namespace agent {
 
@@ -175,11 +176,13 @@ void Agent::WriteStatus(bool is_running) {
 Status Agent::Run(Signals& signals) {
   logger_.Info(StrCat(config_.name, " (", device_id_, ") runs ", bundle_->manifest.name, " ",
                       bundle_->manifest.version, ", ", lifecycle_->status().mode));
+  // The frame thread first: the others begin with files to write.
+  std::thread frames(&Agent::FrameLoop, this);
   std::thread control(&Agent::ControlLoop, this);
   std::thread network;
   if (client_ != nullptr) network = std::thread(&Agent::NetworkLoop, this);
-  std::thread frames(&Agent::FrameLoop, this);
   base::Duration next = clock_.Uptime();
+  base::Duration next_heap = next + 2 * kSecond;  // A start frees most of what it takes.
   next_pictures_ = next + config_.sync.interval;
   while (!signals.stop && !frames_done_) {
     if (signals.reload.exchange(false)) Reload();
@@ -191,6 +194,10 @@ Status Agent::Run(Signals& signals) {
       Locate();
       if (log_->has_package() || now >= next_pictures_) SendPictures();
       WriteStatus(true);
+    }
+    if (now >= next_heap) {
+      next_heap = now + kHeapEvery;
+      GiveBackHeap();
     }
     exports_->Tick(now, [this] { return LookAtMetrics(); });
     clock_.SleepUntil(now + base::Duration{50});

@@ -78,7 +78,7 @@ void Jacobi(std::vector<double>& a, std::size_t n, std::vector<double>& vectors)
 
 }  // namespace
 
-base::Result<Processor> Processor::Create(const ProcessorTensors& tensors) {
+base::Status Validate(const ProcessorTensors& tensors) {
   const std::size_t count = tensors.mean.size();
   if (count == 0) return Refuse("there are no channels");
   if (tensors.scale.size() != count) return Refuse("as many scales as means");
@@ -118,6 +118,11 @@ base::Result<Processor> Processor::Create(const ProcessorTensors& tensors) {
   if (!std::ranges::all_of(tensors.projection_scale, [](float scale) { return scale > 0.0f; })) {
     return Refuse("every projection scale must be > 0");
   }
+  return {};
+}
+
+base::Result<Processor> Processor::Create(const ProcessorTensors& tensors) {
+  RETURN_IF_ERROR(Validate(tensors));
   return Processor(tensors, tensors.feature_count());
 }
 
@@ -131,23 +136,28 @@ Processor Processor::Identity(std::size_t count) {
 }
 
 Processor::Processor(const ProcessorTensors& tensors, std::size_t feature_count)
-    : tensors_(tensors), feature_count_(feature_count), stride_(PaddedSize(tensors.mean.size())) {
+    : feature_count_(feature_count), stride_(PaddedSize(tensors.mean.size())) {
+  // The projection itself is kept once, padded.
+  tensors_.mean = tensors.mean;
+  tensors_.scale = tensors.scale;
+  tensors_.projection_mean = tensors.projection_mean;
+  tensors_.projection_scale = tensors.projection_scale;
   const std::size_t count = raw_count();
   centered_.assign(stride_, 0.0f);
-  if (!tensors_.projection_i8.empty()) {
+  if (!tensors.projection_i8.empty()) {
     const std::size_t stride = Int8Stride(count);
     axes_i8_.assign(feature_count_ * stride, 0);
     whole_.assign(stride, 0);
     sums_.assign(feature_count_, 0);
     for (std::size_t axis = 0; axis < feature_count_; ++axis) {
-      std::copy_n(tensors_.projection_i8.begin() + static_cast<std::ptrdiff_t>(axis * count), count,
+      std::copy_n(tensors.projection_i8.begin() + static_cast<std::ptrdiff_t>(axis * count), count,
                   axes_i8_.begin() + static_cast<std::ptrdiff_t>(axis * stride));
     }
   }
-  if (tensors_.projection.empty()) return;
+  if (tensors.projection.empty()) return;
   axes_.assign(feature_count_ * stride_, 0.0f);
   for (std::size_t axis = 0; axis < feature_count_; ++axis) {
-    std::copy_n(tensors_.projection.begin() + static_cast<std::ptrdiff_t>(axis * count), count,
+    std::copy_n(tensors.projection.begin() + static_cast<std::ptrdiff_t>(axis * count), count,
                 axes_.begin() + static_cast<std::ptrdiff_t>(axis * stride_));
   }
 }

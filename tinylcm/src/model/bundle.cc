@@ -501,19 +501,19 @@ base::Result<ModelBundle> LoadBundle(base::FileSystem& fs, const std::string& fo
 
 base::Status Validate(const ModelBundle& bundle) {
   const auto classes = static_cast<std::uint32_t>(bundle.manifest.labels.size());
-  const auto processor = feature::Processor::Create(bundle.processor);
+  const base::Status processor = feature::Validate(bundle.processor);
   if (!processor.ok()) return Corrupt("processor: " + processor.error().message);
-  if (processor->feature_count() != bundle.anchors.dims) {
-    return Corrupt(StrCat("processor gives ", processor->feature_count(), " numbers, anchors have ",
+  if (bundle.feature_count() != bundle.anchors.dims) {
+    return Corrupt(StrCat("processor gives ", bundle.feature_count(), " numbers, anchors have ",
                           bundle.anchors.dims));
   }
   if (!bundle.is_image) {
     const protocol::BundleInput& input = bundle.manifest.input;
     const std::size_t given = static_cast<std::size_t>(input.channel_count) *
                               (input.window ? input.window->features_a_channel() : 1);
-    if (processor->raw_count() != given) {
+    if (bundle.raw_count() != given) {
       return Corrupt(
-          StrCat("processor takes ", processor->raw_count(), " channels, the input has ", given));
+          StrCat("processor takes ", bundle.raw_count(), " channels, the input has ", given));
     }
   }
   if (const auto status = classify::Validate(bundle.anchors, classes); !status.ok()) {
@@ -531,9 +531,9 @@ base::Status Validate(const ModelBundle& bundle) {
       }
       break;
     case classify::ClassifierKind::kSoftmax:
-      if (processor->feature_count() != classes) {
-        return Corrupt(StrCat("the model gives ", processor->feature_count(),
-                              " numbers, there are ", classes, " labels"));
+      if (bundle.feature_count() != classes) {
+        return Corrupt(StrCat("the model gives ", bundle.feature_count(), " numbers, there are ",
+                              classes, " labels"));
       }
       break;
   }

@@ -44,10 +44,13 @@ struct ProcessorTensors {
   friend bool operator==(const ProcessorTensors&, const ProcessorTensors&) = default;
 };
 
+// kInvalidArgument where sizes do not fit together or a number is out of range.
+base::Status Validate(const ProcessorTensors& tensors);
+
 // Not thread-safe. Apply does not allocate.
 class Processor {
  public:
-  // kInvalidArgument where sizes do not fit together or a number is out of range.
+  // kInvalidArgument as Validate.
   static base::Result<Processor> Create(const ProcessorTensors& tensors);
 
   // Leaves `count` numbers as they are.
@@ -55,7 +58,6 @@ class Processor {
 
   std::size_t raw_count() const { return tensors_.mean.size(); }
   std::size_t feature_count() const { return feature_count_; }
-  const ProcessorTensors& tensors() const { return tensors_; }
 
   // REQUIRES: raw.size() == raw_count(), feature.size() == feature_count(); they do not overlap.
   void Apply(std::span<const float> raw, std::span<float> feature);
@@ -67,7 +69,7 @@ class Processor {
  private:
   Processor(const ProcessorTensors& tensors, std::size_t feature_count);
 
-  ProcessorTensors tensors_;
+  ProcessorTensors tensors_;  // Without the projection.
   std::size_t feature_count_ = 0;
   std::size_t stride_ = 0;
   base::AlignedVector<float> axes_ = {};           // The projection, rows padded.
@@ -88,7 +90,7 @@ base::Result<ProcessorTensors> QuantiseProjection(const ProcessorTensors& tensor
 // only centred: dividing by its rounding noise would make it the loudest of all.
 base::Result<ProcessorTensors> FitStandardise(std::span<const float> rows, std::size_t count);
 
-// The `dims` main axes (PCA) of the rows as standardised by `tensors`, added to it: cyclic Jacobi
+// The `dims` main axes (PCA) of the rows as standardised by `tensors`, added to it: eigenvectors
 // on the covariance; each axis has its largest component positive. kInvalidArgument unless 1 <=
 // dims <= min(count, rows - 1).
 base::Result<ProcessorTensors> FitPca(const ProcessorTensors& tensors, std::span<const float> rows,
