@@ -4,10 +4,12 @@
 #include <cmath>
 #include <numeric>
 #include <string_view>
+#include <utility>
 
 #include "base/check.h"
 #include "base/text.h"
 #include "tinylcm/feature/project.h"
+#include "tinylcm/src/feature/eigenvectors.h"
 
 namespace tinylcm::feature {
 namespace {
@@ -20,6 +22,8 @@ constexpr double kConstantBelow = 1e-6;
 // With more channels than this the input of an int8 projection would be rounded to fewer than 9
 // bits.
 constexpr std::size_t kInt8CountMax = 65536;
+// Beyond it Jacobi takes minutes: 1280 channels 10^11 operations.
+constexpr std::size_t kJacobiMax = 256;
 
 Error Refuse(std::string_view what) {
   return Error{ErrorCode::kInvalidArgument, base::StrCat("processor: ", what)};
@@ -27,53 +31,6 @@ Error Refuse(std::string_view what) {
 
 bool AllFinite(std::span<const float> values) {
   return std::ranges::all_of(values, [](float value) { return std::isfinite(value); });
-}
-
-// Eigenvectors of a symmetric n x n matrix by cyclic Jacobi: turns one pair of axes after the other
-// until none leans on another. `vectors` receives one eigenvector a column. Slow and dependable: a
-// fixed order of plain operations, about ten sweeps.
-void Jacobi(std::vector<double>& a, std::size_t n, std::vector<double>& vectors) {
-  vectors.assign(n * n, 0.0);
-  for (std::size_t i = 0; i < n; ++i) vectors[i * n + i] = 1.0;
-  double whole = 0.0;
-  for (const double value : a) whole += value * value;
-  for (int sweep = 0; sweep < 60; ++sweep) {
-    double off = 0.0;
-    for (std::size_t p = 0; p < n; ++p) {
-      for (std::size_t q = p + 1; q < n; ++q) off += a[p * n + q] * a[p * n + q];
-    }
-    if (off <= 1e-28 * whole) return;
-    for (std::size_t p = 0; p < n; ++p) {
-      for (std::size_t q = p + 1; q < n; ++q) {
-        const double apq = a[p * n + q];
-        if (apq == 0.0) continue;
-        // The smaller of the two angles that make the pair's off-diagonal zero.
-        const double theta = (a[q * n + q] - a[p * n + p]) / (2.0 * apq);
-        const double t =
-            (theta >= 0.0 ? 1.0 : -1.0) / (std::abs(theta) + std::sqrt(theta * theta + 1.0));
-        const double c = 1.0 / std::sqrt(t * t + 1.0);
-        const double s = t * c;
-        for (std::size_t i = 0; i < n; ++i) {
-          const double aip = a[i * n + p];
-          const double aiq = a[i * n + q];
-          a[i * n + p] = c * aip - s * aiq;
-          a[i * n + q] = s * aip + c * aiq;
-        }
-        for (std::size_t i = 0; i < n; ++i) {
-          const double api = a[p * n + i];
-          const double aqi = a[q * n + i];
-          a[p * n + i] = c * api - s * aqi;
-          a[q * n + i] = s * api + c * aqi;
-        }
-        for (std::size_t i = 0; i < n; ++i) {
-          const double vip = vectors[i * n + p];
-          const double viq = vectors[i * n + q];
-          vectors[i * n + p] = c * vip - s * viq;
-          vectors[i * n + q] = s * vip + c * viq;
-        }
-      }
-    }
-  }
 }
 
 }  // namespace
@@ -284,25 +241,23 @@ base::Result<ProcessorTensors> FitPca(const ProcessorTensors& tensors, std::span
       covariance[j * count + i] = covariance[i * count + j];
     }
   }
-  std::vector<double> axes;
-  Jacobi(covariance, count, axes);
+  const Eigenvectors axes = count > kJacobiMax ? EigenvectorsByQl(std::move(covariance), count)
+                                               : EigenvectorsByJacobi(std::move(covariance), count);
 
   std::vector<std::size_t> order(count);
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::ranges::stable_sort(order, [&](std::size_t a, std::size_t b) {
-    return covariance[a * count + a] > covariance[b * count + b];
-  });
+  std::ranges::stable_sort(
+      order, [&](std::size_t a, std::size_t b) { return axes.values[a] > axes.values[b]; });
   for (const double value : mean) fitted.projection_mean.push_back(static_cast<float>(value));
   for (std::size_t axis = 0; axis < dims; ++axis) {
-    const std::size_t column = order[axis];
+    const double* const vector = &axes.rows[order[axis] * count];
     double largest = 0.0;
     for (std::size_t i = 0; i < count; ++i) {
-      const double value = axes[i * count + column];
-      if (std::abs(value) > std::abs(largest)) largest = value;
+      if (std::abs(vector[i]) > std::abs(largest)) largest = vector[i];
     }
     const double sign = largest < 0.0 ? -1.0 : 1.0;
     for (std::size_t i = 0; i < count; ++i) {
-      fitted.projection.push_back(static_cast<float>(sign * axes[i * count + column]));
+      fitted.projection.push_back(static_cast<float>(sign * vector[i]));
     }
   }
   return fitted;
