@@ -10,7 +10,7 @@ set -uo pipefail
 cd "$(dirname "$0")"
 
 # A name, the target that prints it (or a script of bench/micro), and what that is run with ({camera}:
-# the folder of frames; {sklearn}: how scikit-learn is asked, nothing where it cannot be had).
+# the folder of frames; {device}: a bundle and a raw picture; {bin}: the programs; {sklearn}: how scikit-learn is asked, nothing where it cannot be had).
 benchmarks='
 knn_200x256.f32                  knn_benchmark          {sklearn}
 knn_200x256.i8                   knn_benchmark          {sklearn}
@@ -21,7 +21,14 @@ project_1280x256                 projection_benchmark
 project_1280x256_i8              projection_benchmark
 detector_ns.cusum                detectors_benchmark
 detector_ns.stack                detectors_benchmark
-frame_total                      frame_total_benchmark  {camera}/bundle {camera}/quiet
+frame_overhead.p50_us            frame_overhead_benchmark
+frame_overhead.p99_us            frame_overhead_benchmark
+frame_total                      frame_total_benchmark  {device}
+camera_frame_total               camera_frame_benchmark  {camera}/bundle {camera}/quiet
+start_to_first_prediction        agent_start_benchmark  {bin} {device}
+agent_memory                     agent_memory_benchmark  {bin} {device}
+log_1000_frames.bytes            agent_written_benchmark  {bin} {device}
+log_1000_frames.files            agent_written_benchmark  {bin} {device}
 drift_quality.false_alarms.any_order  false_alarms      60 100000 10000
 drift_quality.false_alarms.blocks     false_alarms      60 100000 10000
 drift_quality.delay.half_sigma   delay                  400
@@ -41,6 +48,9 @@ adapt_quality.a3_light_dirt      camera_adapt           {model} {camera}/fit {ca
 model=examples/models/digits-camera/model.tflite
 bin=build/release/bin
 camera=build/release/bench/camera
+device=build/release/bench/device
+# The prototype's model and arrays, which are no part of the project; without them ours.
+data=${TINYMLOPS_DATA:-../shared/data}
 
 names() { awk 'NF {print $1}' <<<"$benchmarks"; }
 
@@ -58,6 +68,10 @@ chosen=$(awk -v start="$wanted" 'NF && index($1, start) == 1' <<<"$benchmarks")
 mapfile -t targets < <(awk '$2 !~ /[.]sh$/ {print $2}' <<<"$chosen" | sort -u)
 needs_camera=0
 grep -q '{camera}' <<<"$chosen" && needs_camera=1 && targets+=(tinyscene tinylcm)
+
+needs_device=0
+grep -q '{device}' <<<"$chosen" && needs_device=1 && targets+=(bench_bundle)
+grep -q '{bin}' <<<"$chosen" && targets+=(tinylcm bare_litert bare_litert_linked)
 
 tools/setup/install.sh >&2 || exit 3
 sklearn=
@@ -86,11 +100,22 @@ if [ $needs_camera = 1 ]; then
       --project 64 --anchors-per-class 30 --name digits-camera --seed 1 >&2 || exit 3
 fi
 
+if [ $needs_device = 1 ]; then
+  rm -rf "$device" && mkdir -p "$device" || exit 3
+  if [ -f "$data/embeddings/model_object.tflite" ]; then
+    "$bin/bench_bundle" "$data/embeddings/model_object.tflite" "$device" "$data/embeddings" >&2 || exit 3
+  else
+    echo "bench: TINYMLOPS_DATA is not there, the digits model stands in for the prototype's" >&2
+    "$bin/bench_bundle" "$model" "$device" >&2 || exit 3
+  fi
+fi
+
 failed=0
 while read -r target arguments; do
   echo "bench: $target" >&2
   arguments=${arguments//'{camera}'/$camera} arguments=${arguments//'{model}'/$model}
-  arguments=${arguments//'{sklearn}'/$sklearn}
+  arguments=${arguments//'{sklearn}'/$sklearn} arguments=${arguments//'{device}'/$device}
+  arguments=${arguments//'{bin}'/$bin}
   program=$bin/$target
   [[ $target != *.sh ]] || program=bench/micro/$target
   # shellcheck disable=SC2086  # The arguments are words.

@@ -75,6 +75,8 @@ base::Status Make(const std::string& model_file, const std::string& out,
     bundle.processor.projection = projection.values;
     anchors = state.values;
   }
+  // As `tinylcm fit --projection-type i8` does: a quarter of the bytes to read a frame.
+  ASSIGN_OR_RETURN(bundle.processor, feature::QuantiseProjection(bundle.processor));
   ASSIGN_OR_RETURN(feature::Processor processor, feature::Processor::Create(bundle.processor));
   const std::size_t dims = processor.feature_count();
   for (std::size_t i = 0; i * dims < anchors.size(); ++i) {

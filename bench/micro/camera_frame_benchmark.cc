@@ -6,8 +6,8 @@
 // same model. Per frame the best of the passes counts, summed over the frames. The neighbours must
 // be right for nine frames of ten.
 //
-//   frame_total_benchmark BUNDLE FOLDER     as `tinylcm fit` and `tinyscene export camera` make
-//   them
+//   camera_frame_benchmark BUNDLE FOLDER     as `tinylcm fit` and `tinyscene export camera`
+//   make them
 
 #include <algorithm>
 #include <cmath>
@@ -86,7 +86,7 @@ base::Status Measure(const std::string& bundle_folder, const std::string& frame_
     after_model_sum += after_model[i];
   }
   const double count = static_cast<double>(frames.size());
-  bench::Print({.name = "frame_total",
+  bench::Print({.name = "camera_frame_total",
                 .value = whole_sum / alone_sum,
                 .unit = "ratio",
                 .baseline = 1.0,
@@ -103,12 +103,12 @@ base::Status Measure(const std::string& bundle_folder, const std::string& frame_
 
 int main(int argc, char** argv) {
   if (argc != 3) {
-    std::fprintf(stderr, "frame_total_benchmark BUNDLE FOLDER\n");
+    std::fprintf(stderr, "camera_frame_benchmark BUNDLE FOLDER\n");
     return 2;
   }
   const base::Status measured = Measure(argv[1], argv[2]);
   if (!measured.ok()) {
-    std::fprintf(stderr, "frame_total_benchmark: %s\n", measured.error().message.c_str());
+    std::fprintf(stderr, "camera_frame_benchmark: %s\n", measured.error().message.c_str());
     return 1;
   }
   return 0;
