@@ -10,7 +10,8 @@ set -uo pipefail
 cd "$(dirname "$0")"
 
 # A name, the target that prints it (or a script of bench/micro), and what that is run with ({camera}:
-# the folder of frames; {device}: a bundle and a raw picture; {bin}: the programs; {sklearn}: how scikit-learn is asked, nothing where it cannot be had).
+# the folder of frames; {device}: one with a bundle and a raw picture; {bin}: the programs; {sklearn}:
+# how scikit-learn is asked, nothing where it cannot be had).
 benchmarks='
 knn_200x256.f32                  knn_benchmark          {sklearn}
 knn_200x256.i8                   knn_benchmark          {sklearn}
@@ -50,7 +51,7 @@ bin=build/release/bin
 camera=build/release/bench/camera
 device=build/release/bench/device
 # The prototype's model and arrays, which are no part of the project; without them ours.
-data=${TINYMLOPS_DATA:-../shared/data}
+data=${TINYMLOPS_DATA:-}
 
 names() { awk 'NF {print $1}' <<<"$benchmarks"; }
 

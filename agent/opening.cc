@@ -71,6 +71,7 @@ Status Agent::OpenSlots() {
     ASSIGN_OR_RETURN(const std::string current, slots_->BeginStart());
     auto loaded = LoadBundle(current);
     if (loaded.ok()) {
+      loaded->golden = {};  // Only a bundle that is about to take over is asked for it.
       auto bundle = std::make_shared<const model::ModelBundle>(std::move(loaded).value());
       pipeline::LifecycleOptions options;
       options.mode = wished_mode_.value_or(config_.mode);

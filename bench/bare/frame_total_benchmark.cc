@@ -127,16 +127,16 @@ base::Status Measure(const std::string& folder) {
   CHECK(path.drift_phase() == tinylcm::drift::DriftMonitor::Phase::kWatching ||
         path.drift_phase() == tinylcm::drift::DriftMonitor::Phase::kOpen);
   CHECK(monitor.counts().frames == kWarm + kFrames && monitor.counts().skipped == 0);
-  bench::Print(
-      {.name = "frame_total",
-       .value = 1.0 + Median(more) / Median(alone),
-       .unit = "ratio",
-       .baseline = 1.0,
-       .conditions = base::StrCat(
-           "raw frames of ", shape.side, "x", shape.side, ", ", bundle->raw_count(), " to ",
-           bundle->feature_count(), " by int8, ", bundle->anchors.size(), " anchors; median difference ",
-           base::FormatShort(Median(more)), " us beside ", base::FormatShort(Median(alone)),
-           " us of bare LiteRT, ", kFrames, " frames taking turns, one thread")});
+  bench::Print({.name = "frame_total",
+                .value = 1.0 + Median(more) / Median(alone),
+                .unit = "ratio",
+                .baseline = 1.0,
+                .conditions = base::StrCat(
+                    "raw frames of ", shape.side, "x", shape.side, ", ", bundle->raw_count(),
+                    " to ", bundle->feature_count(), " by int8, ", bundle->anchors.size(),
+                    " anchors; median difference ", base::FormatShort(Median(more)), " us beside ",
+                    base::FormatShort(Median(alone)), " us of bare LiteRT, ", kFrames,
+                    " frames taking turns, one thread")});
   return {};
 }
 

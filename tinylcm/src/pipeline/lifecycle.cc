@@ -203,7 +203,11 @@ Status Lifecycle::ReadRecord() {
     const Status restored = bytes.ok() ? adapter_->Restore(*bytes) : Status(bytes.error());
     if (!restored.ok()) {
       parts_.logger->Error("adaptation dropped: " + restored.error().message);
+      continue;
     }
+    // Not written again unless it changes: a start should wait for the disk as seldom as it can.
+    adapter_file_ = kept.file;
+    adapter_bytes_ = std::move(*bytes);
   }
   return reader.status();
 }
