@@ -16,6 +16,9 @@ using base::ErrorCode;
 namespace {
 
 constexpr int kSizeMax = 1 << 16;
+constexpr std::size_t kNumbersMax = std::size_t{1} << 24;  // Of a window: 64 MiB.
+constexpr double kRateMin = 1e-6;                          // Once in eleven days.
+constexpr double kRateMax = 1e9;
 
 }  // namespace
 
@@ -37,6 +40,14 @@ base::Result<WindowFeatures> WindowFeatures::Create(const protocol::BundleWindow
         std::end(protocol::kWindowStatistics)) {
       return refuse("statistic \"" + name + "\" is not mean, deviation, min, max or rms");
     }
+  }
+  if (channels * static_cast<std::size_t>(window.size) > kNumbersMax) {
+    return refuse(base::StrCat(channels, " channels x ", window.size, " rows are more than ",
+                               kNumbersMax, " numbers"));
+  }
+  if (window.sample_rate_hz != 0.0 &&
+      !(window.sample_rate_hz >= kRateMin && window.sample_rate_hz <= kRateMax)) {
+    return refuse(base::StrCat("a sample rate of ", window.sample_rate_hz, " Hz"));
   }
   std::vector<Bins> bands;
   const auto size = static_cast<double>(window.size);

@@ -153,12 +153,18 @@ TEST(WindowFeatures, RefusesWhatDoesNotFitAndSaysWhy) {
        "window: band 3-2 Hz is not from low to high, below 5 Hz"},
       {{.size = 8, .step = 4, .sample_rate_hz = 8, .bands = {{1.1, 1.9}}},
        "window: band 1.1-1.9 Hz holds no frequency: those of 8 rows are 1 Hz apart"},
+      {{.size = 8, .step = 4, .sample_rate_hz = 1e-310, .statistics = kAll},
+       "window: a sample rate of 1e-310 Hz"},
   };
   for (const auto& bad : cases) {
     const auto created = WindowFeatures::Create(bad.window, 1);
     ASSERT_FALSE(created.ok()) << bad.error;
     EXPECT_EQ(created.error().message, bad.error);
   }
+  const auto huge = WindowFeatures::Create({.size = 65536, .step = 1, .statistics = kAll}, 65536);
+  ASSERT_FALSE(huge.ok());
+  EXPECT_EQ(huge.error().message,
+            "window: 65536 channels x 65536 rows are more than 16777216 numbers");
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
@@ -106,7 +107,7 @@ base::Result<const lrt::Functions*> Functions() {
 // line of LiteRT's start-up ignores every log level. Only used while a model is opened.
 class Silence {
  public:
-  Silence() : saved_(::dup(2)), held_(::memfd_create("stderr", MFD_CLOEXEC)) {
+  Silence() : lock_(Mutex()), saved_(::dup(2)), held_(::memfd_create("stderr", MFD_CLOEXEC)) {
     if (saved_ >= 0 && held_ >= 0) ::dup2(held_, 2);
   }
   ~Silence() {
@@ -132,6 +133,13 @@ class Silence {
   Silence& operator=(const Silence&) = delete;
 
  private:
+  // There is one stderr: two models that open at a time would hand each other's back.
+  static std::mutex& Mutex() {
+    static std::mutex mutex;
+    return mutex;
+  }
+
+  std::scoped_lock<std::mutex> lock_;
   int saved_;
   int held_;
 };
@@ -234,6 +242,12 @@ base::Result<LiteRtModel::Port> LiteRtModel::Describe(lrt::Tensor tensor) const 
     lrt::PerTensorQuantization values{};
     MODEL_OR_RETURN(f_.GetPerTensorQuantization(tensor, &values));
     port.tensor.quantisation = {.scale = values.scale, .zero_point = values.zero_point};
+    const int least = port.tensor.type == feature::TensorType::kUint8 ? 0 : -128;
+    if (port.is_supported && port.tensor.type != feature::TensorType::kFloat32 &&
+        !(std::isfinite(values.scale) && values.scale > 0.0f && values.zero_point >= least &&
+          values.zero_point <= least + 255)) {
+      return Error{ErrorCode::kCorrupt, "litert: a tensor's scale or zero point is out of range"};
+    }
   }
   return port;
 }

@@ -244,13 +244,18 @@ base::Status OnnxModel::Open(base::ByteView model, const EngineOptions& options)
   input_tensor_.shape[0] = 1;
 
   std::vector<feature::Tensor> tensors;
+  std::vector<std::optional<Error>>
+      unsupported;  // An output that is not asked for may be anything.
   for (std::size_t i = 0; i < outputs; ++i) {
-    ASSIGN_OR_RETURN(feature::Tensor tensor, Describe(/*is_input=*/false, i));
-    tensors.push_back(std::move(tensor));
+    base::Result<feature::Tensor> tensor = Describe(/*is_input=*/false, i);
+    if (!tensor.ok() && tensor.error().code != ErrorCode::kUnsupported) return tensor.error();
+    unsupported.push_back(tensor.ok() ? std::nullopt : std::optional(tensor.error()));
+    tensors.push_back(tensor.ok() ? std::move(tensor).value() : feature::Tensor{.name = "other"});
   }
   const auto chosen = feature::ChooseOutput(tensors, options.output_index, options.output_name,
                                             options.output_size);
   if (!chosen.ok()) return chosen.error().Within("onnxruntime");
+  if (unsupported[*chosen]) return *unsupported[*chosen];
   output_tensor_ = tensors[*chosen];
   std::vector<std::int64_t>& sizes = output_tensor_.shape;
   if (!sizes.empty() && sizes[0] < 0) sizes[0] = 1;
