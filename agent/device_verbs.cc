@@ -206,11 +206,13 @@ void PrintStatus(const Json& status) {
   std::cout << "  bundle      " << TextOf(part("bundle"), "name") << ' '
             << TextOf(part("bundle"), "version") << '\n'
             << "  state       " << TextOf(status, "state") << ", mode " << TextOf(status, "mode")
-            << '\n'
+            << " (by the " << TextOf(status, "mode_source") << ")\n"
             << "  serves      hypothesis " << TextOf(part("adaptation"), "hypothesis")
             << ", challenger " << TextOf(part("adaptation"), "challenger") << '\n'
             << "  frames      " << TextOf(status, "frames") << " answered, "
             << TextOf(status, "skipped") << " bad, " << TextOf(status, "dropped") << " dropped\n"
+            << "  source      started again " << TextOf(status, "source_restarts")
+            << " times, of these silent " << TextOf(status, "source_stalls") << '\n'
             << "  queue       " << TextOf(part("queue"), "waiting") << " waiting, "
             << TextOf(part("queue"), "dead") << " refused, " << TextOf(part("queue"), "evicted")
             << " evicted\n"
@@ -219,6 +221,10 @@ void PrintStatus(const Json& status) {
             << " answers not logged";
   const std::string log_error = TextOf(part("log"), "last_error");
   std::cout << (log_error.empty() || log_error == "-" ? "" : ", now: " + log_error) << '\n';
+  if (const std::string error = TextOf(part("config"), "last_error");
+      !error.empty() && error != "-") {
+    std::cout << "  config      not taken over: " << error << '\n';
+  }
   if (const Json* place = status.Find("location"); place != nullptr && place->is_object()) {
     std::cout << "  place       " << TextOf(*place, "latitude") << ", "
               << TextOf(*place, "longitude") << " (" << TextOf(*place, "source") << ", accuracy "

@@ -74,7 +74,7 @@ TEST(Eigenvectors, OfAMatrixThatIsDiagonalAlreadyAreTheAxes) {
   EXPECT_EQ(EigenvectorsByQl(zero, 3).values, (std::vector<double>{0, 0, 0}));
 }
 
-TEST(Eigenvectors, OfAModelsSizeAreFoundInSeconds) {
+TEST(Eigenvectors, OfManyChannelsAndFewRowsAreRight) {
   constexpr std::size_t kSize = 300;
   const std::vector<double> matrix = Covariance(kSize, 80, 7);
   ExpectEigenvectors(matrix, kSize, EigenvectorsByQl(matrix, kSize));
