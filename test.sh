@@ -5,7 +5,7 @@
 #                          device part as a Raspberry Pi runs it (emulated); fuzzing, 10 s a parser
 #   ./test.sh --long       also the hours-long: three seeds of the loop, sanitizers, a minute of fuzzing a
 #                          parser, training again
-# Closes with a line "N passed, N failed". Logs: build/test-logs/.
+# Closes with a line "N passed, N failed, N skipped"; what is skipped says why in its log. Logs: build/test-logs/.
 set -uo pipefail
 cd "$(dirname "$0")"
 
@@ -27,7 +27,7 @@ tools/setup/build.sh || exit 3
 
 logs=$PWD/build/test-logs
 rm -rf "$logs" && mkdir -p "$logs"
-passed=0 failed=0
+passed=0 failed=0 skipped=0
 
 # step NAME COMMAND...: runs it, counts its tests (one, unless it wrote a count to $COUNT_FILE).
 step() {
@@ -35,13 +35,13 @@ step() {
   shift
   export COUNT_FILE=$logs/$name.count
   "$@" >"$logs/$name.log" 2>&1 && ok=1
-  local p=0 f=0
+  local p=0 f=0 s=0
   if [ -s "$COUNT_FILE" ]; then
-    read -r p f <"$COUNT_FILE"
+    read -r p f s <"$COUNT_FILE"
     [ $ok = 0 ] && [ "$f" = 0 ] && f=1
   elif [ $ok = 1 ]; then p=1; else f=1; fi
-  passed=$((passed + p)) failed=$((failed + f))
-  printf '%-28s %4d passed %3d failed %5d s\n' "$name" "$p" "$f" $((SECONDS - started))
+  passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + ${s:-0}))
+  printf '%-28s %4d passed %3d failed %3d skipped %5d s\n' "$name" "$p" "$f" "${s:-0}" $((SECONDS - started))
   [ $ok = 1 ] && [ "$f" = 0 ] || { tail -n 40 "$logs/$name.log" | sed 's/^/    /'; echo "    (whole log: build/test-logs/$name.log)"; }
 }
 
@@ -66,5 +66,5 @@ if [ $long = 1 ]; then
   step training training/run.sh --tinyscene build/release/bin/tinyscene --out build/training
 fi
 
-echo "$passed passed, $failed failed"
+echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed = 0 ]

@@ -2,7 +2,8 @@
 """Runs the test programs through ctest and counts each GoogleTest case.
 
 Usage: run_unit_tests.py BUILD_DIR ... [--label LABEL]   (without a label: all that have none)
-A folder below a build folder stands for the tests of that folder. GTEST_FILTER chooses cases as usual. Writes "PASSED FAILED" to the file named by COUNT_FILE, if set.
+A folder below a build folder stands for the tests of that folder. GTEST_FILTER chooses cases as usual. Writes
+"PASSED FAILED SKIPPED" to the file named by COUNT_FILE, if set. A case that says why it cannot run here is skipped.
 """
 
 import argparse
@@ -14,8 +15,8 @@ import sys
 import tempfile
 
 
-def run(build: str, select: list[str]) -> tuple[int, int]:
-    """How many passed and failed."""
+def run(build: str, select: list[str]) -> tuple[int, int, int]:
+    """How many passed, failed and were skipped."""
     with tempfile.TemporaryDirectory() as results:
         environment = dict(os.environ, GTEST_OUTPUT=f"json:{results}/")
         junit = pathlib.Path(results) / "ctest.xml"
@@ -24,12 +25,15 @@ def run(build: str, select: list[str]) -> tuple[int, int]:
              "--output-junit", str(junit), *select],
             env=environment,
         )
-        passed = failed = 0
+        passed = failed = skipped = 0
         for report in pathlib.Path(results).glob("*.json"):
             tests = json.loads(report.read_text())
             bad = tests["failures"] + tests["errors"]
-            passed += tests["tests"] - bad - tests["disabled"]
+            not_run = sum(
+                case.get("result") == "SKIPPED" for suite in tests["testsuites"] for case in suite["testsuite"])
+            passed += tests["tests"] - bad - tests["disabled"] - not_run
             failed += bad
+            skipped += not_run
         # Programs that are no GoogleTest programs count as one test each.
         for line in junit.read_text().splitlines() if junit.exists() else []:
             if "<testcase " not in line:
@@ -43,7 +47,7 @@ def run(build: str, select: list[str]) -> tuple[int, int]:
                 failed += 1
     if ctest.returncode != 0 and failed == 0:
         failed = 1
-    return passed, failed
+    return passed, failed, skipped
 
 
 def main() -> int:
@@ -53,10 +57,10 @@ def main() -> int:
     chosen = arguments.parse_args()
     select = ["-L", f"^{chosen.label}$"] if chosen.label else ["-LE", ".+"]
     counts = [run(build, select) for build in chosen.build]
-    passed, failed = (sum(count) for count in zip(*counts))
-    print(f"{passed} passed, {failed} failed")
+    passed, failed, skipped = (sum(count) for count in zip(*counts))
+    print(f"{passed} passed, {failed} failed, {skipped} skipped")
     if "COUNT_FILE" in os.environ:
-        pathlib.Path(os.environ["COUNT_FILE"]).write_text(f"{passed} {failed}\n")
+        pathlib.Path(os.environ["COUNT_FILE"]).write_text(f"{passed} {failed} {skipped}\n")
     return 1 if failed else 0
 
 
