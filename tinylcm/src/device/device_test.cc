@@ -296,6 +296,22 @@ TEST_F(DeviceTest, ABadRowIsAnErrorCountedAndSeenByNothingElse) {
   EXPECT_EQ((**good).index, 5u) << "an index is given to what is answered";
 }
 
+TEST_F(DeviceTest, ARowInfinitelyFarAwayIsAnErrorCountedAndTheNextOneIsAnswered) {
+  model::FitOptions fit;
+  fit.metric = classify::Metric::kEuclidean;
+  ASSERT_TRUE(model::WriteBundle(fs_, *pipeline::MakeBundle("1.0.0", 1, fit), "/euclidean").ok());
+  Device::Options options = Usual();
+  options.bundle = "/euclidean";
+  Open(std::move(options));
+  Stream(2, false);
+  const auto far = device_->Process(std::vector<float>(pipeline::kChannels, 1e20f));
+  ASSERT_FALSE(far.ok());
+  EXPECT_EQ(far.error().message, "row 2: a number beyond reach");
+  EXPECT_EQ(device_->status().skipped, 1u);
+  Stream(1, false);
+  EXPECT_EQ(device_->status().answered, 3u);
+}
+
 TEST_F(DeviceTest, AnswersWindowsOfRowsWhereTheBundleSaysSo) {
   // Means over three rows, one window behind the other: as many numbers as channels.
   model::ModelBundle bundle = *pipeline::MakeBundle("1.1.0", 1);

@@ -55,6 +55,19 @@ std::string OutcomeOf(const std::string& fate) {
   return fate == "monitoring_only" ? "unused" : "applied";
 }
 
+// "3 channels, windows of 128 rows every 64 at 50 Hz: mean, rms, 0.5-1.5 Hz".
+std::string InWords(const protocol::BundleInput& input) {
+  const std::string channels = StrCat(input.channel_count, " channels, ");
+  if (!input.window) return channels + "row by row";
+  const protocol::BundleWindow& window = *input.window;
+  std::string features;
+  for (const std::string& statistic : window.statistics) features += ", " + statistic;
+  for (const auto& [from, to] : window.bands) features += StrCat(", ", from, "-", to, " Hz");
+  return StrCat(channels, "windows of ", window.size, " rows every ", window.step, " at ",
+                window.sample_rate_hz,
+                " Hz: ", features.substr(std::min<std::size_t>(2, features.size())));
+}
+
 }  // namespace
 
 Json ToJson(const EventSummary& event) {
@@ -438,7 +451,8 @@ void Lifecycle::OnSeen(const Seen& seen) {
   if (was_learning_ && !is_learning) SaveAll();
   was_learning_ = is_learning;
   if (seen.signal == drift::DriftSignal::kDrift) NoteAlarm(seen);
-  const bool has_frame = !seen.frame.picture.empty() || !seen.frame.row.empty();
+  const bool has_frame = bundle_->is_image ? !seen.frame.picture.empty()
+                                           : seen.frame.row.size() == bundle_->raw_count();
   if (has_frame && swap_ && seen.revision == swap_->first_revision) WatchHealth(seen);
   if (has_frame && StillCollects(*adapter_) && !quarantine_.is_full()) {
     const Status added = AddToQuarantine(seen);
@@ -540,12 +554,15 @@ Status Lifecycle::AddToQuarantine(const Seen& seen) {
   if (bundle_->is_image) {
     RETURN_IF_ERROR(bench_->Decode(seen.frame.view(), picture));
   } else {
+    CHECK(seen.frame.row.size() == bundle_->raw_count());
     sample.raw = seen.frame.row;
   }
   RETURN_IF_ERROR(bench_->Embed(picture, sample.raw, sample.feature));
-  if (seen.frame.format == source::PictureFormat::kCompressed && options_.masks.empty()) {
-    return quarantine_.Add(sample, seen.frame.picture);
-  }
+  // A row has no picture that masks could cover.
+  const bool is_kept_as_it_is =
+      !bundle_->is_image ||
+      (seen.frame.format == source::PictureFormat::kCompressed && options_.masks.empty());
+  if (is_kept_as_it_is) return quarantine_.Add(sample, seen.frame.picture);
   ASSIGN_OR_RETURN(const base::Bytes file,
                    source::MaskedPicture(seen.frame.view(), options_.masks, kQuarantineQuality));
   return quarantine_.Add(sample, file);
@@ -951,6 +968,15 @@ Status Lifecycle::SwapBundle(std::shared_ptr<const model::ModelBundle> bundle,
   if (swap_) return Error{ErrorCode::kUnavailable, "swap: another one is under way"};
   if (bundle->is_image != bundle_->is_image || bundle->manifest.labels.empty()) {
     return Error{ErrorCode::kUnsupported, "swap: the new bundle is for another kind of input"};
+  }
+  // Rows reach the shadow and the quarantine as the answering bundle's window made them.
+  const protocol::BundleInput& takes = bundle->manifest.input;
+  const protocol::BundleInput& took = bundle_->manifest.input;
+  if (!bundle->is_image &&
+      (takes.window != took.window || takes.channel_count != took.channel_count ||
+       bundle->raw_count() != bundle_->raw_count())) {
+    return Error{ErrorCode::kUnsupported, StrCat("swap: the new bundle takes ", InWords(takes),
+                                                 "; the running one takes ", InWords(took))};
   }
   ASSIGN_OR_RETURN(std::unique_ptr<Serving> bench, MakeServing(bundle, adapt::Adaptation{}, 0));
   {

@@ -61,6 +61,7 @@ class LifecycleTest : public testing::Test {
     options.folder = "/device/lifecycle";
     options.seed = kSeed;
     options.health_frames = 50;
+    options.masks = masks_;
     Lifecycle::Parts parts;
     parts.fs = &fs_;
     parts.clock = &clock_;
@@ -122,6 +123,7 @@ class LifecycleTest : public testing::Test {
   base::Random random_{kSeed};
   std::map<std::uint64_t, std::uint16_t> truth_;
   std::set<std::uint64_t> indices_;
+  std::vector<source::MaskRegion> masks_;
   int ids_ = 0;
 };
 
@@ -140,6 +142,15 @@ TEST_F(LifecycleTest, AsksForAtMostTwentyFourLabelsOnceSomethingAges) {
   EXPECT_LE(asked.samples.size(), 24u);
   EXPECT_GE(asked.samples.size(), 10u);
   for (const auto& sample : asked.samples) EXPECT_TRUE(sample.csv_row().has_value());
+}
+
+TEST_F(LifecycleTest, MasksArePicturesBusinessAndKeepNoRowFromTheQuarantine) {
+  masks_ = {{.x = 0.0, .y = 0.5, .width = 1.0, .height = 0.25}};
+  Start(MakeBundle("1.0.0", 1));
+  Stream(1000, false);
+  Stream(400, true);
+  ASSERT_EQ(outbox_.Count(protocol::kTypeDriftEvent), 1);
+  EXPECT_GE(Asked().samples.size(), 10u);
 }
 
 TEST_F(LifecycleTest, LabelsBringAccuracyBack) {
@@ -240,6 +251,33 @@ TEST_F(LifecycleTest, ABundleThatDisagreesGoesBackByItself) {
   Stream(100, false);
   EXPECT_FALSE(healthy);
   EXPECT_GT(Stream(300, false), 0.95);
+  EXPECT_EQ(lifecycle_->bundle().manifest.version, "1.0.0");
+}
+
+TEST_F(LifecycleTest, ABundleThatSeesRowsThroughAnotherWindowIsRefused) {
+  Stream(1000, false);
+  Stream(400, true);  // With a quarantine to carry over.
+  // One statistic a channel: sixteen numbers, too, so that their count tells nothing.
+  model::ModelBundle windows = *MakeBundle("1.3.0", 3);
+  windows.manifest.input.window =
+      protocol::BundleWindow{.size = 8, .step = 4, .sample_rate_hz = 50.0, .statistics = {"mean"}};
+  model::ModelBundle narrow = *MakeBundle("1.4.0", 4);
+  narrow.manifest.input.channel_count = 3;
+  const std::pair<model::ModelBundle*, std::string> kOthers[] = {
+      {&windows, "16 channels, windows of 8 rows every 4 at 50 Hz: mean"},
+      {&narrow, "3 channels, row by row"}};
+  for (const auto& [other, takes] : kOthers) {
+    const base::Status refused = lifecycle_->SwapBundle(
+        std::make_shared<const model::ModelBundle>(*other), "deployment-3",
+        [](bool, const protocol::UpdateReport&) { ADD_FAILURE() << "it was never begun"; });
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().code, base::ErrorCode::kUnsupported);
+    EXPECT_EQ(refused.error().message, "swap: the new bundle takes " + takes +
+                                           "; the running one takes 16 channels, row by row");
+    EXPECT_FALSE(lifecycle_->swap_is_under_way());
+  }
+  ASSERT_TRUE(lifecycle_->OnFeedback(Answers("f-1")).ok());
+  EXPECT_GT(Stream(600, true), 0.9);
   EXPECT_EQ(lifecycle_->bundle().manifest.version, "1.0.0");
 }
 

@@ -1,7 +1,10 @@
 #include "tinylcm/pipeline/serving.h"
 
+#include <algorithm>
+#include <bit>
 #include <chrono>
 #include <cmath>
+#include <cstdint>
 #include <utility>
 
 #include "base/text.h"
@@ -31,6 +34,19 @@ class StopWatch {
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
+// By the bits, without a branch in the loop: it stands in every frame's way.
+bool AllFinite(std::span<const float> values) {
+  constexpr std::uint32_t kInfinity = 0x7f80'0000;  // Above it lies what is not a number.
+  std::uint32_t most = 0;
+  for (const float value : values) {
+    most = std::max(most, std::bit_cast<std::uint32_t>(value) & 0x7fff'ffff);
+  }
+  return most < kInfinity;
+}
+
+// What drift is watched by, the quarantine and the log take finite numbers only.
+Error BeyondReach() { return {ErrorCode::kInvalidArgument, "a number beyond reach"}; }
+
 }  // namespace
 
 Result<std::unique_ptr<Serving>> Serving::Create(std::shared_ptr<const model::ModelBundle> bundle,
@@ -41,10 +57,15 @@ Result<std::unique_ptr<Serving>> Serving::Create(std::shared_ptr<const model::Mo
   if (bundle->is_image != (engine != nullptr)) {
     return Error{ErrorCode::kInvalidArgument, "serving: a model for images, and only then"};
   }
-  if (engine != nullptr && engine->feature_count() != bundle->raw_count()) {
+  // A picture on its side has as many bytes.
+  if (engine != nullptr && (engine->width() != bundle->image_rule.width ||
+                            engine->height() != bundle->image_rule.height ||
+                            engine->feature_count() != bundle->raw_count())) {
     return Error{ErrorCode::kCorrupt,
-                 base::StrCat("serving: the model gives ", engine->feature_count(),
-                              " numbers, the processor takes ", bundle->raw_count())};
+                 base::StrCat("serving: the model takes ", engine->width(), "x", engine->height(),
+                              " and gives ", engine->feature_count(), " numbers; the bundle says ",
+                              bundle->image_rule.width, "x", bundle->image_rule.height, " and ",
+                              bundle->raw_count())};
   }
   if (!adaptation.is_none() && adaptation.bundle != bundle->bundle) {
     return Error{ErrorCode::kInvalidArgument, "serving: the adaptation is another bundle's"};
@@ -137,7 +158,9 @@ Status Serving::Infer(const source::Frame& frame, Inference& out) {
     out.frame_number = frame.frame_number;
   }
   out.decode_us = watch.Lap();
-  return InferDecoded(out);
+  const Status inferred = InferDecoded(out);
+  if (inferred.ok() || inferred.error().code != ErrorCode::kInvalidArgument) return inferred;
+  return inferred.error().Within(base::StrCat(bundle_->is_image ? "frame " : "row ", frame.index));
 }
 
 Status Serving::InferDecoded(Inference& out) {
@@ -164,8 +187,18 @@ Status Serving::InferDecoded(Inference& out) {
   processor_.Apply(out.raw, out.feature);
   adaptation_.transform.Apply(out.feature);
   if (!bundle_->is_image) processor_.Standardise(out.raw, out.channels);
+  // The raw ones, too: a projection in bytes makes something of what is not a number.
+  if (!AllFinite(out.raw) || !AllFinite(out.feature) || !AllFinite(out.channels)) {
+    return BeyondReach();
+  }
   out.share.resize(bundle_->manifest.labels.size());
   out.prediction = classifier_.Classify(out.feature, out.share);
+  // Finite numbers may lie infinitely far from each other: a square is enough.
+  const classify::Prediction& said = out.prediction;
+  const float figures[] = {said.anchor_distance, said.mean_distance, said.share, said.confidence};
+  if (!AllFinite(figures) || (classifier_.knn() != nullptr && said.neighbour_count == 0)) {
+    return BeyondReach();
+  }
   out.classify_us = figures_us + watch.Lap();
   return {};
 }
@@ -177,6 +210,7 @@ Status Serving::Embed(std::span<const std::uint8_t> picture, std::vector<float>&
     RETURN_IF_ERROR(engine_->Infer(picture, raw));
   }
   processor_.Apply(raw, feature);
+  if (!AllFinite(raw) || !AllFinite(feature)) return BeyondReach();
   return {};
 }
 

@@ -65,7 +65,8 @@ class Serving {
       const Options& options);
 
   // A bad frame (corrupt, of the wrong size) is an Error that names what was wrong; nothing of it
-  // is kept.
+  // is kept. So is one whose numbers, or what the model makes of it, are not finite or lie
+  // infinitely far from what is known: kInvalidArgument "row 12: a number beyond reach".
   base::Status Infer(const source::Frame& frame, Inference& out);
 
   // The part after decoding: `out.picture` or `out.raw` is filled already.
