@@ -1,9 +1,9 @@
 #include "tinylcm/pipeline/serving.h"
 
-#include <algorithm>
 #include <bit>
 #include <chrono>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <utility>
 
@@ -34,14 +34,24 @@ class StopWatch {
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
-// By the bits, without a branch in the loop: it stands in every frame's way.
+// By the bits, in lanes and without a branch, which a compiler makes vectors of: it stands in every
+// frame's way. The highest exponent, that of infinity and NaN, carries into the sign's place.
 bool AllFinite(std::span<const float> values) {
-  constexpr std::uint32_t kInfinity = 0x7f80'0000;  // Above it lies what is not a number.
-  std::uint32_t most = 0;
-  for (const float value : values) {
-    most = std::max(most, std::bit_cast<std::uint32_t>(value) & 0x7fff'ffff);
+  constexpr std::uint32_t kExponent = 0x7f80'0000;
+  constexpr std::uint32_t kOne = 0x0080'0000;
+  constexpr std::size_t kLanes = 8;
+  const auto carried = [](float value) {
+    return (std::bit_cast<std::uint32_t>(value) & kExponent) + kOne;
+  };
+  std::uint32_t lanes[kLanes] = {};
+  std::size_t i = 0;
+  for (; i + kLanes <= values.size(); i += kLanes) {
+    for (std::size_t lane = 0; lane < kLanes; ++lane) lanes[lane] |= carried(values[i + lane]);
   }
-  return most < kInfinity;
+  for (; i < values.size(); ++i) lanes[0] |= carried(values[i]);
+  std::uint32_t any = 0;
+  for (const std::uint32_t lane : lanes) any |= lane;
+  return any >> 31 == 0;
 }
 
 // What drift is watched by, the quarantine and the log take finite numbers only.
