@@ -46,12 +46,15 @@ Error MjpegSplitter::Fail(const std::string& reason, std::size_t drop) {
 }
 
 std::optional<base::Result<Frame>> MjpegSplitter::Next() {
+  // Said as soon as the two bytes of an end no longer fit, whatever has come of the rest, so that
+  // the answer does not depend on how the stream was torn.
+  const std::size_t most = options_.frame_bytes_max;
+  const auto too_large = [&](std::size_t drop) {
+    return Fail(base::StrCat("frame is larger than ", most, " bytes"), drop);
+  };
+  const std::size_t walked = most < 3 ? 2 : most - 1;
   while (true) {
     const std::size_t size = buffer_.size();
-    if (state_ != State::kSeek && size > options_.frame_bytes_max &&
-        position_ > options_.frame_bytes_max) {
-      return Fail(base::StrCat("frame is larger than ", options_.frame_bytes_max, " bytes"), 2);
-    }
     switch (state_) {
       case State::kSeek: {
         std::size_t start = 0;
@@ -77,6 +80,7 @@ std::optional<base::Result<Frame>> MjpegSplitter::Next() {
         // Fill bytes (0xff 0xff) may stand before a marker.
         while (position_ + 1 < size && buffer_[position_] == 0xff && buffer_[position_ + 1] == 0xff)
           ++position_;
+        if (position_ + 2 > most) return too_large(walked);
         if (position_ + 1 >= size) {
           if (position_ < size && buffer_[position_] != 0xff) return Fail("torn header", 2);
           if (ended_) return Fail("cut short", size);
@@ -99,6 +103,7 @@ std::optional<base::Result<Frame>> MjpegSplitter::Next() {
                                    static_cast<std::size_t>(buffer_[position_ + 3]);
         if (length < 2) return Fail("torn header", 2);
         const std::size_t next = position_ + 2 + length;
+        if (next + 2 > most) return too_large(position_ + 4);
         if (next > size) {
           if (ended_) return Fail("cut short", 2);
           return std::nullopt;
@@ -115,9 +120,9 @@ std::optional<base::Result<Frame>> MjpegSplitter::Next() {
                         ? size
                         : static_cast<std::size_t>(static_cast<const std::uint8_t*>(found) -
                                                    buffer_.data());
+        if (position_ + 2 > most) return too_large(walked);
         if (position_ + 1 >= size) {
           if (ended_) return Fail("cut short", size);
-          if (position_ > options_.frame_bytes_max) break;
           return std::nullopt;
         }
         const std::uint8_t marker = buffer_[position_ + 1];
@@ -127,10 +132,6 @@ std::optional<base::Result<Frame>> MjpegSplitter::Next() {
           position_ += 1;
         } else if (marker == kEndOfImage) {
           const std::size_t bytes = position_ + 2;
-          if (bytes > options_.frame_bytes_max) {
-            return Fail(base::StrCat("frame is larger than ", options_.frame_bytes_max, " bytes"),
-                        bytes);
-          }
           Frame frame = Blank();
           frame.picture.assign(buffer_.begin(),
                                buffer_.begin() + static_cast<std::ptrdiff_t>(bytes));

@@ -102,6 +102,20 @@ TEST(MjpegSplitter, AFrameLargerThanTheLimitIsAnErrorAndTheNextIsWhole) {
   }
 }
 
+TEST(MjpegSplitter, NothingInsideATooLargeFrameIsTakenForOneHoweverTheStreamIsTorn) {
+  // The end of the first comes one byte too late, of the second at the last place.
+  const Bytes thumbnail = Jpeg({2}, {5, 5});
+  Bytes stream = Jpeg(thumbnail, Bytes(80, 9));
+  const std::size_t limit = stream.size() - 1;
+  Append(stream, Jpeg(thumbnail, Bytes(79, 9)));
+  const Bytes second(stream.begin() + static_cast<std::ptrdiff_t>(limit + 1), stream.end());
+  for (std::size_t piece = 1; piece <= stream.size(); ++piece) {
+    const Outcome outcome = Split(stream, piece, {.frame_bytes_max = limit});
+    EXPECT_EQ(outcome.frames, std::vector<Bytes>{second}) << piece;
+    EXPECT_EQ(outcome.errors.size(), 1u) << piece;
+  }
+}
+
 TEST(MjpegSplitter, ATornHeaderIsAnErrorAndTheNextFrameIsWhole) {
   Bytes torn = kFirst;
   torn[4] = 0x00;  // The segment now says that it is 1 byte long.

@@ -50,7 +50,7 @@ class Framer {
 // Splits concatenated JPEGs. It walks the markers (so that a thumbnail inside a header does not end
 // the frame) and the entropy-coded data up to EOI. Bytes between frames are skipped; a frame that
 // runs into the next one's start, is larger than the limit, or has torn headers is an error, and
-// the search goes on behind its first two bytes. Cost: each byte is looked at once, twice after an
+// the search goes on behind its first two bytes, or behind what was looked at of a large one. Cost: each byte is looked at once, twice after an
 // error. A stream that ends without one frame is an error too, as it is with every framer.
 class MjpegSplitter final : public Framer {
  public:
