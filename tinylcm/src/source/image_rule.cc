@@ -167,9 +167,9 @@ base::Result<std::span<const std::uint8_t>> PictureMaker::Make(const PictureView
 
   const std::size_t row = 3 * static_cast<std::size_t>(rule.width);
   picture_.resize(row * static_cast<std::size_t>(rule.height));
-  if (plan.inner != all && plan.inner != filled_around_) {
-    std::fill(picture_.begin(), picture_.end(), kLetterboxFill);
-    filled_around_ = plan.inner;
+  if (plan.inner != filled_around_) {
+    if (plan.inner != all) std::fill(picture_.begin(), picture_.end(), kLetterboxFill);
+    filled_around_ = plan.inner;  // A picture without bars draws over those there were.
   }
   const RgbTarget target{
       .first = picture_.data() + static_cast<std::size_t>(plan.inner.y) * row +

@@ -82,6 +82,19 @@ TEST(MakePicture, LetterboxShowsTheWholePictureBetweenGreyBars) {
   EXPECT_EQ(*at(79, 60), 114);
 }
 
+TEST(PictureMaker, BarsKeepNothingOfAPictureThatHadNone) {
+  PictureMaker maker(
+      {.rule = {.width = 80, .height = 80, .resize = ImageRule::Resize::kLetterbox}});
+  const base::Bytes wide = Jpeg(Filled(160, 80, 250));
+  const base::Bytes square = Jpeg(Filled(160, 160, 10));
+  std::vector<std::uint8_t> alone, full, again;
+  ASSERT_TRUE(maker.Make({.bytes = wide}, alone).ok());
+  ASSERT_TRUE(maker.Make({.bytes = square}, full).ok());
+  ASSERT_TRUE(maker.Make({.bytes = wide}, again).ok());
+  EXPECT_NE(full, alone);
+  EXPECT_EQ(again, alone);
+}
+
 TEST(MakePicture, StretchShowsTheWholePictureWithoutBars) {
   Image image = Filled(160, 80, 250);
   Paint(image, 80, 0, 80, 80, 10, 10, 10);
