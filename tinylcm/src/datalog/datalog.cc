@@ -39,6 +39,12 @@ std::optional<Named> ParseName(std::string_view name) {
   return std::nullopt;
 }
 
+void CutFront(std::string& buffer, std::vector<std::size_t>& ends, std::size_t bytes) {
+  buffer.erase(0, bytes);
+  std::erase_if(ends, [&](std::size_t end) { return end <= bytes; });
+  for (std::size_t& end : ends) end -= bytes;
+}
+
 }  // namespace
 
 Datalog::Datalog(base::FileSystem& fs, std::string folder, const Options& options)
@@ -69,7 +75,12 @@ Result<Datalog> Datalog::Open(base::FileSystem& fs, const std::string& folder,
 void Datalog::SetBundle(BundleLabels bundle) {
   const std::uint32_t generation = bundle.generation;
   BundleLabels& kept = bundles_[generation] = std::move(bundle);
-  if (streams_[kLines].file != nullptr) encoder_->AddBundle(kept, streams_[kLines].buffer);
+  Stream& lines = streams_[kLines];
+  if (lines.file != nullptr) {
+    const std::size_t before = lines.buffer.size();
+    encoder_->AddBundle(kept, lines.buffer);
+    if (lines.buffer.size() > before) lines.ends.push_back(lines.buffer.size());
+  }
   if (bundles_.size() > kBundlesKept) bundles_.erase(bundles_.begin());
 }
 
@@ -79,6 +90,11 @@ std::string_view Datalog::LabelOf(const Record& record) const {
   return found->second.labels[record.label];
 }
 
+std::string_view Datalog::BundleOf(const Record& record) const {
+  const auto found = bundles_.find(record.bundle);
+  return found == bundles_.end() ? std::string_view() : found->second.bundle;
+}
+
 bool Datalog::Append(const Record& record) {
   std::string& buffer = streams_[kLines].buffer;
   if (buffer.size() >= options_.buffer_bytes_max) {
@@ -86,6 +102,7 @@ bool Datalog::Append(const Record& record) {
     return false;
   }
   encoder_->Append(record, LabelOf(record), buffer);
+  streams_[kLines].ends.push_back(buffer.size());
   return true;
 }
 
@@ -96,6 +113,7 @@ bool Datalog::AppendPicture(const Record& record, ImageReason reason, base::Byte
     return false;
   }
   AppendPictureEntry(record.index, reason, record.time, jpeg, buffer);
+  streams_[kPictures].ends.push_back(buffer.size());
   return true;
 }
 
@@ -164,6 +182,16 @@ void Datalog::Evict() {
   }
 }
 
+// The next flush begins a file of its own, so what is left of an entry begun in this one is of no
+// use to anybody.
+void Datalog::GiveUpFile(Kind kind) {
+  Stream& stream = streams_[kind];
+  stream.file.reset();
+  if (!std::exchange(stream.is_torn, false)) return;
+  CutFront(stream.buffer, stream.ends, stream.ends.front());
+  ++(kind == kLines ? dropped_lines_ : dropped_pictures_);
+}
+
 // A full disk takes the first part of a write: the next flush goes on behind it, in the same file,
 // so that no line is there twice and no second leaves a file behind.
 void Datalog::KeepWhatIsMissing(Kind kind) {
@@ -171,11 +199,14 @@ void Datalog::KeepWhatIsMissing(Kind kind) {
   File& last = Current(kind);
   const auto info = fs_->Stat(base::JoinPath(folder_, last.name));
   if (!info.ok() || info->bytes < last.bytes || info->bytes - last.bytes > stream.buffer.size()) {
-    stream.file.reset();  // Not to be known: the file is left and a new one begun.
+    GiveUpFile(kind);  // Not to be known: the file is left and a new one begun.
     return;
   }
   const std::uint64_t taken = info->bytes - last.bytes;
-  stream.buffer.erase(0, static_cast<std::size_t>(taken));
+  if (taken > 0) {
+    stream.is_torn = !std::ranges::binary_search(stream.ends, taken);
+    CutFront(stream.buffer, stream.ends, static_cast<std::size_t>(taken));
+  }
   last.bytes += taken;
   bytes_[kind] += taken;
 }
@@ -183,7 +214,7 @@ void Datalog::KeepWhatIsMissing(Kind kind) {
 Status Datalog::FlushStream(Kind kind) {
   Stream& stream = streams_[kind];
   if (stream.buffer.empty()) return {};
-  if (stream.file != nullptr && Current(kind).bytes >= options_.file_bytes_max) {
+  if (stream.file != nullptr && !stream.is_torn && Current(kind).bytes >= options_.file_bytes_max) {
     RETURN_IF_ERROR(EndFile(kind));
   }
   if (stream.file == nullptr) RETURN_IF_ERROR(BeginFile(kind));
@@ -195,6 +226,8 @@ Status Datalog::FlushStream(Kind kind) {
   Current(kind).bytes += stream.buffer.size();
   bytes_[kind] += stream.buffer.size();
   stream.buffer.clear();
+  stream.ends.clear();
+  stream.is_torn = false;
   return {};
 }
 

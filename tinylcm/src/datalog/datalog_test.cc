@@ -26,13 +26,16 @@ class DatalogTest : public testing::Test {
   std::vector<std::uint64_t> Read() {
     std::vector<std::uint64_t> indices;
     lost_ = 0;
+    pictures_.clear();
     const auto files = ListLog(fs_, "/log").value();
     for (const LogFile& file : files) {
       const auto bytes = base::ReadFile(fs_, file.path, 1u << 24).value();
       const auto report =
           file.format ? ReadLog(*file.format, bytes,
                                 [&](const Entry& entry) { indices.push_back(entry.record.index); })
-                      : ReadPictures(bytes, [](const PictureEntry&) {});
+                      : ReadPictures(bytes, [&](const PictureEntry& entry) {
+                          pictures_.push_back(entry.name);
+                        });
       lost_ += report->damaged.size();
     }
     return indices;
@@ -54,6 +57,7 @@ class DatalogTest : public testing::Test {
 
   tests::FakeFileSystem fs_;
   std::size_t lost_ = 0;
+  std::vector<std::string> pictures_;  // As last read, their names.
 };
 
 using Indices = std::vector<std::uint64_t>;
@@ -167,6 +171,62 @@ TEST_F(DatalogTest, ADiskThatFillsUpAtAnyByteTearsNothingInAnyFormat) {
       ASSERT_EQ(Files().size(), 1u) << "no litter of half-begun files";
     }
   }
+}
+
+TEST_F(DatalogTest, ALineTheDiskTookHalfOfIsWholeInOneFileAlsoWhereTheNextIsDue) {
+  for (const Format format : {Format::kJsonl, Format::kCsv, Format::kBinary}) {
+    for (std::uint64_t capacity = 0; capacity < 700; ++capacity) {
+      Clear();
+      Datalog log = Open({.format = format, .file_bytes_max = 1});
+      fs_.SetCapacity(capacity);
+      for (std::uint64_t i = 0; i < 3; ++i) {
+        ASSERT_TRUE(log.Append(Answer(i)));
+        static_cast<void>(log.Flush().ok());
+      }
+      fs_.SetCapacity(1u << 20);
+      Log(log, 3);
+      Log(log, 4);
+      ASSERT_EQ(Read(), (Indices{0, 1, 2, 3, 4})) << Name(format) << " at " << capacity;
+      ASSERT_EQ(lost_, 0u) << Name(format) << " at " << capacity;
+    }
+  }
+}
+
+TEST_F(DatalogTest, APictureTheDiskTookHalfOfIsWholeInOneFileAlsoWhereTheNextIsDue) {
+  for (std::uint64_t capacity = 0; capacity <= 3 * kPictureBytes; capacity += 64) {
+    Clear();
+    Datalog log = Open({.file_bytes_max = kPictureBytes});
+    fs_.SetCapacity(capacity);
+    for (std::uint64_t i = 0; i < 5; ++i) {
+      if (i == 3) fs_.SetCapacity(1u << 20);
+      ASSERT_TRUE(log.AppendPicture(Answer(i), ImageReason::kEvery, base::Bytes(100, 7)));
+      static_cast<void>(log.Flush().ok());
+    }
+    Read();
+    Names expected;
+    for (std::uint64_t i = 0; i < 5; ++i) expected.push_back(PictureName(i, ImageReason::kEvery));
+    ASSERT_EQ(pictures_, expected) << "at " << capacity;
+    ASSERT_EQ(lost_, 0u) << "at " << capacity;
+    ASSERT_EQ(log.dropped_pictures(), 0u);
+  }
+}
+
+TEST_F(DatalogTest, TheRestOfAPictureIsDroppedWithTheFileItBeganIn) {
+  Datalog log = Open();
+  fs_.SetCapacity(kPictureBytes / 2 + 10);
+  for (std::uint64_t i = 0; i < 2; ++i) {
+    ASSERT_TRUE(log.AppendPicture(Answer(i), ImageReason::kEvery, base::Bytes(100, 7)));
+  }
+  EXPECT_FALSE(log.Flush().ok());  // Half of picture 0.
+  ASSERT_TRUE(fs_.Remove("/log/00000001.tar").ok());
+  fs_.SetCapacity(0);
+  EXPECT_FALSE(log.Flush().ok());
+  EXPECT_EQ(log.dropped_pictures(), 1u);
+  fs_.SetCapacity(1u << 20);
+  ASSERT_TRUE(log.Flush().ok());
+  Read();
+  EXPECT_EQ(pictures_, Names{PictureName(1, ImageReason::kEvery)});
+  EXPECT_EQ(lost_, 0u);
 }
 
 TEST_F(DatalogTest, APictureThatFindsNoRoomIsCountedAndTheLinesGoOn) {

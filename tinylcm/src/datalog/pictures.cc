@@ -88,8 +88,12 @@ bool ImageBudget::has_room(base::Duration now) {
   return kept_.size() < options_.per_day && bytes_ < options_.bytes_per_day;
 }
 
+bool ImageBudget::has_room(base::Duration now, std::uint64_t bytes) {
+  return has_room(now) && bytes_ + bytes <= options_.bytes_per_day;
+}
+
 bool ImageBudget::Take(base::Duration now, std::uint64_t bytes) {
-  if (!has_room(now) || bytes_ + bytes > options_.bytes_per_day) return false;
+  if (!has_room(now, bytes)) return false;
   kept_.push_back({now, bytes});
   bytes_ += bytes;
   return true;

@@ -6,7 +6,8 @@
 //
 // A kill costs at most what came since the last flush, a clean stop nothing. A file is never
 // appended to after a restart: a torn tail stays where it is, and readers pass it over. Files are
-// numbered, never dated: a clock that jumps changes nothing.
+// numbered, never dated: a clock that jumps changes nothing. An entry lies in one file: where a
+// disk was full in the middle of one, the next file waits for its rest.
 //
 // Eviction: where all together are more than `bytes_max`, the oldest file goes, whole, and is
 // counted: of the pictures as long as they take more than half of it, else of the lines. A file
@@ -57,7 +58,8 @@ class Datalog {
   // Flushes and makes it durable.
   base::Status Close();
 
-  std::string_view LabelOf(const Record& record) const;  // Its name, or "unknown".
+  std::string_view LabelOf(const Record& record) const;   // Its name, or "unknown".
+  std::string_view BundleOf(const Record& record) const;  // Its id; empty: long gone.
 
   std::uint64_t dropped_lines() const { return dropped_lines_; }
   std::uint64_t dropped_pictures() const { return dropped_pictures_; }
@@ -77,6 +79,8 @@ class Datalog {
   };
   struct Stream {
     std::string buffer;
+    std::vector<std::size_t> ends;  // Of its entries, in their order.
+    bool is_torn = false;           // `file` ends within the entry whose rest `buffer` begins with.
     std::unique_ptr<base::WritableFile> file;
     std::uint64_t number = 0;  // Of `file`.
   };
@@ -86,6 +90,7 @@ class Datalog {
   base::Status BeginFile(Kind kind);
   base::Status EndFile(Kind kind);
   void KeepWhatIsMissing(Kind kind);
+  void GiveUpFile(Kind kind);
   void Evict();
   File& Current(Kind kind);
 

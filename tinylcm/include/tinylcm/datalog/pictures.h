@@ -54,6 +54,7 @@ class ImageBudget {
  public:
   explicit ImageBudget(const ImageOptions& options) : options_(options) {}
   bool has_room(base::Duration now);
+  bool has_room(base::Duration now, std::uint64_t bytes);
   // False where it is spent; nothing is then counted.
   bool Take(base::Duration now, std::uint64_t bytes);
 
