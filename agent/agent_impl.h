@@ -75,6 +75,7 @@ using std::chrono::milliseconds;
 inline constexpr std::uint64_t kHealthyFrames = 50;  // Then a start counts as one.
 inline constexpr base::Duration kSecond{1'000};
 inline constexpr base::Duration kHeapEvery{60'000};
+inline constexpr base::Duration kPicturesRetry{60'000};
 inline constexpr base::Duration kLastSend{5'000};  // What a clean stop gives the network.
 inline constexpr base::Duration kDownloadRetry{5'000};
 inline constexpr int kDownloadTries = 20;
@@ -178,6 +179,7 @@ class Agent final : public pipeline::Outbox {
   std::unique_ptr<location::Locator> locator_;  // Null: nobody said where the device is.
   std::string log_error_;                       // As last logged.
   base::Duration next_pictures_{0};
+  base::Duration no_pictures_before_{0};  // The last package of them could not be made.
 
   FrameRings rings_;
   std::mutex orders_mutex_;

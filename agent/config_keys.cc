@@ -361,9 +361,11 @@ std::vector<ConfigKey> MakeKeys() {
           .Count(FIELD(datalog_images.on_drift), 0, 10'000));
   add(Key("datalog.images.below_confidence", "Keep the picture of an answer less sure than this.")
           .Number(FIELD(datalog_images.below_confidence), 0, 1));
-  add(Key("datalog.images.per_day", "At most so many pictures a day, of all reasons together.")
+  add(Key("datalog.images.per_day",
+          "At most so many pictures a day, of all reasons together; counted since the start.")
           .Count(FIELD(datalog_images.per_day), 0, 1'000'000));
-  add(Key("datalog.images.bytes_per_day", "At most so many bytes of pictures a day.")
+  add(Key("datalog.images.bytes_per_day",
+          "At most so many bytes of pictures a day; counted since the start.")
           .Bytes(FIELD(datalog_images.bytes_per_day)));
   add(Key("datalog.images.quality", "JPEG quality of kept pictures.")
           .Count(FIELD(datalog_images.quality), 1, 100));
@@ -374,7 +376,8 @@ std::vector<ConfigKey> MakeKeys() {
   add(Key("location.longitude", "Degrees east.").Number(FIELD(location.longitude), -180, 180));
   add(Key("location.accuracy_m", "How far off that may be, in metres.")
           .Number(FIELD(location.accuracy_m), 0, 1e7));
-  add(Key("location.gpsd", "host:port of a gpsd that knows, instead of a fixed place.")
+  add(Key("location.gpsd",
+          "address:port (or localhost:port) of a gpsd that knows, instead of a fixed place.")
           .Text(FIELD(location.gpsd)));
 
   add(Key("metrics.socket", "Path of a Unix socket that answers with Prometheus text.")

@@ -68,12 +68,11 @@ bool FrameLoop::Step() {
     HandOn(seen, frame);
     rings.seen.Give();
     if (is_alarm) rings.seen.Wake();
+  } else if (is_alarm && !alarm_) {
+    HandOn(spare_, frame);
+    alarm_ = std::exchange(spare_, {});
   } else {
     rings.not_watched.fetch_add(1, std::memory_order_relaxed);
-    if (is_alarm && !alarm_) {
-      HandOn(spare_, frame);
-      alarm_ = std::exchange(spare_, {});
-    }
   }
   source.Recycle(std::move(frame));
   return true;

@@ -59,7 +59,9 @@ struct FrameRings {
   std::atomic<bool> takes_pictures{true};            // The day's budget is not spent.
   std::atomic<std::uint64_t> pictures_not_taken{0};  // There was no room for them.
   std::atomic<std::size_t> seen_bytes{0};
-  std::atomic<std::uint64_t> not_watched{0};  // Answers the control thread had no room for.
+  // Answers the control thread had no room for: it got them not at all, or without the frame it
+  // wanted. Each once.
+  std::atomic<std::uint64_t> not_watched{0};
 };
 
 // One thread steps.

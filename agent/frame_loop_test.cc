@@ -195,6 +195,8 @@ TEST(FrameLoop, AnAlarmWaitsForRoomAndComesWithItsFrame) {
     ASSERT_LT(path.next_index(), 5000u);
   }
   EXPECT_FALSE(loop.HandOnAlarm());
+  // All but those in the ring and the alarm that waits.
+  EXPECT_EQ(rings.not_watched.load(), path.next_index() - FrameRings::kSeen - 1);
   int alarms = 0;
   const auto look = [&](pipeline::Seen& seen) {
     if (seen.signal != DriftSignal::kDrift) return;

@@ -48,16 +48,23 @@ void LogWriter::TakePicture(const LoggedPicture& picture, base::Duration now) {
     ++bad_pictures_;
     return;
   }
-  if (!budget_.Take(now, jpeg->size())) {
+  if (!budget_.has_room(now, jpeg->size())) {
     ++over_budget_;
     return;
   }
   if (!log_.AppendPicture(picture.record, picture.reason, *jpeg)) return;
+  CHECK(budget_.Take(now, jpeg->size()));  // Only for what is kept.
   ++pictures_;
   if (!options_.sends_pictures) return;
+  const std::string_view bundle = log_.BundleOf(picture.record);
+  if (!package_.empty() && package_bundle_ != bundle) package_is_over_ = true;
   if (has_package()) {
     ++not_sent_;
     return;
+  }
+  if (package_.empty()) {
+    package_bundle_ = bundle;
+    package_.push_back({"predictions.jsonl", "application/jsonl", {}});
   }
   lines_->Append(picture.record, log_.LabelOf(picture.record), package_lines_);
   package_bytes_ += jpeg->size();
@@ -66,18 +73,19 @@ void LogWriter::TakePicture(const LoggedPicture& picture, base::Duration now) {
 }
 
 bool LogWriter::has_package() const {
-  return package_.size() >= kPackagePictures || package_bytes_ >= kPackageBytes;
+  return package_.size() > kPackagePictures || package_bytes_ >= kPackageBytes || package_is_over_;
 }
 
-std::vector<protocol::PackageFile> LogWriter::TakePackage() {
-  std::vector<protocol::PackageFile> files = std::exchange(package_, {});
-  if (!files.empty()) {
-    files.insert(files.begin(),
-                 {"predictions.jsonl", "application/jsonl", base::ToBytes(package_lines_)});
-  }
+std::span<const protocol::PackageFile> LogWriter::Package() {
+  if (!package_.empty()) package_.front().bytes = base::ToBytes(package_lines_);
+  return package_;
+}
+
+void LogWriter::PackageIsSent() {
+  package_.clear();
   package_lines_.clear();
   package_bytes_ = 0;
-  return files;
+  package_is_over_ = false;
 }
 
 Json LogWriter::Describe() const {
@@ -89,6 +97,7 @@ Json LogWriter::Describe() const {
                            {"dropped_pictures", log_.dropped_pictures()},
                            {"over_budget_pictures", over_budget_},
                            {"bad_pictures", bad_pictures_},
+                           {"not_sent_pictures", not_sent_},
                            {"last_error", log_.last_error()}});
 }
 

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -54,9 +55,12 @@ class LogWriter {
   base::Status Flush() { return log_.Flush(); }
   base::Status Close() { return log_.Close(); }
 
-  bool has_package() const;  // As large as one may be.
-  // `predictions.jsonl` and images/*.jpg; empty where there is nothing to send.
-  std::vector<protocol::PackageFile> TakePackage();
+  bool has_package() const;  // As large as one may be, or another bundle answers now.
+  // `predictions.jsonl` and images/*.jpg, all of package_bundle()'s answers; empty where there is
+  // nothing to send. Stays as it is until PackageIsSent(); valid until then or the next Take().
+  std::span<const protocol::PackageFile> Package();
+  const std::string& package_bundle() const { return package_bundle_; }
+  void PackageIsSent();
 
   const tinylcm::datalog::Datalog& log() const { return log_; }
   // For status: bytes, files, what was evicted or lost and why.
@@ -83,8 +87,10 @@ class LogWriter {
   std::uint64_t bad_pictures_ = 0;  // Could not be decoded or encoded.
   std::uint64_t not_sent_ = 0;      // No room in the package that waits.
   std::uint64_t records_lost_ = 0;
-  std::vector<protocol::PackageFile> package_;
+  std::vector<protocol::PackageFile> package_;  // First its lines, filled in when it is asked for.
   std::string package_lines_;
+  std::string package_bundle_;
+  bool package_is_over_ = false;  // A picture of another bundle came.
   std::size_t package_bytes_ = 0;
 };
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "base/text.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_file_system.h"
@@ -21,9 +23,10 @@ class LogWriterTest : public testing::Test {
   LogWriter Open(const LogWriter::Options& options = {}) {
     return LogWriter::Open(
                fs_, "/log", options,
-               [](std::uint32_t) {
+               [](std::uint32_t generation) {
                  return std::make_shared<const tinylcm::pipeline::NamedBundle>(
-                     tinylcm::pipeline::NamedBundle{.bundle = "b", .labels = {"cat", "dog"}});
+                     tinylcm::pipeline::NamedBundle{.bundle = generation == 0 ? "b" : "c",
+                                                    .labels = {"cat", "dog"}});
                })
         .value();
   }
@@ -37,11 +40,12 @@ class LogWriterTest : public testing::Test {
     rings_.records.Give();
   }
   // White, 32 x 32.
-  void GivePicture(std::uint64_t index) {
+  void GivePicture(std::uint64_t index, std::uint32_t bundle = 0) {
     LoggedPicture* const slot = rings_.pictures.Slot();
     ASSERT_NE(slot, nullptr);
     slot->record.index = index;
     slot->record.label = 1;
+    slot->record.bundle = bundle;
     slot->reason = datalog::ImageReason::kDrift;
     slot->bytes.assign(3u * 32 * 32, 255);
     slot->format = source::PictureFormat::kRgb24;
@@ -112,7 +116,7 @@ TEST_F(LogWriterTest, APictureIsMaskedBeforeItIsKeptAndBeforeItIsSent) {
   log.Take(rings_, seconds(0));
   ASSERT_TRUE(log.Flush().ok());
   auto pictures = Pictures();
-  const auto files = log.TakePackage();
+  const auto files = log.Package();
   ASSERT_EQ(files.size(), 2u);
   EXPECT_EQ(files[0].path, "predictions.jsonl");
   EXPECT_NE(base::AsText(files[0].bytes).find("\"index\":7"), std::string::npos);
@@ -123,7 +127,8 @@ TEST_F(LogWriterTest, APictureIsMaskedBeforeItIsKeptAndBeforeItIsSent) {
     EXPECT_LT(*picture.At(5, 16), 8);
     EXPECT_GT(*picture.At(26, 16), 247);
   }
-  EXPECT_TRUE(log.TakePackage().empty()) << "sent once";
+  log.PackageIsSent();
+  EXPECT_TRUE(log.Package().empty()) << "sent once";
 }
 
 TEST_F(LogWriterTest, WithoutConsentNothingIsReadyToLeave) {
@@ -133,7 +138,7 @@ TEST_F(LogWriterTest, WithoutConsentNothingIsReadyToLeave) {
   ASSERT_TRUE(log.Flush().ok());
   EXPECT_EQ(Pictures().size(), 1u);
   EXPECT_FALSE(log.has_package());
-  EXPECT_TRUE(log.TakePackage().empty());
+  EXPECT_TRUE(log.Package().empty());
 }
 
 TEST_F(LogWriterTest, ADaysBudgetIsKeptToWhateverTheWallClockDoes) {
@@ -158,9 +163,54 @@ TEST_F(LogWriterTest, APackageOfPicturesHasABoundAndTheLogGoesOnBeyondIt) {
     log.Take(rings_, seconds(0));
   }
   EXPECT_TRUE(log.has_package());
-  EXPECT_EQ(log.TakePackage().size(), LogWriter::kPackagePictures + 1);
+  EXPECT_EQ(log.Package().size(), LogWriter::kPackagePictures + 1);
+  EXPECT_EQ(log.Describe().Find("not_sent_pictures")->as_int(), 5);
   ASSERT_TRUE(log.Flush().ok());
   EXPECT_EQ(Pictures().size(), LogWriter::kPackagePictures + 5);
+}
+
+TEST_F(LogWriterTest, APackageThatCouldNotBeSentIsThereStillAndGrows) {
+  LogWriter log = Open({.images = {.every = 1}, .sends_pictures = true});
+  GivePicture(0);
+  log.Take(rings_, seconds(0));
+  EXPECT_EQ(log.Package().size(), 2u);  // And nobody took it.
+  GivePicture(1);
+  log.Take(rings_, seconds(1));
+  const auto files = log.Package();
+  ASSERT_EQ(files.size(), 3u);
+  const std::string_view lines = base::AsText(files[0].bytes);
+  EXPECT_EQ(std::ranges::count(lines, '\n'), 2);
+}
+
+TEST_F(LogWriterTest, APackageHoldsTheAnswersOfOneBundle) {
+  LogWriter log = Open({.images = {.every = 1}, .sends_pictures = true});
+  GivePicture(0, 0);
+  GivePicture(1, 1);
+  log.Take(rings_, seconds(0));
+  EXPECT_TRUE(log.has_package()) << "the bundle was changed";
+  EXPECT_EQ(log.Package().size(), 2u);
+  EXPECT_EQ(log.package_bundle(), "b");
+  log.PackageIsSent();
+  EXPECT_FALSE(log.has_package());
+  GivePicture(2, 1);
+  log.Take(rings_, seconds(1));
+  EXPECT_EQ(log.Package().size(), 2u);
+  EXPECT_EQ(log.package_bundle(), "c");
+}
+
+TEST_F(LogWriterTest, APictureThatFindsNoRoomCostsNothingOfTheDay) {
+  LogWriter log = Open({.log = {.picture_bytes_max = 1500}, .images = {.every = 1, .per_day = 2}});
+  GivePicture(0);  // A block and the JPEG: two do not fit in what waits for the disk.
+  GivePicture(1);
+  GivePicture(2);
+  log.Take(rings_, seconds(0));
+  EXPECT_EQ(log.Describe().Find("dropped_pictures")->as_int(), 2);
+  EXPECT_EQ(log.Describe().Find("over_budget_pictures")->as_int(), 0);
+  ASSERT_TRUE(log.Flush().ok());
+  GivePicture(3);
+  log.Take(rings_, seconds(1));
+  ASSERT_TRUE(log.Flush().ok());
+  EXPECT_EQ(Pictures().size(), 2u) << "the day's two";
 }
 
 TEST_F(LogWriterTest, APictureThatIsNoneIsCounted) {

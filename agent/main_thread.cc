@@ -1,3 +1,4 @@
+#include <span>
 #include <thread>
 
 #include "agent/agent_impl.h"
@@ -28,16 +29,15 @@ void Agent::FlushLog() {
 
 // With consent: what the log's policy chose to keep, once an interval or as soon as it is many.
 void Agent::SendPictures() {
-  next_pictures_ = clock_.Uptime() + config_.sync.interval;
-  const std::vector<protocol::PackageFile> files = log_->TakePackage();
+  const base::Duration now = clock_.Uptime();
+  next_pictures_ = now + newest_.sync.interval;
+  const std::span<const protocol::PackageFile> files = log_->Package();
   if (files.empty()) return;
-  std::string bundle;
-  {
-    const std::scoped_lock lock(status_mutex_);
-    bundle = bundle_->bundle;
-  }
-  const auto sent = maker_->Send(protocol::kTypePredictionImages, bundle, files);
-  if (!sent.ok()) logger_.Warning("prediction images: " + sent.error().message);
+  const auto sent = maker_->Send(protocol::kTypePredictionImages, log_->package_bundle(), files);
+  if (sent.ok()) return log_->PackageIsSent();
+  logger_.Warning("prediction images: " + sent.error().message);
+  no_pictures_before_ = now + kPicturesRetry;
+  next_pictures_ = std::min(next_pictures_, no_pictures_before_);
 }
 
 void Agent::Locate() {
@@ -49,7 +49,6 @@ void Agent::Locate() {
 
 void Agent::FillMetrics(protocol::DeviceMetrics& metrics) {
   metrics.dropped = source_->counters().overflow;
-  metrics.log_dropped += rings_.not_watched.load();
   const sync::PackageQueue::Counts queue = queue_->counts();
   metrics.queue_packages = queue.waiting;
   metrics.queue_bytes = queue.waiting_bytes;
@@ -156,6 +155,7 @@ void Agent::WriteStatus(bool is_running) {
   log.Set("not_taken_pictures", rings_.pictures_not_taken.load());
   status.Set("log", std::move(log));
   status.Set("log_dropped", counts.log_dropped);
+  status.Set("not_watched", rings_.not_watched.load());
   if (place) {
     status.Set("location", Json::MakeObject({{"latitude", place->latitude},
                                              {"longitude", place->longitude},
@@ -183,7 +183,7 @@ Status Agent::Run(Signals& signals) {
   if (client_ != nullptr) network = std::thread(&Agent::NetworkLoop, this);
   base::Duration next = clock_.Uptime();
   base::Duration next_heap = next + 2 * kSecond;  // A start frees most of what it takes.
-  next_pictures_ = next + config_.sync.interval;
+  next_pictures_ = next + newest_.sync.interval;
   while (!signals.stop && !frames_done_) {
     if (signals.reload.exchange(false)) Reload();
     TakeLog();
@@ -192,7 +192,8 @@ Status Agent::Run(Signals& signals) {
       next = now + kSecond;
       FlushLog();
       Locate();
-      if (log_->has_package() || now >= next_pictures_) SendPictures();
+      const bool is_full = log_->has_package() && now >= no_pictures_before_;
+      if (is_full || now >= next_pictures_) SendPictures();
       WriteStatus(true);
     }
     if (now >= next_heap) {

@@ -34,6 +34,7 @@ void Agent::Reload() {
   if (!restart.empty()) return refuse(restart + " can only change with a restart");
   logger_.Info(StrCat("configuration: read anew: ", changed.empty() ? "no difference" : changed));
   newest_ = std::move(read).value();
+  next_pictures_ = std::min(next_pictures_, clock_.Uptime() + newest_.sync.interval);
   const std::scoped_lock lock(orders_mutex_);
   accepted_ = newest_;
 }
