@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -70,6 +71,7 @@ Child Launch(const std::vector<std::string>& arguments, bool keeps_err) {
   argv.push_back(nullptr);
   const pid_t pid = fork();
   if (pid == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);  // A test that dies must not leave its server.
     dup2(in[0], 0);
     dup2(out[1], 1);
     if (keeps_err) dup2(err[1], 2);
