@@ -1,5 +1,6 @@
 #include <span>
 #include <thread>
+#include <utility>
 
 #include "agent/agent_impl.h"
 #include "agent/heap.h"
@@ -183,6 +184,7 @@ Status Agent::Run(Signals& signals) {
   if (client_ != nullptr) network = std::thread(&Agent::NetworkLoop, this);
   base::Duration next = clock_.Uptime();
   base::Duration next_heap = next + 2 * kSecond;  // A start frees most of what it takes.
+  bool is_starting = true;
   next_pictures_ = next + newest_.sync.interval;
   while (!signals.stop && !frames_done_) {
     if (signals.reload.exchange(false)) Reload();
@@ -199,6 +201,7 @@ Status Agent::Run(Signals& signals) {
     if (now >= next_heap) {
       next_heap = now + kHeapEvery;
       GiveBackHeap();
+      if (std::exchange(is_starting, false)) ForgetUnusedCode();
     }
     exports_->Tick(now, [this] { return LookAtMetrics(); });
     clock_.SleepUntil(now + base::Duration{50});
