@@ -30,7 +30,7 @@ def run(build: str, select: list[str]) -> tuple[int, int, int]:
             tests = json.loads(report.read_text())
             bad = tests["failures"] + tests["errors"]
             not_run = sum(
-                case.get("result") == "SKIPPED" for suite in tests["testsuites"] for case in suite["testsuite"])
+                case.get("result") == "SKIPPED" for suite in tests.get("testsuites", []) for case in suite["testsuite"])
             passed += tests["tests"] - bad - tests["disabled"] - not_run
             failed += bad
             skipped += not_run
