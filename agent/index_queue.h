@@ -19,7 +19,6 @@ class IndexQueue {
 
   bool Push(std::uint32_t index);  // False: full.
   std::optional<std::uint32_t> Pop();
-  std::uint32_t size() const;  // For the popping thread.
 
  private:
   struct Impl;

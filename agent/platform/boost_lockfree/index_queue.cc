@@ -23,8 +23,4 @@ std::optional<std::uint32_t> IndexQueue::Pop() {
   return index;
 }
 
-std::uint32_t IndexQueue::size() const {
-  return static_cast<std::uint32_t>(impl_->ring.read_available());
-}
-
 }  // namespace agent
