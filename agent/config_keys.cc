@@ -49,12 +49,9 @@ class Key {
     return *this;
   }
 
-  // `field` maps a Config& to the variable.
+  // A text that stands in Config as it is given.
   template <typename Field>
-  Key& Text(Field field, std::size_t least = 0) {
-    key_.schema = Json::MakeObject({{"type", "string"}});
-    if (least > 0) key_.schema.Set("minLength", static_cast<std::int64_t>(least));
-    key_.expected = least > 0 ? "a text that is not empty" : "a text";
+  Key& KeepText(Field field) {
     key_.get = [field](const Config& config) {
       const std::string& text = field(const_cast<Config&>(config));
       return text.empty() ? Json() : Json(text);
@@ -65,18 +62,19 @@ class Key {
     };
     return *this;
   }
+
+  // `field` maps a Config& to the variable.
+  template <typename Field>
+  Key& Text(Field field, std::size_t least = 0) {
+    key_.schema = Json::MakeObject({{"type", "string"}});
+    if (least > 0) key_.schema.Set("minLength", static_cast<std::int64_t>(least));
+    key_.expected = least > 0 ? "a text that is not empty" : "a text";
+    return KeepText(field);
+  }
   template <typename Field>
   Key& Choice(Field field, std::vector<std::string> choices) {
     Enumerate(choices);
-    key_.get = [field](const Config& config) {
-      const std::string& text = field(const_cast<Config&>(config));
-      return text.empty() ? Json() : Json(text);
-    };
-    key_.set = [field](Config& config, const Json& value) {
-      field(config) = value.as_string();
-      return std::string();
-    };
-    return *this;
+    return KeepText(field);
   }
   // A choice that is no text in Config.
   template <typename Get, typename Set>

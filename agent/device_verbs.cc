@@ -49,8 +49,6 @@ void RequestReload(int) { signals.reload.store(true); }
 // gets the usual way back when it is started.)
 void IgnoreBrokenPipes() { std::signal(SIGPIPE, SIG_IGN); }
 
-base::FileSystem& Disk() { return base::SystemFileSystem(); }
-
 // Calls `action` with the configuration named by --config.
 template <typename F>
 int WithConfig(const std::string& path, F action) {

@@ -48,8 +48,6 @@ namespace {
 constexpr base::Duration kFirstFrame{15'000};  // A camera's program may take that long to begin.
 constexpr std::uint64_t kAgentBytes = 24ull << 20;  // Without its model, generously.
 
-base::FileSystem& Disk() { return base::SystemFileSystem(); }
-
 class Examination {
  public:
   explicit Examination(const Config& config) : config_(config), layout_(config.data) {}

@@ -36,8 +36,6 @@ namespace {
 
 constexpr std::uint64_t kFileBytesMax = 1ull << 30;
 
-base::FileSystem& Disk() { return base::SystemFileSystem(); }
-
 // ---- what is read -------------------------------------------------------------------------------
 
 struct Which {
