@@ -44,6 +44,11 @@ struct Script {
     const std::lock_guard lock(mutex);
     end = true;
   }
+  // The reader has been told: what the clock does from now on is no silence of the stream's.
+  bool EndWasRead() {
+    const std::lock_guard lock(mutex);
+    return !end;
+  }
 };
 
 class ScriptStream final : public ByteStream {
@@ -241,6 +246,7 @@ TEST(StreamSource, AClockSetBackTenYearsChangesTheTimesOfFramesAndNothingElse) {
   EXPECT_EQ(source.counters().stalls, 0u);  // Ten years are no silence ...
   EXPECT_EQ(source.counters().restarts, 0u);
   script.End();
+  ASSERT_TRUE(Eventually([&] { return script.EndWasRead(); }));
   // ... and no pause: one second of uptime is.
   ASSERT_TRUE(Eventually([&] {
     clock.Advance(base::Duration(100));
