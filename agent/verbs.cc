@@ -15,7 +15,7 @@
 #include "base/file_system.h"
 #include "base/logger.h"
 #include "base/text.h"
-#include "tinylcm/drift/detector.h"
+#include "tinylcm/drift/detectors/detector.h"
 #include "tinylcm/model/bundle_verbs.h"
 #include "tinylcm/model/engine.h"
 #include "tinylcm/model/fit.h"

@@ -10,7 +10,7 @@
 #include "base/check.h"
 #include "base/random.h"
 #include "bench/figure.h"
-#include "tinylcm/drift/cusum.h"
+#include "tinylcm/drift/detectors/cusum.h"
 #include "tinylcm/drift/drift_monitor.h"
 
 namespace {

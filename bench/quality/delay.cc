@@ -19,7 +19,7 @@
 #include "base/random.h"
 #include "base/text.h"
 #include "bench/figure.h"
-#include "tinylcm/drift/cusum.h"
+#include "tinylcm/drift/detectors/cusum.h"
 #include "tinylcm/drift/drift_monitor.h"
 
 namespace {

@@ -19,7 +19,7 @@ class CheckArrows(unittest.TestCase):
             return check_arrows.check(pathlib.Path(root))
 
     def test_the_server_may_not_use_the_device(self):
-        self.assertTrue(self.refused("tinysphere/fleet/a.cc", '"tinylcm/drift/cusum.h"'))
+        self.assertTrue(self.refused("tinysphere/fleet/a.cc", '"tinylcm/drift/detectors/cusum.h"'))
 
     def test_the_protocol_may_not_use_the_server(self):
         self.assertTrue(self.refused("protocol/a.h", '"tinysphere/http/router.h"'))
@@ -38,7 +38,7 @@ class CheckArrows(unittest.TestCase):
         self.assertTrue(self.refused("tinylcm/src/sync/a.cc", '"tinylcm/src/platform/curl/transport.h"'))
 
     def test_arrows_that_point_forward_hold(self):
-        self.assertFalse(self.refused("tinylcm/src/pipeline/a.cc", '"tinylcm/drift/cusum.h"'))
+        self.assertFalse(self.refused("tinylcm/src/pipeline/a.cc", '"tinylcm/drift/detectors/cusum.h"'))
         self.assertFalse(self.refused("tinysphere/fleet/a.cc", '"protocol/manifest.h"'))
         self.assertFalse(self.refused("agent/a.cc", '"tinylcm/pipeline/pipeline.h"'))
 

@@ -5,7 +5,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
-#include "tinylcm/drift/normal.h"
+#include "tinylcm/drift/detectors/normal.h"
 
 namespace tinylcm::drift {
 namespace {

@@ -8,7 +8,7 @@
 #include <map>
 
 #include "tests/support/allocations.h"
-#include "tinylcm/drift/normal.h"
+#include "tinylcm/drift/detectors/normal.h"
 
 namespace tinylcm::drift {
 namespace {

@@ -11,7 +11,7 @@
 #include <type_traits>
 
 #include "base/clock.h"
-#include "tinylcm/drift/detector.h"
+#include "tinylcm/drift/detectors/detector.h"
 
 namespace tinylcm::datalog {
 

@@ -24,8 +24,8 @@
 #include "base/result.h"
 #include "tinylcm/drift/channel_shift.h"
 #include "tinylcm/drift/conformal_rank.h"
-#include "tinylcm/drift/cusum.h"
-#include "tinylcm/drift/detector.h"
+#include "tinylcm/drift/detectors/cusum.h"
+#include "tinylcm/drift/detectors/detector.h"
 
 namespace tinylcm::drift {
 

@@ -7,7 +7,7 @@
 
 #include "base/random.h"
 #include "tests/support/allocations.h"
-#include "tinylcm/drift/detector.h"
+#include "tinylcm/drift/detectors/detector.h"
 
 namespace tinylcm::drift {
 namespace {

@@ -1,4 +1,4 @@
-#include "tinylcm/drift/run_length.h"
+#include "tinylcm/drift/detectors/run_length.h"
 
 #include <gtest/gtest.h>
 
@@ -9,8 +9,8 @@
 #include "base/file_system.h"
 #include "base/json.h"
 #include "base/random.h"
-#include "tinylcm/drift/cusum.h"
-#include "tinylcm/drift/normal.h"
+#include "tinylcm/drift/detectors/cusum.h"
+#include "tinylcm/drift/detectors/normal.h"
 
 namespace tinylcm::drift {
 namespace {

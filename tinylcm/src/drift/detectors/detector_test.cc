@@ -1,4 +1,4 @@
-#include "tinylcm/drift/detector.h"
+#include "tinylcm/drift/detectors/detector.h"
 
 #include <gtest/gtest.h>
 

@@ -1,7 +1,7 @@
-#include "tinylcm/drift/detector.h"
+#include "tinylcm/drift/detectors/detector.h"
 
 #include "base/text.h"
-#include "tinylcm/drift/cusum.h"
+#include "tinylcm/drift/detectors/cusum.h"
 
 namespace tinylcm::drift {
 namespace {

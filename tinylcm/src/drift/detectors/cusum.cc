@@ -1,10 +1,10 @@
-#include "tinylcm/drift/cusum.h"
+#include "tinylcm/drift/detectors/cusum.h"
 
 #include <algorithm>
 #include <cmath>
 
 #include "base/check.h"
-#include "tinylcm/drift/run_length.h"
+#include "tinylcm/drift/detectors/run_length.h"
 
 namespace tinylcm::drift {
 

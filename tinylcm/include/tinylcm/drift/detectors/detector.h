@@ -16,9 +16,9 @@
 
 namespace tinylcm::drift {
 
-// Not thread-safe. Every detector keeps the promises of src/drift/detector_contract_test.cc: no
-// allocation once warm, same stream same signals, as new after Reset, goes on from a restored
-// state.
+// Not thread-safe. Every detector keeps the promises of
+// src/drift/detectors/detector_contract_test.cc: no allocation once warm, same stream same signals,
+// as new after Reset, goes on from a restored state.
 class Detector {
  public:
   virtual ~Detector() = default;

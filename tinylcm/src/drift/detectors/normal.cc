@@ -1,4 +1,4 @@
-#include "tinylcm/drift/normal.h"
+#include "tinylcm/drift/detectors/normal.h"
 
 #include <cmath>
 #include <numbers>

@@ -15,7 +15,7 @@
 
 #include <cstdint>
 
-#include "tinylcm/drift/detector.h"
+#include "tinylcm/drift/detectors/detector.h"
 
 namespace tinylcm::drift {
 

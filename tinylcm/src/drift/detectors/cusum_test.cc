@@ -1,4 +1,4 @@
-#include "tinylcm/drift/cusum.h"
+#include "tinylcm/drift/detectors/cusum.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "tinylcm/drift/run_length.h"
+#include "tinylcm/drift/detectors/run_length.h"
 
 #include <algorithm>
 #include <cmath>
@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/text.h"
-#include "tinylcm/drift/normal.h"
+#include "tinylcm/drift/detectors/normal.h"
 
 namespace tinylcm::drift {
 namespace {
