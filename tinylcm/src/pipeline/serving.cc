@@ -1,5 +1,6 @@
 #include "tinylcm/pipeline/serving.h"
 
+#include <algorithm>
 #include <bit>
 #include <chrono>
 #include <cmath>
@@ -211,6 +212,34 @@ Status Serving::InferDecoded(Inference& out) {
   }
   out.classify_us = figures_us + watch.Lap();
   return {};
+}
+
+drift::SignalMask Serving::signals() const {
+  drift::SignalMask mask = drift::Bit(drift::Signal::kMargin) | drift::Bit(drift::Signal::kEntropy);
+  mask |= drift::Bit(drift::Signal::kClassMix);
+  if (classifier_.has_neighbours()) mask |= drift::Bit(drift::Signal::kAnchorDistance);
+  return mask;
+}
+
+void Serving::Measure(const Inference& from, drift::Sample& sample) {
+  sample.predicted = from.prediction.nearest;
+  sample.channels = from.channels;
+  sample.has = 0;
+  if (classifier_.has_neighbours()) {
+    sample.Set(drift::Signal::kAnchorDistance, from.prediction.anchor_distance);
+  }
+  float first = 0.0f, second = 0.0f, entropy = 0.0f;
+  for (const float share : from.share) {
+    if (share > first) {
+      second = std::exchange(first, share);
+    } else if (share > second) {
+      second = share;
+    }
+    if (share > 0.0f) entropy -= share * std::log(share);
+  }
+  sample.Set(drift::Signal::kMargin, first - second);
+  sample.Set(drift::Signal::kEntropy, std::max(entropy, 0.0f));
+  sample.Set(drift::Signal::kClassMix, static_cast<float>(from.prediction.nearest));
 }
 
 Status Serving::Embed(std::span<const std::uint8_t> picture, std::vector<float>& raw,

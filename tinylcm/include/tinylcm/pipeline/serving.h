@@ -18,6 +18,7 @@
 #include "base/result.h"
 #include "tinylcm/adapt/adaptation.h"
 #include "tinylcm/classify/classifier.h"
+#include "tinylcm/drift/sample.h"
 #include "tinylcm/feature/feature_model.h"
 #include "tinylcm/feature/processor.h"
 #include "tinylcm/model/bundle.h"
@@ -71,6 +72,13 @@ class Serving {
 
   // The part after decoding: `out.picture` or `out.raw` is filled already.
   base::Status InferDecoded(Inference& out);
+
+  // The label-free signals of what Infer has just answered: everything of `sample` but its index
+  // and its phase; its channels lie in `from`. Once for each, in their order: `stuck` compares with
+  // the one before. A signal there is no ground for is not there; see signals().
+  void Measure(const Inference& from, drift::Sample& sample);
+  // The signals every sample of this Serving has.
+  drift::SignalMask signals() const;
 
   // The bundle alone: decoded picture (or nothing, for rows with `raw` filled) -> raw -> feature.
   base::Status Embed(std::span<const std::uint8_t> picture, std::vector<float>& raw,
