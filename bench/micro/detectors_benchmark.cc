@@ -61,6 +61,10 @@ void Stack() {
   const auto row_of = [&](std::size_t i) {
     return std::span<const float>(rows).subspan(i % kRows * kChannels, kChannels);
   };
+  const auto sample_of = [&](std::size_t i, float distance) {
+    return tinylcm::drift::OneSignal(i, static_cast<std::uint16_t>(i % 10),
+                                     tinylcm::drift::Signal::kAnchorDistance, distance, row_of(i));
+  };
 
   auto monitor = tinylcm::drift::DriftMonitor::Create(
                      {.classes = 10, .channels = kChannels, .false_alarm_every = 1e9})
@@ -68,8 +72,7 @@ void Stack() {
   std::size_t next = 0;
   const auto feed = [&] {
     for (const std::size_t end = next + kSamples; next < end; ++next) {
-      CHECK(monitor.Observe(next, static_cast<std::uint16_t>(next % 10), distances[next],
-                            row_of(next)) != DriftSignal::kDrift);
+      CHECK(monitor.Observe(sample_of(next, distances[next])) != DriftSignal::kDrift);
     }
   };
   for (int i = 0; i < 10; ++i) feed();  // Commissioned, and the reference full.
@@ -85,8 +88,7 @@ void Stack() {
   for (const float mean : means) CHECK(std::abs(mean) < 1.0f);
   bool noticed = false;
   for (int i = 0; i < 100 && !noticed; ++i, ++next) {
-    noticed = monitor.Observe(next, static_cast<std::uint16_t>(next % 10), 20.0f, row_of(next)) ==
-              DriftSignal::kDrift;
+    noticed = monitor.Observe(sample_of(next, 20.0f)) == DriftSignal::kDrift;
   }
   CHECK(noticed);
   bench::Print(

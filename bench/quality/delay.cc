@@ -27,6 +27,9 @@ namespace {
 using tinylcm::drift::Cusum;
 using tinylcm::drift::DriftMonitor;
 using tinylcm::drift::DriftSignal;
+using tinylcm::drift::OneSignal;
+using tinylcm::drift::Sample;
+using tinylcm::drift::Signal;
 
 constexpr double kEvery = 1e4;
 constexpr std::uint64_t kCalm = 1000;
@@ -52,7 +55,8 @@ std::optional<Delays> Run(std::uint64_t seed, double rise) {
     const double score = random.Normal() + (i < kCalm ? 0.0 : rise);
     const auto distance = static_cast<float>(std::exp(0.5 * score + 0.3 * label));
     // The first alarm of each counts.
-    if (!monitor_at && monitor.Observe(i, label, distance, {}) == DriftSignal::kDrift) {
+    const Sample sample = OneSignal(i, label, Signal::kAnchorDistance, distance);
+    if (!monitor_at && monitor.Observe(sample) == DriftSignal::kDrift) {
       monitor_at = i;
     }
     if (!told_at && told.Observe(score) == DriftSignal::kDrift) told_at = i;

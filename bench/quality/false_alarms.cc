@@ -40,7 +40,8 @@ Count Run(std::uint64_t device, std::uint64_t samples, double every, bool in_blo
     const auto label =
         static_cast<std::uint16_t>(in_blocks ? pair[random.Below(2)] : random.Below(10));
     const auto distance = static_cast<float>(std::exp(0.5 * random.Normal() + 0.3 * label));
-    const DriftSignal signal = monitor.Observe(i, label, distance, {});
+    const DriftSignal signal = monitor.Observe(
+        tinylcm::drift::OneSignal(i, label, tinylcm::drift::Signal::kAnchorDistance, distance));
     if (signal != DriftSignal::kLearning) count.watched += 1.0;
     if (signal == DriftSignal::kDrift) {
       count.alarms += 1.0;

@@ -94,7 +94,9 @@ class SensorArray {
     const auto prediction = knn_->Classify(feature_);
     (aged ? aged_rows : rows) += 1;
     if (prediction.label == AllDigits().labels[id]) (aged ? aged_right : right) += 1;
-    return monitor->Observe(index_++, prediction.nearest, prediction.anchor_distance, feature_);
+    return monitor->Observe(tinylcm::drift::OneSignal(index_++, prediction.nearest,
+                                                      tinylcm::drift::Signal::kAnchorDistance,
+                                                      prediction.anchor_distance, feature_));
   }
 
   std::optional<DriftMonitor> monitor;

@@ -223,9 +223,13 @@ void DriftMonitor::BeginRun() {
   std::ranges::fill(state_.class_evidence, 0.0);
 }
 
-DriftSignal DriftMonitor::Observe(std::uint64_t index, std::uint16_t predicted, float distance,
-                                  std::span<const float> channels) {
+DriftSignal DriftMonitor::Observe(const Sample& sample) {
+  const std::uint64_t index = sample.index;
+  const std::uint16_t predicted = sample.predicted;
+  const float distance = sample.values[At(Signal::kAnchorDistance)];
+  const std::span<const float> channels = sample.channels;
   CHECK(predicted < options_.classes);
+  CHECK(sample.Has(Signal::kAnchorDistance));
   CHECK(channels.size() == options_.channels);
 
   if (state_.phase == Phase::kLearning) {

@@ -12,6 +12,11 @@
 namespace tinylcm::drift {
 namespace {
 
+Sample Distance(std::uint64_t index, std::uint16_t label, double distance,
+                std::span<const float> channels = {}) {
+  return OneSignal(index, label, Signal::kAnchorDistance, static_cast<float>(distance), channels);
+}
+
 // A field of ten classes and eight channels. Distances are log-normal, each class at its own level;
 // drift multiplies them and may move channels 2 to 4.
 class Field {
@@ -28,7 +33,7 @@ class Field {
     std::vector<float> row(channels_);
     for (float& value : row) value = static_cast<float>(random_.Normal());
     for (std::size_t i = 2; i < std::min<std::size_t>(5, channels_); ++i) row[i] += channel_shift;
-    return monitor.Observe(index++, label, static_cast<float>(std::exp(level)), row);
+    return monitor.Observe(Distance(index++, label, std::exp(level), row));
   }
 
   // Samples until the alarm, at most `count`; 0 if there was none.
@@ -110,14 +115,13 @@ TEST(DriftMonitor, NamesTheClassThatCarriesTheEvidence) {
   base::Random random(4);
   std::uint64_t index = 0;
   for (int i = 0; i < 1000; ++i) {
-    monitor.Observe(index++, static_cast<std::uint16_t>(random.Below(2)),
-                    static_cast<float>(random.Normal()), {});
+    const auto label = static_cast<std::uint16_t>(random.Below(2));
+    monitor.Observe(Distance(index++, label, random.Normal()));
   }
   DriftSignal signal = DriftSignal::kSteady;
   for (int i = 0; i < 200 && signal != DriftSignal::kDrift; ++i) {
     const auto label = static_cast<std::uint16_t>(random.Below(2));
-    signal = monitor.Observe(index++, label,
-                             static_cast<float>(random.Normal() + (label == 1 ? 4.0 : 0.0)), {});
+    signal = monitor.Observe(Distance(index++, label, random.Normal() + (label == 1 ? 4.0 : 0.0)));
   }
   ASSERT_EQ(signal, DriftSignal::kDrift);
   const DriftExplanation found = monitor.explanation().value();
@@ -234,8 +238,8 @@ TEST(DriftMonitor, AllocatesNothingPerSample) {
   const std::vector<float> row(8, 0.5f);
   const auto run = [&](int count, float distance) {
     for (int i = 0; i < count; ++i) {
-      field.monitor.Observe(field.index++, static_cast<std::uint16_t>(i % 10),
-                            distance + 0.01f * static_cast<float>(i % 97), row);
+      field.monitor.Observe(Distance(field.index++, static_cast<std::uint16_t>(i % 10),
+                                     distance + 0.01f * static_cast<float>(i % 97), row));
     }
   };
   run(310, 1.0f);
@@ -277,7 +281,7 @@ TEST(DriftMonitor, RaisesFalseAlarmsAsSeldomAsAsked) {
         const auto label =
             static_cast<std::uint16_t>(in_blocks ? pair[random.Below(2)] : random.Below(10));
         const auto distance = static_cast<float>(std::exp(0.5 * random.Normal() + 0.3 * label));
-        const DriftSignal signal = monitor.Observe(i, label, distance, {});
+        const DriftSignal signal = monitor.Observe(Distance(i, label, distance));
         watched += signal == DriftSignal::kLearning ? 0 : 1;
         if (signal == DriftSignal::kDrift) {
           alarms += 1;

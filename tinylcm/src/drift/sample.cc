@@ -5,8 +5,9 @@ namespace tinylcm::drift {
 namespace {
 
 constexpr std::array<const char*, kSignals> kNames = {
-    "anchor_distance", "margin",    "entropy",    "centroid_distance", "quant_tree", "class_mix",
-    "brightness",      "sharpness", "saturation", "stuck",             "rail"};
+    "anchor_distance", "margin",    "entropy",    "centroid_distance",
+    "quant_tree",      "class_mix", "brightness", "sharpness",
+    "saturation",      "stuck",     "rail"};
 
 }  // namespace
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <utility>
 
 namespace tinylcm::pipeline {
@@ -9,6 +10,27 @@ namespace tinylcm::pipeline {
 namespace {
 
 constexpr std::size_t kBundlesKept = 16;
+
+drift::Sample SampleOf(std::uint64_t index, const Inference& inference) {
+  const classify::Prediction& prediction = inference.prediction;
+  drift::Sample sample = drift::OneSignal(index, prediction.nearest, drift::Signal::kAnchorDistance,
+                                          prediction.anchor_distance, inference.channels);
+  float first = 0.0f;
+  float second = 0.0f;
+  float entropy = 0.0f;
+  for (const float share : inference.share) {
+    if (share > first) {
+      second = std::exchange(first, share);
+    } else if (share > second) {
+      second = share;
+    }
+    if (share > 0.0f) entropy -= share * std::log(share);
+  }
+  sample.Set(drift::Signal::kMargin, first - second);
+  sample.Set(drift::Signal::kEntropy, entropy);
+  sample.Set(drift::Signal::kClassMix, static_cast<float>(prediction.nearest));
+  return sample;
+}
 
 }  // namespace
 
@@ -82,10 +104,10 @@ base::Status FramePath::Answer(source::Frame& frame, Seen& seen) {
   seen.frame_number = inference_.frame_number;
   seen.prediction = inference_.prediction;
   seen.bundle = stage.bundle;
+  const drift::Sample sample = SampleOf(seen.index, inference_);
   {
     const std::scoped_lock lock(monitor_mutex_);
-    seen.signal = monitor_->Observe(seen.index, seen.prediction.nearest,
-                                    seen.prediction.anchor_distance, inference_.channels);
+    seen.signal = monitor_->Observe(sample);
   }
   seen.decode_us = inference_.decode_us;
   seen.model_us = inference_.model_us;

@@ -26,6 +26,7 @@
 #include "tinylcm/drift/conformal_rank.h"
 #include "tinylcm/drift/detectors/cusum.h"
 #include "tinylcm/drift/detectors/detector.h"
+#include "tinylcm/drift/sample.h"
 
 namespace tinylcm::drift {
 
@@ -75,13 +76,12 @@ class DriftMonitor {
 
   static base::Result<DriftMonitor> Create(const Options& options);
 
-  // Takes in one sample: which class it was taken for, how far it lies from the anchors, and its
-  // channels (as many as the options say). kLearning while commissioning, kDrift once at
-  // the alarm, kWarning while that drift is open, otherwise kSteady.
+  // Takes in one sample. kLearning while commissioning, kDrift once at the alarm, kWarning while
+  // that drift is open, otherwise kSteady.
   //
-  // REQUIRES: index grows, predicted < classes, distance and channels are finite.
-  DriftSignal Observe(std::uint64_t index, std::uint16_t predicted, float distance,
-                      std::span<const float> channels);
+  // REQUIRES: index grows, predicted < classes, as many channels as the options say, and all its
+  // numbers are finite.
+  DriftSignal Observe(const Sample& sample);
 
   Phase phase() const { return state_.phase; }
   double limit() const { return cusum_.limit(); }
