@@ -28,6 +28,7 @@ MODULES = {
     "feature": set(),
     "classify": set(),
     "drift": set(),
+    "evaluation": set(),
     "state": set(),
     "source": set(),
     "monitor": set(),
