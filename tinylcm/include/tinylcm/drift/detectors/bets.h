@@ -1,0 +1,125 @@
+// Bets: how evidence that a number is no longer what it was is gathered, whatever it turns into.
+//
+// Picture a fair wheel with the numbers from 0 to 1 and sixteen gamblers. One always bets that it
+// comes out a little high, one that it comes out low, one that a tenth of the throws are far too
+// high, one that it avoids the ends, two simply bet on whatever came up of late. While the wheel is
+// fair nobody can expect to win, for each stake is multiplied by a number whose mean is 1. Once it
+// is bent, the gambler who bet on that bend grows rich, by a constant factor a throw. Each throw
+// every one of them is lent one more coin (Shiryaev-Roberts), so that one who lost everything long
+// ago is there when the bend comes. All they own together, less the coins lent, is a fair game too:
+// the mean time until it passes A is at least A, under any dependence between the wheels.
+//
+// The wheel is the rank u of a sample among those known (uniform while nothing has changed). The
+// bets are fixed functions of u, steps on a fixed grid, fine at both ends: the height of a step is
+// the mean of the likelihood ratio over it, so that the mean of the whole is 1 to rounding. One row
+// of the table holds what all bets make of one u.
+//
+// Shin, Ramdas, Rinaldo, "E-detectors: a nonparametric framework for sequential change detection"
+// (2024); Roberts, "A comparison of some control chart procedures", Technometrics 8 (1966).
+
+#pragma once
+
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace tinylcm::drift {
+
+// What a bet says about the numbers.
+enum class BetKind : std::uint8_t {
+  kRise,      // All rose.
+  kFall,      // All fell.
+  kSomeRise,  // Some rose far.
+  kSomeFall,  // Some fell far.
+  kWider,     // They spread more.
+  kNarrower,  // They spread less.
+  kShape,     // Some values are more frequent than they were: what of late came up.
+};
+inline constexpr std::size_t kBetKinds = 7;
+const char* Name(BetKind kind);  // "rise", "some_fall", ...
+
+struct Bet {
+  BetKind kind = BetKind::kRise;
+  // Rise and fall: shift in standard deviations; wider and narrower: the standard deviation;
+  // shape: how many of the last values it goes by.
+  double size = 0.0;
+  double part = 1.0;  // Of the values that changed; shape: of the stake that is bet.
+  // What the bet counts for a number and for a category (whose order means nothing). The weights
+  // of a column add up to 1.
+  double number_weight = 0.0;
+  double category_weight = 0.0;
+  // True where it finds a change within some ten samples or not at all.
+  bool fast = false;
+};
+
+inline constexpr std::size_t kBets = 16;
+inline constexpr std::size_t kFixedBets = 14;  // The first ones; the rest learn what they bet on.
+inline constexpr std::size_t kShapeBets = kBets - kFixedBets;
+extern const std::array<Bet, kBets> kAllBets;
+
+// What the fixed bets pay, by cell of the grid. Immutable; 20 KB, one a program.
+class BetTable {
+ public:
+  static constexpr std::size_t kOctaves = 19;  // Halvings of the distance to the end, to 2^-20.
+  static constexpr std::size_t kSteps = 8;     // Cells a halving.
+  static constexpr std::size_t kSide = kOctaves * kSteps;
+  static constexpr std::size_t kCells = 2 * kSide;
+
+  static const BetTable& Get();
+
+  // The cell u lies in. REQUIRES: 0 <= u <= 1.
+  static std::size_t Cell(float u) {
+    const bool upper = u >= 0.5f;
+    const float end = upper ? 1.0f - u : u;  // Exact where u >= 0.5.
+    // Exponent and three bits of the mantissa, as they lie in the number.
+    constexpr std::uint32_t kFirst = (127u - 20u) * kSteps;
+    std::uint32_t step = std::bit_cast<std::uint32_t>(end) >> 20;
+    step = step < kFirst ? 0 : step - kFirst;
+    if (step >= kSide) step = kSide - 1;
+    return upper ? kSide + step : step;
+  }
+  // Where the cell's lower and upper bound lie, as distance from its end (0 below 0.5, else 1).
+  static std::array<double, 2> Bounds(std::size_t cell);
+
+  // What each fixed bet pays; 1 where the bet is no fixed one.
+  const float* Row(std::size_t cell) const { return rows_[cell].data(); }
+
+ private:
+  BetTable();
+  struct alignas(64) Line : std::array<float, kBets> {};
+  std::array<Line, kCells> rows_;
+};
+
+// What all who bet on one stream of numbers own. Plain data.
+struct alignas(64) Stakes {
+  std::array<float, kBets> capital{};
+  // Capital times the mean number of samples since its coins were lent: when what is large now
+  // began to grow.
+  std::array<float, kBets> age{};
+};
+
+// What came up of late: the share of each sixteenth of (0, 1), of the last values; what the shape
+// bets go by. Plain data.
+struct alignas(64) RecentShape {
+  static constexpr std::size_t kBins = 16;
+  std::array<std::array<float, kBins>, kShapeBets> share;
+  RecentShape();
+};
+
+// The payment of all bets on u, shape bets by `shape` as it was before u came, which then takes u
+// in.
+struct alignas(64) Payment : std::array<float, kBets> {};
+Payment Pay(float u, RecentShape& shape);
+// The same without shape bets, which pay 1.
+Payment Pay(float u);
+
+// One throw: `lent` coins for everyone, then all stakes are multiplied. `elapsed`: samples since
+// the last throw, for the ages.
+void Play(const Payment& payment, float lent, float elapsed, Stakes& stakes);
+
+// Sum of what they own, each counted by its weight.
+float Weigh(const std::array<float, kBets>& capital, const std::array<float, kBets>& weights);
+
+}  // namespace tinylcm::drift

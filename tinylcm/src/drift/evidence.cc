@@ -1,0 +1,285 @@
+#include "tinylcm/drift/evidence.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/check.h"
+#include "base/text.h"
+
+namespace tinylcm::drift {
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+
+// Of a signal's weight, what goes to the bets on single classes.
+constexpr float kClassPart = 0.35f;
+
+constexpr double kWarningAt = 0.1;
+
+// The run length at limit A is at least A; with what W overshoots it is c A. See the header.
+double LimitFor(const Evidence::Options& options) { return options.false_alarm_every; }
+
+}  // namespace
+
+base::Result<Evidence> Evidence::Create(const Options& options) {
+  if (options.classes == 0 || options.classes > 65'536) {
+    return Error{ErrorCode::kInvalidArgument, "evidence: classes must be 1 to 65536"};
+  }
+  if (options.signals == 0 || (options.signals >> kSignals) != 0) {
+    return Error{ErrorCode::kInvalidArgument, "evidence: signals: none, or one that is not known"};
+  }
+  // Written as "not good" rather than "bad" so that NaN is refused too.
+  if (!(options.false_alarm_every >= 10.0 && options.false_alarm_every <= 1e12)) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "evidence: false_alarm_every must be 10 to 1e12 samples"};
+  }
+  return Evidence(options);
+}
+
+Evidence::Evidence(const Options& options) : options_(options), limit_(LimitFor(options)) {
+  for (std::size_t signal = 0; signal < kSignals; ++signal) {
+    const auto name = static_cast<Signal>(signal);
+    if ((options.signals & Bit(name)) == 0) continue;
+    Watch watch;
+    watch.signal = static_cast<std::uint8_t>(signal);
+    watch.per_class = options.classes > 1 && IsWatchedPerClass(name);
+    watch.category = IsCategory(name);
+    watch.class_weight = watch.per_class ? kClassPart : 0.0f;
+    watch.pooled_weight = 1.0f - watch.class_weight;
+    if (watch.per_class) class_watches_ += 1;
+    watches_.push_back(watch);
+  }
+  for (std::size_t b = 0; b < kBets; ++b) {
+    number_weights_[b] = static_cast<float>(kAllBets[b].number_weight);
+    category_weights_[b] = static_cast<float>(kAllBets[b].category_weight);
+  }
+  pooled_.resize(watches_.size());
+  pooled_shape_.resize(watches_.size());
+  if (class_watches_ > 0) {
+    by_class_.resize(class_watches_ * options.classes);
+    class_sum_.resize(options.classes);
+    class_last_.resize(options.classes);
+    const bool bins = (options.signals & Bit(Signal::kQuantTree)) != 0;
+    if (bins) class_shape_.resize(options.classes);
+  }
+}
+
+Stakes& Evidence::OfClass(std::size_t watch, std::size_t label) {
+  return by_class_[label * class_watches_ + watch];
+}
+const Stakes& Evidence::OfClass(std::size_t watch, std::size_t label) const {
+  return by_class_[label * class_watches_ + watch];
+}
+
+Evidence::Level Evidence::Observe(std::uint16_t predicted, std::span<const float, kSignals> u) {
+  CHECK(predicted < options_.classes);
+  samples_ += 1;
+
+  // The coins of this sample are lent to those who play now, one in all.
+  std::size_t active = 0;
+  for (const Watch& watch : watches_) active += !std::isnan(u[watch.signal]);
+  if (active == 0) return level_;
+  const float lent = static_cast<float>(watches_.size()) / static_cast<float>(active);
+  const float signal_weight = 1.0f / static_cast<float>(watches_.size());
+
+  float class_elapsed = 0.0f;
+  if (class_watches_ > 0) {
+    class_elapsed = static_cast<float>(samples_ - class_last_[predicted]);
+    class_last_[predicted] = samples_;
+  }
+
+  double sum = 0.0;
+  double class_sum = 0.0;
+  std::size_t class_watch = 0;
+  for (std::size_t w = 0; w < watches_.size(); ++w) {
+    const Watch& watch = watches_[w];
+    const std::array<float, kBets>& weights = watch.category ? category_weights_ : number_weights_;
+    const float rank = u[watch.signal];
+    if (!std::isnan(rank)) {
+      const Payment payment = Pay(rank, pooled_shape_[w]);
+      Play(payment, lent, 1.0f, pooled_[w]);
+      if (watch.per_class) {
+        Stakes& stakes = OfClass(class_watch, predicted);
+        if (watch.category) {
+          Play(Pay(rank, class_shape_[predicted]), lent, class_elapsed, stakes);
+        } else {
+          // A class's numbers have no shape of their own: those bets follow the whole stream's,
+          // which is as fair (known before u came).
+          Play(payment, lent, class_elapsed, stakes);
+        }
+      }
+    }
+    sum += static_cast<double>(watch.pooled_weight * signal_weight *
+                               Weigh(pooled_[w].capital, weights));
+    if (watch.per_class) {
+      class_sum += static_cast<double>(watch.class_weight * signal_weight *
+                                       Weigh(OfClass(class_watch, predicted).capital, weights));
+      class_watch += 1;
+    }
+  }
+  if (class_watches_ > 0) {
+    class_sum_[predicted] = class_sum;
+    for (const double of_class : class_sum_) sum += of_class;
+  }
+  level_.statistic = sum;
+  level_.warning = sum >= kWarningAt * limit_;
+  level_.alarm = level_.alarm || sum >= limit_;
+  return level_;
+}
+
+double Evidence::log10_evidence() const {
+  const double evidence = level_.statistic / limit_ * options_.false_alarm_every;
+  return evidence > 1.0 ? std::log10(evidence) : 0.0;
+}
+
+Evidence::Shares Evidence::shares() const {
+  Shares shares;
+  double total = 0.0;
+  const auto add = [&](const Watch& watch, const Stakes& stakes, double weight, bool of_class) {
+    for (std::size_t b = 0; b < kBets; ++b) {
+      const Bet& bet = kAllBets[b];
+      const double part = weight * static_cast<double>(stakes.capital[b]) *
+                          (watch.category ? bet.category_weight : bet.number_weight);
+      shares.signals[watch.signal] += part;
+      shares.kinds[static_cast<std::size_t>(bet.kind)] += part;
+      if (bet.fast) shares.fast += part;
+      if (of_class) shares.per_class += part;
+      total += part;
+    }
+  };
+  std::size_t class_watch = 0;
+  for (std::size_t w = 0; w < watches_.size(); ++w) {
+    const Watch& watch = watches_[w];
+    add(watch, pooled_[w], static_cast<double>(watch.pooled_weight), false);
+    if (!watch.per_class) continue;
+    for (std::size_t label = 0; label < options_.classes; ++label) {
+      add(watch, OfClass(class_watch, label), static_cast<double>(watch.class_weight), true);
+    }
+    class_watch += 1;
+  }
+  if (!(total > 0.0)) return Shares{};
+  for (double& share : shares.signals) share /= total;
+  for (double& share : shares.kinds) share /= total;
+  shares.fast /= total;
+  shares.per_class /= total;
+  return shares;
+}
+
+void Evidence::ClassShares(std::span<double> shares) const {
+  CHECK(shares.size() == options_.classes);
+  std::fill(shares.begin(), shares.end(), 0.0);
+  double total = 0.0;
+  for (const double sum : class_sum_) total += sum;
+  if (!(total > 0.0)) return;
+  for (std::size_t label = 0; label < shares.size(); ++label) {
+    shares[label] = class_sum_[label] / total;
+  }
+}
+
+std::uint64_t Evidence::wound_for() const {
+  if (samples_ == 0) return 0;
+  double most = 0.0;
+  double age = 0.0;
+  const auto look = [&](const Watch& watch, const Stakes& stakes, float weight,
+                        std::uint64_t idle) {
+    const auto& weights = watch.category ? category_weights_ : number_weights_;
+    for (std::size_t b = 0; b < kBets; ++b) {
+      const double part = static_cast<double>(weight * weights[b] * stakes.capital[b]);
+      if (!(part > most)) continue;
+      most = part;
+      age = static_cast<double>(stakes.age[b]) / static_cast<double>(stakes.capital[b]) +
+            static_cast<double>(idle);
+    }
+  };
+  std::size_t class_watch = 0;
+  for (std::size_t w = 0; w < watches_.size(); ++w) {
+    const Watch& watch = watches_[w];
+    look(watch, pooled_[w], watch.pooled_weight, 0);
+    if (!watch.per_class) continue;
+    for (std::size_t label = 0; label < options_.classes; ++label) {
+      look(watch, OfClass(class_watch, label), watch.class_weight, samples_ - class_last_[label]);
+    }
+    class_watch += 1;
+  }
+  const double known = static_cast<double>(samples_);
+  return static_cast<std::uint64_t>(std::clamp(age + 1.5, 1.0, known));
+}
+
+void Evidence::Reset() {
+  samples_ = 0;
+  level_ = {};
+  std::fill(pooled_.begin(), pooled_.end(), Stakes{});
+  std::fill(pooled_shape_.begin(), pooled_shape_.end(), RecentShape{});
+  std::fill(by_class_.begin(), by_class_.end(), Stakes{});
+  std::fill(class_shape_.begin(), class_shape_.end(), RecentShape{});
+  std::fill(class_sum_.begin(), class_sum_.end(), 0.0);
+  std::fill(class_last_.begin(), class_last_.end(), 0);
+}
+
+void Evidence::Write(StateWriter& writer) const {
+  writer.Section("evidence");
+  writer.Put(samples_);
+  writer.Put(level_.statistic);
+  writer.Put(level_.warning);
+  writer.Put(level_.alarm);
+  const auto put = [&](std::span<const Stakes> all) {
+    for (const Stakes& stakes : all) {
+      writer.PutSpan(std::span<const float>(stakes.capital));
+      writer.PutSpan(std::span<const float>(stakes.age));
+    }
+  };
+  const auto put_shape = [&](std::span<const RecentShape> all) {
+    for (const RecentShape& shape : all) {
+      for (const auto& share : shape.share) writer.PutSpan(std::span<const float>(share));
+    }
+  };
+  put(pooled_);
+  put_shape(pooled_shape_);
+  put(by_class_);
+  put_shape(class_shape_);
+  writer.PutSpan(std::span<const double>(class_sum_));
+  writer.PutSpan(std::span<const std::uint64_t>(class_last_));
+}
+
+base::Status Evidence::Read(StateReader& reader) {
+  reader.Section("evidence");
+  samples_ = reader.Get<std::uint64_t>();
+  level_.statistic = reader.GetFinite<double>();
+  level_.warning = reader.Get<bool>();
+  level_.alarm = reader.Get<bool>();
+  // No run leaves anything negative behind.
+  const auto owned = [&](std::span<const float> values) {
+    for (const float value : values) {
+      if (!(value >= 0.0f)) return reader.Refuse("a stake is negative");
+    }
+  };
+  const auto get = [&](std::span<Stakes> all) {
+    for (Stakes& stakes : all) {
+      reader.GetFiniteSpan(std::span<float>(stakes.capital));
+      reader.GetFiniteSpan(std::span<float>(stakes.age));
+      owned(stakes.capital);
+      owned(stakes.age);
+    }
+  };
+  const auto get_shape = [&](std::span<RecentShape> all) {
+    for (RecentShape& shape : all) {
+      for (auto& share : shape.share) {
+        reader.GetFiniteSpan(std::span<float>(share));
+        owned(share);
+      }
+    }
+  };
+  get(pooled_);
+  get_shape(pooled_shape_);
+  get(by_class_);
+  get_shape(class_shape_);
+  reader.GetFiniteSpan(std::span<double>(class_sum_));
+  reader.GetSpan(std::span<std::uint64_t>(class_last_));
+  for (const std::uint64_t last : class_last_) {
+    if (last > samples_) reader.Refuse("a class was seen after the last sample");
+  }
+  return reader.status();
+}
+
+}  // namespace tinylcm::drift
