@@ -133,20 +133,14 @@ class Reader {
       Refuse("source.format",
              StrCat(source.format, " needs source.width and source.height, in pixels"));
     }
-    if (config.false_alarm_duration) {
-      // Statistics count samples; only a person knows how many come in a day.
-      if (!config.samples_per_second) {
-        Refuse("drift.samples_per_second",
-               "missing; it is expected where drift.false_alarm_every is a duration");
-      } else {
-        config.false_alarm_every = static_cast<double>(config.false_alarm_duration->count()) /
-                                   1000.0 * *config.samples_per_second;
-        if (!(config.false_alarm_every >= 100)) {
-          Refuse("drift.false_alarm_every",
-                 StrCat("that duration is ", base::FormatShort(config.false_alarm_every),
-                        " samples; at least 100 are expected"));
-        }
-      }
+    InSamples("drift.false_alarm_every", config.false_alarm_duration, config.false_alarm_every);
+    InSamples("drift.commission", config.commission_duration, config.commission);
+    if (config.commission > 1e6) {
+      Refuse("drift.commission", StrCat(base::FormatShort(config.commission),
+                                        " samples; at most 1000000 are expected"));
+    }
+    if (config.cycle.count() != 0 && config.cycle < base::Duration{60'000}) {
+      Refuse("drift.cycle", "at least 1m is expected, or 0s for none");
     }
     if (config.sync.backoff_min > config.sync.backoff_max) {
       Refuse("sync.backoff_min", "more than sync.backoff_max");
@@ -157,6 +151,23 @@ class Reader {
     }
     if (place.latitude && !place.gpsd.empty()) {
       Refuse("location.gpsd", "either a fixed place or gpsd is expected, not both");
+    }
+  }
+
+  // Statistics count samples; only a person knows how many come in a day.
+  void InSamples(const std::string& path, const std::optional<base::Duration>& duration,
+                 double& samples) {
+    if (!duration) return;
+    const Config& config = out_.config;
+    if (!config.samples_per_second) {
+      if (Mentioned("drift.samples_per_second")) return;
+      return Refuse("drift.samples_per_second",
+                    StrCat("missing; it is expected where ", path, " is a duration"));
+    }
+    samples = static_cast<double>(duration->count()) / 1000.0 * *config.samples_per_second;
+    if (!(samples >= 100)) {
+      Refuse(path, StrCat("that duration is ", base::FormatShort(samples),
+                          " samples; at least 100 are expected"));
     }
   }
 

@@ -117,6 +117,10 @@ struct Config {
   // Samples between false alarms; as a duration it is turned into samples by the rate.
   double false_alarm_every = 1e6;
   std::optional<base::Duration> false_alarm_duration;
+  double commission = 300;  // Samples that only teach; likewise.
+  std::optional<base::Duration> commission_duration;
+  base::Duration cycle{0};  // What is usual repeats after so long; 0: it does not.
+  std::uint32_t hold_back = 64;
   std::optional<double> samples_per_second;
   std::uint32_t quarantine_samples = 300;
   std::uint32_t labels_per_event = 24;

@@ -174,29 +174,29 @@ class Key {
   }
 };
 
-// A duration or a number of samples: the one key with two readings.
-ConfigKey FalseAlarmEvery() {
-  Key key("drift.false_alarm_every",
-          "Samples between false alarms, on average; or a duration, beside "
-          "drift.samples_per_second.");
+// A duration or a number of samples: the keys with two readings.
+ConfigKey SamplesOrDuration(const char* path, const char* description, int least,
+                            double Config::* samples,
+                            std::optional<base::Duration> Config::* duration) {
+  Key key(path, description);
   ConfigKey& made = key.key_;
   made.schema = Json::MakeObject(
       {{"anyOf",
-        Json(Json::Array{Json::MakeObject({{"type", "number"}, {"minimum", 100}}),
+        Json(Json::Array{Json::MakeObject({{"type", "number"}, {"minimum", least}}),
                          Json::MakeObject({{"type", "string"}, {"pattern", kDurationPattern}})})}});
-  made.expected = "a number of samples, 100 or more, or a duration such as \"30d\"";
-  made.get = [](const Config& config) {
-    return config.false_alarm_duration ? Json(base::FormatDuration(*config.false_alarm_duration))
-                                       : Whole(config.false_alarm_every);
+  made.expected = StrCat("a number of samples, ", least, " or more, or a duration such as \"30d\"");
+  made.get = [samples, duration](const Config& config) {
+    return config.*duration ? Json(base::FormatDuration(*(config.*duration)))
+                            : Whole(config.*samples);
   };
-  made.set = [](Config& config, const Json& value) {
+  made.set = [samples, duration](Config& config, const Json& value) {
     if (value.is_number()) {
-      config.false_alarm_every = value.as_double();
+      config.*samples = value.as_double();
       return std::string();
     }
     const auto parsed = base::ParseDuration(value.as_string());
     if (!parsed.ok()) return parsed.error().message;
-    config.false_alarm_duration = *parsed;
+    config.*duration = *parsed;
     return std::string();
   };
   return made;
@@ -305,10 +305,24 @@ std::vector<ConfigKey> MakeKeys() {
               })
           .AtOnce());
 
-  keys.push_back(FalseAlarmEvery());
+  keys.push_back(SamplesOrDuration("drift.false_alarm_every",
+                                   "Samples between false alarms, on average; or a duration, "
+                                   "beside drift.samples_per_second.",
+                                   100, &Config::false_alarm_every, &Config::false_alarm_duration));
+  keys.push_back(SamplesOrDuration("drift.commission",
+                                   "Samples, or a duration, that teach what is usual here before "
+                                   "anything is watched; at least one drift.cycle.",
+                                   100, &Config::commission, &Config::commission_duration));
+  add(Key("drift.cycle",
+          "What is usual repeats after so long, such as 1d where it gets dark; then a night is "
+          "compared with nights. 0s: it does not.")
+          .Duration(FIELD(cycle)));
+  add(Key("drift.hold_back",
+          "The last samples, which are not learned from until so many more came without an alarm.")
+          .Count(FIELD(hold_back), 0, 1024));
   add(Key("drift.samples_per_second",
-          "How many samples come in a second; needed where "
-          "drift.false_alarm_every is a duration.")
+          "How many samples come in a second; needed where drift.false_alarm_every or "
+          "drift.commission is a duration.")
           .Number(FIELD(samples_per_second), 1e-6, 1e6));
 
   add(Key("quarantine.samples", "Samples kept after an alarm.")

@@ -25,6 +25,28 @@ TEST(Config, NamesFileAndFieldOfWhatIsWrong) {
   EXPECT_NE(config.error().message.find("sync.interval"), std::string::npos);
 }
 
+TEST(Config, TakesWhatTeachesTheMonitorInSamplesOrAsADuration) {
+  const auto config = ParseConfig(
+      R"({"name":"p","data":"/d","bundle":"b","source":{"path":"-"},"drift":{"commission":"2h","samples_per_second":0.5,"cycle":"1d","hold_back":16}})",
+      "a.json");
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  EXPECT_DOUBLE_EQ(config->commission, 2 * 3600 * 0.5);
+  EXPECT_EQ(config->cycle, base::Duration{86'400'000});
+  EXPECT_EQ(config->hold_back, 16u);
+  const auto refused = [](const std::string& drift) {
+    return ParseConfig(R"({"name":"p","data":"/d","bundle":"b","source":{"path":"-"},"drift":)" +
+                           drift + "}",
+                       "a.json")
+        .error()
+        .message;
+  };
+  EXPECT_NE(refused(R"({"commission":"2h"})").find("drift.samples_per_second: missing"),
+            std::string::npos);
+  EXPECT_NE(refused(R"({"commission":50})").find("drift.commission"), std::string::npos);
+  EXPECT_NE(refused(R"({"commission":2e6})").find("at most 1000000"), std::string::npos);
+  EXPECT_NE(refused(R"({"cycle":"5s"})").find("drift.cycle: at least 1m"), std::string::npos);
+}
+
 TEST(Config, RefusesAMisspeltKeyInsteadOfIgnoringIt) {
   const auto config = ParseConfig(
       R"({"name":"pi","data":"/d","bundle":"b","source":{"path":"-"},"quarantene":{}})", "a.json");

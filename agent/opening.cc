@@ -76,6 +76,9 @@ Status Agent::OpenSlots() {
       pipeline::LifecycleOptions options;
       options.mode = wished_mode_.value_or(config_.mode);
       options.false_alarm_every = config_.false_alarm_every;
+      options.commission = static_cast<std::uint32_t>(config_.commission);
+      options.cycle = config_.cycle;
+      options.hold_back = config_.hold_back;
       options.quarantine_samples = config_.quarantine_samples;
       options.labels_per_event = config_.labels_per_event;
       options.send_images = config_.consent_images;

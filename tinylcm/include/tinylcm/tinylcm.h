@@ -122,6 +122,9 @@ class Device {
     std::string state;  // A folder of this device's own; made if need be. One Device at a time.
     adapt::Mode mode = adapt::Mode::kAutonomous;
     double false_alarm_every = 1e6;          // Samples between false alarms, on average.
+    std::uint32_t commission_samples = 300;  // Teach what is usual here; nothing is watched yet.
+    // What is usual repeats after so long, by the clock: a day where it gets dark. 0: it does not.
+    base::Duration cycle{0};
     std::uint32_t quarantine_samples = 300;  // Looked at after an alarm, before labels are asked.
     std::uint32_t labels_per_event = 24;     // Asked for at most.
     std::uint64_t seed = 1;                  // Same stream and seed, same answers.

@@ -144,6 +144,8 @@ Status Device::Impl::Open() {
   pipeline::LifecycleOptions lifecycle_options;
   lifecycle_options.mode = options.mode;
   lifecycle_options.false_alarm_every = options.false_alarm_every;
+  lifecycle_options.commission = options.commission_samples;
+  lifecycle_options.cycle = options.cycle;
   lifecycle_options.quarantine_samples = options.quarantine_samples;
   lifecycle_options.labels_per_event = options.labels_per_event;
   lifecycle_options.seed = options.seed;

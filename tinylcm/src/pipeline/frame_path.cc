@@ -32,6 +32,16 @@ drift::Sample SampleOf(std::uint64_t index, const Inference& inference) {
   return sample;
 }
 
+// Where in the cycle; a clock that jumps only lands elsewhere in it. Before 1970 there was no
+// frame.
+float PhaseOf(base::Time time, base::Duration cycle) {
+  const auto since = time.time_since_epoch().count();
+  if (cycle.count() <= 0 || since <= 0) return -1.0f;
+  const auto phase = static_cast<float>(static_cast<double>(since % cycle.count()) /
+                                        static_cast<double>(cycle.count()));
+  return phase < 1.0f ? phase : 0.0f;  // The last of a long cycle may round up.
+}
+
 }  // namespace
 
 FramePath::FramePath(std::unique_ptr<Stage> first, std::uint64_t first_index)
@@ -104,7 +114,8 @@ base::Status FramePath::Answer(source::Frame& frame, Seen& seen) {
   seen.frame_number = inference_.frame_number;
   seen.prediction = inference_.prediction;
   seen.bundle = stage.bundle;
-  const drift::Sample sample = SampleOf(seen.index, inference_);
+  drift::Sample sample = SampleOf(seen.index, inference_);
+  sample.phase = PhaseOf(frame.time, cycle_);
   {
     const std::scoped_lock lock(monitor_mutex_);
     seen.signal = monitor_->Observe(sample);

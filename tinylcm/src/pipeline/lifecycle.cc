@@ -390,6 +390,8 @@ Result<std::unique_ptr<drift::DriftMonitor>> Lifecycle::MakeMonitor(
       static_cast<std::uint32_t>(bundle.is_image ? kPictureFigures : bundle.raw_count());
   options.samples_noun = bundle.is_image ? "frames" : "rows";
   options.false_alarm_every = options_.false_alarm_every;
+  options.commission = options_.commission;
+  options.hold_back = options_.hold_back;
   options.seed = options_.seed;
   options.factory_distances = bundle.reference.rank;
   options.labels = bundle.manifest.labels;
@@ -508,7 +510,7 @@ void Lifecycle::Explain() {
   const auto explanation = path_->Explanation();
   if (!explanation || !event_) return;
   protocol::DriftEvent& event = *event_;
-  event.kind = explanation->kind;
+  event.kind = drift::Name(explanation->kind);
   event.sigma = explanation->sigma;
   event.change_point = explanation->change_index;
   event.change_point_interval = {explanation->change_first, explanation->change_last};

@@ -74,6 +74,10 @@ class FramePath {
   // REQUIRES: both parts of `first` are there. `first_index`: of the next inference.
   FramePath(std::unique_ptr<Stage> first, std::uint64_t first_index);
 
+  // What is usual repeats after so long by the frames' clock: each sample then says where in the
+  // cycle it was taken. 0: it does not. Before the first frame.
+  void SetCycle(base::Duration cycle) { cycle_ = cycle; }
+
   // Answers a frame into `seen`, all but seen.frame, which is left alone. An Error: the frame was
   // bad and nothing downstream has seen it, or IsNotYet; `seen` is then of no use. With a window,
   // frame.row and frame.label become the window's.
@@ -118,6 +122,7 @@ class FramePath {
   mutable std::mutex monitor_mutex_;
   std::unique_ptr<drift::DriftMonitor> monitor_;
   std::unique_ptr<feature::WindowFeatures> window_;  // The frame thread's.
+  base::Duration cycle_{0};
   Inference inference_;
   double usual_us_ = 0.0;  // Running mean of the whole frame.
 };

@@ -49,6 +49,9 @@ class Outbox {
 struct LifecycleOptions {
   adapt::Mode mode = adapt::Mode::kAutonomous;
   double false_alarm_every = 1e6;  // Samples.
+  std::uint32_t commission = 300;  // Samples that only teach what is usual.
+  base::Duration cycle{0};         // What is usual repeats after so long (a day); 0: it does not.
+  std::uint32_t hold_back = 64;    // Samples that wait before they are learned from.
   std::uint32_t quarantine_samples = 300;
   std::uint32_t labels_per_event = 24;
   std::uint32_t probation_samples = 100;
@@ -111,7 +114,10 @@ class Lifecycle {
   std::unique_ptr<Stage> TakeFirstStage();
   std::uint64_t first_index() const { return first_index_; }
   // REQUIRES: once, before anything below. `path` must outlive it.
-  void Attach(FramePath& path) { path_ = &path; }
+  void Attach(FramePath& path) {
+    path_ = &path;
+    path.SetCycle(options_.cycle);
+  }
 
   // True while frames are wanted whole (quarantine, probation, a new bundle's health window). May
   // be asked from any thread.
