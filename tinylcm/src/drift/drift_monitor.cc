@@ -351,7 +351,7 @@ std::optional<DriftExplanation> DriftMonitor::explanation() const {
       best_ramp = std::max(best_ramp, weighted * weighted / (2.0 * squares));
     }
   }
-  found.kind = best_ramp > best_step + kRampLead ? "gradual" : "abrupt";
+  found.kind = best_ramp > best_step + kRampLead ? DriftKind::kGradual : DriftKind::kAbrupt;
 
   const double evidence =
       std::accumulate(state_.class_evidence.begin(), state_.class_evidence.end(), 0.0);

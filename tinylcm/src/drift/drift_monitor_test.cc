@@ -98,7 +98,7 @@ TEST(DriftMonitor, ExplainsWhenHowFarAndWhichChannels) {
   EXPECT_NEAR(static_cast<double>(found.change_index), static_cast<double>(onset), 3.0);
   EXPECT_LE(found.change_first, found.change_index);
   EXPECT_GE(found.change_last, found.change_index);
-  EXPECT_EQ(found.kind, "abrupt");
+  EXPECT_EQ(found.kind, DriftKind::kAbrupt);
   EXPECT_NEAR(found.sigma, 2.6, 0.4);  // 3 sigma, less what 200 references a class cannot show.
   double shares = 0.0;
   for (const auto& one : found.classes) shares += one.share;

@@ -14,6 +14,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -25,6 +26,13 @@ namespace tinylcm::drift {
 struct MovedChannel {
   std::uint32_t index = 0;
   double shift_sigma = 0.0;  // (mean now - mean before) / sd before.
+};
+
+// All that is told of the channels since the change.
+struct ChannelFindings {
+  std::vector<MovedChannel> moved = {};     // Largest shift first; only those beyond chance.
+  std::vector<std::uint32_t> stuck = {};    // Those that stand still although they used to move.
+  std::optional<double> spread_ratio = {};  // sd now / sd before, of the channel in the middle.
 };
 
 // Not thread-safe. No allocation per row; cost: a few operations a channel.

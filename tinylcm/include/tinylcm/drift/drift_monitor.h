@@ -26,29 +26,10 @@
 #include "tinylcm/drift/conformal_rank.h"
 #include "tinylcm/drift/detectors/cusum.h"
 #include "tinylcm/drift/detectors/detector.h"
+#include "tinylcm/drift/explanation.h"
 #include "tinylcm/drift/sample.h"
 
 namespace tinylcm::drift {
-
-// What changed, as far as it can be told without labels.
-struct DriftExplanation {
-  struct ClassShare {
-    std::uint16_t label = 0;
-    double share = 0.0;  // Of the evidence; all shares add up to 1.
-  };
-
-  std::uint64_t sample_index = 0;  // Where the alarm was raised.
-  std::uint64_t change_index = 0;  // The best guess at the first changed sample ...
-  std::uint64_t change_first = 0;  // ... and between which two it lies.
-  std::uint64_t change_last = 0;
-  std::string kind;  // "abrupt" or "gradual".
-  double sigma =
-      0.0;  // How far distances rose, in normal scores of the reference; saturates near 3.
-  std::vector<ClassShare> classes;     // By predicted class, largest first.
-  std::vector<MovedChannel> channels;  // Largest shift first; only those that moved beyond chance.
-  std::uint64_t samples = 0;           // On how many samples since the change this rests.
-  std::string text;                    // One sentence for a person.
-};
 
 // Not thread-safe. No allocation in Observe.
 class DriftMonitor {

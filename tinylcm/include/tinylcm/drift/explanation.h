@@ -1,0 +1,102 @@
+// Explain: what an alarm means, in words a person can read, with the figures beside them.
+//
+// The alarm says "something is different". Explain walks back along the history (history.h) and
+// asks at each sample: if the change had come just before this one, how well would a new normal
+// explain what followed, against the old one? Where that is best lies the change point; as long as
+// it is hardly worse reaches its interval. What followed is then looked at more closely: which
+// signals and classes carry it, how far they moved, whether at once or by and by, and which of a
+// few kinds of change it looks most like.
+//
+// A pure function of what it is given: no clock, no state, same input, same answer. It allocates
+// and costs some microseconds a sample of the history: for the control thread, not the frame path.
+//
+// The walk is the likelihood ratio of a change at an unknown time (Page 1954; Hinkley 1970,
+// Biometrika 57:1), two-sided, with the size of the change estimated from what followed; where the
+// new normal is no mere shift (a spread, a part of the samples, a category), with a histogram of
+// the ranks instead. The interval is the set of change points whose log likelihood lies within 2.0
+// of the best.
+
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "tinylcm/drift/channel_shift.h"
+#include "tinylcm/drift/history.h"
+#include "tinylcm/drift/sample.h"
+
+namespace tinylcm::drift {
+
+// What a change looks like. Name() gives the word used in events: docs/formats/drift_event.md.
+enum class DriftKind : std::uint8_t {
+  kAbrupt,       // From one sample to the next.
+  kGradual,      // By and by: a ramp explains it better than a step.
+  kClassMix,     // Other classes come, or as often as never before; within a class all is usual.
+  kUnseenClass,  // A part of the samples lies far from all examples, the rest is as before.
+  kSensorFault,  // Values are stuck, or lie at an end of their range.
+  kNoise,        // Values scatter more, about the same means.
+  kUnknown,      // Too little was seen to tell.
+};
+const char* Name(DriftKind kind);
+
+// What changed, as far as it can be told without labels.
+struct DriftExplanation {
+  struct SignalShare {
+    Signal signal = Signal::kAnchorDistance;
+    double share = 0.0;  // Of the evidence; all shares add up to 1.
+    // How far it moved since the change, in the usual standard deviations of its class (of the
+    // samples that carry the change); nullopt for a category.
+    std::optional<double> shift_sigma = {};
+  };
+  struct ClassShare {
+    std::uint16_t label = 0;
+    double share = 0.0;  // Of the evidence; all shares add up to 1.
+  };
+
+  std::uint64_t sample_index = 0;  // Where the alarm was raised.
+  std::uint64_t change_index = 0;  // The best guess at the first changed sample ...
+  std::uint64_t change_first = 0;  // ... and between which two it lies, both included.
+  std::uint64_t change_last = 0;
+  // The history begins after the change did, or may have: change_first is only the oldest sample
+  // that is still known.
+  bool change_is_older = false;
+  DriftKind kind = DriftKind::kUnknown;
+  // How far the leading signal moved, >= 0, in the usual standard deviations of its class; of a
+  // category, the shift of a normal number that would be as easy to see.
+  double sigma = 0.0;
+  std::optional<double> log10_e;  // Of the evidence: 6 is one in a million.
+  std::optional<double> accuracy_drop;
+  std::optional<std::pair<double, double>> accuracy_drop_interval;
+  std::vector<SignalShare> signals;    // Largest share first.
+  std::vector<ClassShare> classes;     // By predicted class, largest share first.
+  std::vector<MovedChannel> channels;  // Largest shift first; only those that moved beyond chance.
+  std::vector<std::uint32_t> stuck;    // Channels that stand still although they used to move.
+  std::uint64_t samples = 0;           // On how many samples since the change this rests.
+  std::string text;                    // One sentence for a person.
+};
+
+struct ExplanationInputs {
+  const History* history = nullptr;  // REQUIRED. Up to now, the samples after the alarm included.
+  std::uint64_t alarm_index = 0;
+  // Of the evidence at the alarm, >= 0; need not add up to 1. All 0: as the history tells.
+  std::array<double, kSignals> signal_shares{};
+  std::span<const double> class_shares{};  // One a class, or none.
+  ChannelFindings channels{};
+  std::optional<double> log10_e{};
+  std::optional<double> accuracy_drop{};
+  std::optional<std::pair<double, double>> accuracy_drop_interval{};
+  // For the text; numbers where there are none.
+  std::span<const std::string> labels{};
+  std::span<const std::string> channel_names{};
+  std::string_view samples_noun = "samples";  // "frames", "rows".
+};
+
+DriftExplanation Explain(const ExplanationInputs& inputs);
+
+}  // namespace tinylcm::drift
