@@ -3,6 +3,7 @@
 #include "agent/config_verbs.h"
 #include "agent/device_verbs.h"
 #include "agent/doctor.h"
+#include "agent/evaluate_verb.h"
 #include "agent/log_verbs.h"
 #include "agent/verbs.h"
 
@@ -25,5 +26,6 @@ int main(int argc, char** argv) {
   agent::AddBundle(line);
   agent::AddReplay(line);
   agent::AddDetect(line);
+  agent::AddEvaluate(line);
   return line.Run(argc, argv);
 }

@@ -1,4 +1,4 @@
-"""Verbs that only compute: `replay` and `detect`."""
+"""Verbs that only compute: `replay`, `detect` and `evaluate`."""
 
 import json
 import pathlib
@@ -67,6 +67,58 @@ class Detect(unittest.TestCase):
                 self.assertEqual(len(result.stderr.splitlines()), 1)
                 self.assertIn("stdin:3:", result.stderr)
                 self.assertIn(f'"{bad}"', result.stderr)
+
+
+class Evaluate(unittest.TestCase):
+    def refused(self, *arguments, stdin: str = "") -> str:
+        result = tinylcm("evaluate", *arguments, stdin=stdin)
+        self.assertEqual(result.returncode, WRONG_USE, result)
+        self.assertEqual(result.stdout, "")
+        self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
+        return result.stderr
+
+    def test_takes_what_detect_prints_and_shows_the_dummies_beside_it(self):
+        # The change at 100 winds the chart up in three values: index 102, a delay of 2. After that it alarms every third.
+        alarms = done(*Detect.CUSUM, stdin="0\n" * 100 + "3\n" * 6)
+        self.assertEqual(alarms.split(), ["102", "105"])
+        arguments = ["evaluate", "--alarms", "-", "--changes", "100", "--length", 200, "--horizon", 10]
+        said = json.loads(done(*arguments, "--json", stdin=alarms))
+        self.assertEqual(list(said), ["horizon", "early", "detector", "never", "always", "every_100"])
+        self.assertEqual(said["detector"]["delay"], 2.0)
+        self.assertEqual(said["detector"]["hits"], 2)
+        self.assertEqual(said["never"]["charged_delay"], 10.0)
+        self.assertEqual(said["always"]["episode_recall"], 1.0)
+        self.assertEqual(said["always"]["false_alarms"], 189)  # 200 less the window, 100 to 110.
+        # The same from the JSON lines.
+        lines = done(*Detect.CUSUM, "--json", stdin="0\n" * 100 + "3\n" * 6)
+        self.assertEqual(json.loads(done(*arguments, "--json", stdin=lines))["detector"], said["detector"])
+        table = done(*arguments, stdin=alarms)
+        for word in ("detector", "never", "always", "every_100", "delay, a miss charged 10", "false alarms"):
+            self.assertIn(word, table)
+
+    def test_reads_alarms_and_changes_from_files_too(self):
+        folder = pathlib.Path(tempfile.mkdtemp(dir=WORKSHOP.folder))
+        (folder / "alarms").write_text("# mine\n120\n")
+        (folder / "changes").write_text("100-110\n150\n")
+        said = json.loads(done("evaluate", "--alarms", folder / "alarms", "--changes", folder / "changes", "--length", 200,
+                               "--horizon", 20, "--json"))
+        self.assertEqual(said["detector"]["caught"], 1)
+        self.assertEqual(said["detector"]["charged_delay"], 20.0)  # 20 late, and a miss charged 20.
+        quiet = json.loads(done("evaluate", "--alarms", folder / "alarms", "--changes", "", "--length", 200, "--json"))
+        self.assertEqual(quiet["detector"]["false_alarms"], 1)
+        self.assertIsNone(quiet["detector"]["episode_recall"])
+
+    def test_says_what_is_wrong(self):
+        changes = ["--changes", "100", "--length", 200]
+        self.assertIn("line 2: \"x\" is no index", self.refused("--alarms", "-", *changes, stdin="1\nx\n"))
+        self.assertIn("alarm 200 lies behind the last sample, 199", self.refused("--alarms", "-", *changes, stdin="200\n"))
+        self.assertIn("alarm 1 comes after alarm 5", self.refused("--alarms", "-", *changes, stdin="5\n1\n"))
+        self.assertIn("--length: at least 1", self.refused("--alarms", "-", "--changes", "", "--length", 0))
+        self.assertIn("--horizon: at least 1", self.refused("--alarms", "-", *changes, "--horizon", 0))
+        missing = tinylcm("evaluate", "--alarms", "no/such/file", *changes)
+        self.assertNotEqual(missing.returncode, 0)
+        self.assertIn("no/such/file", missing.stderr)
+        self.assertIn("--changes: line 1", self.refused("--alarms", "-", "--changes", "1,,2", "--length", 9))
 
 
 if __name__ == "__main__":
