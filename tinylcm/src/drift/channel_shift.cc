@@ -19,6 +19,8 @@ constexpr double kClip = 3.0;
 // channel that never moved in quiet times must not shout when it moves by its rounding noise.
 constexpr double kScaleOfMedian = 0.1;
 constexpr double kScaleOfLargest = 0.01;
+// Rows before anything is said of the spread.
+constexpr std::uint64_t kSpreadRows = 12;
 // Rows a spell: long enough to show that neighbours are alike, short enough to have many.
 constexpr std::uint64_t kSpellRows = 16;
 
@@ -200,6 +202,57 @@ base::Status ChannelShift::Restore(const State& state) {
   SettleScale();
   return {};
 }
+
+ChannelFindings ChannelShift::Findings() const {
+  ChannelFindings found;
+  found.moved = Moved();
+  if (options_.channels == 0 || state_.recent_count < kSpreadRows ||
+      state_.reference_count < kSpreadRows) {
+    return found;
+  }
+  std::vector<double> ratios(scale_.size());
+  const double recent = static_cast<double>(state_.recent_count);
+  for (std::size_t i = 0; i < ratios.size(); ++i) {
+    const double mean = state_.recent_sum[i] / recent;
+    const double squares = std::max(0.0, state_.recent_squares[i] - recent * mean * mean);
+    ratios[i] = std::sqrt(squares / (recent - 1.0)) / scale_[i];
+  }
+  const auto middle = ratios.begin() + static_cast<std::ptrdiff_t>(ratios.size() / 2);
+  std::nth_element(ratios.begin(), middle, ratios.end());
+  found.spread_ratio = *middle;
+  return found;
+}
+
+void ChannelShift::Write(StateWriter& writer) const {
+  writer.Section("channels");
+  writer.Put(state_.reference_count);
+  writer.Put(state_.spells);
+  writer.Put(state_.spell_rows);
+  writer.Put(state_.recent_count);
+  for (const std::vector<double>* sums :
+       {&state_.reference_mean, &state_.reference_m2, &state_.spell_sum, &state_.spell_mean,
+        &state_.spell_m2, &state_.recent_sum, &state_.recent_squares, &state_.recent_clipped}) {
+    writer.PutSpan(std::span<const double>(*sums));
+  }
+}
+
+void ChannelShift::Read(StateReader& reader) {
+  reader.Section("channels");
+  State state = state_;
+  state.reference_count = reader.Get<std::uint64_t>();
+  state.spells = reader.Get<std::uint64_t>();
+  state.spell_rows = reader.Get<std::uint64_t>();
+  state.recent_count = reader.Get<std::uint64_t>();
+  for (std::vector<double>* sums :
+       {&state.reference_mean, &state.reference_m2, &state.spell_sum, &state.spell_mean,
+        &state.spell_m2, &state.recent_sum, &state.recent_squares, &state.recent_clipped}) {
+    reader.GetFiniteSpan(std::span<double>(*sums));
+  }
+  if (!reader.ok()) return;
+  if (!Restore(state).ok()) reader.Refuse("numbers that cannot be");
+}
+
+void ChannelShift::AddTo(OptionsDigest& digest) const { digest.Add(options_.channels); }
 
 std::string DescribeChannels(std::vector<std::uint32_t> indices) {
   std::ranges::sort(indices);

@@ -14,17 +14,23 @@ namespace {
 
 using base::StrCat;
 
-// A change point whose log likelihood lies this far below the best may still be the one. Half the
-// 95 % quantile of chi-squared with one degree of freedom is 1.92.
-constexpr double kIntervalDrop = 2.0;
-// Bins of the histogram of ranks that a change of any shape is measured with.
-constexpr std::size_t kBins = 8;
-// What a model must be better by for each number it takes from the data (Akaike 1974).
-constexpr double kCostOfNumber = 1.0;
-// How much better, in log likelihood, a ramp must explain the scores than a step.
+// The change lies within the interval with this probability.
+constexpr double kBelief = 0.95;
+// How far a new level lies from the old one, before anything is seen.
+constexpr double kLevelSd = 1.5;
+// How likely a change is of each kind, before anything is seen: most come at once.
+constexpr double kStepBelief = 0.6;
+constexpr double kShapeBelief = 0.3;
+constexpr double kRampBelief = 0.1;
+// Samples that a change may take to come.
+constexpr std::array<std::size_t, 5> kRampLengths = {16, 32, 64, 128, 256};
+// How much better, in log likelihood, a ramp must explain the scores than a step, and a part of the
+// samples than a shift of all.
 constexpr double kRampLead = 2.0;
-// A change that explains less than this beyond the old normal has no shape to speak of.
-constexpr double kGainToSpeakOf = 3.0;
+constexpr double kShapeLead = 1.0;
+// A change that explains the history so much worse than none has no shape to speak of: whatever
+// raised the alarm, it is not seen here.
+constexpr double kGainToSpeakOf = -2.0;
 // A class or signal is said to carry the evidence from this share on.
 constexpr double kMainShare = 0.5;
 constexpr double kAlsoShare = 0.15;
@@ -61,97 +67,171 @@ Strip CutStrip(const History& history, Signal signal, int label) {
   return strip;
 }
 
-// A change before sample `best` of a strip; any from `first` to `last` may be the one.
+// What a strip says of a change at an unknown time: how much better a change explains it than none
+// (log Bayes factors: what the data make of a priori equal beliefs), and where it lies.
 struct Change {
-  std::size_t best = 0;
-  std::size_t first = 0;
-  std::size_t last = 0;
-  double gain = -std::numeric_limits<double>::infinity();  // Log likelihood, less the cost.
-  double raw_gain = 0.0;                                   // Before it.
+  double gain = -std::numeric_limits<double>::infinity();  // Of a change of any kind.
+  double step = 0.0;                                       // Of a new level,
+  double ramp = 0.0;                                       // of one reached by and by,
+  double shape = 0.0;                                      // of another distribution.
+  std::size_t begin = 0;  // In the strip: the sample that the change most likely came before.
+  // Of the history's indices, the last unchanged one excluded.
+  std::uint64_t middle = 0, low = 0, high = 0;
+  bool is_older = false;
 };
 
-// Where a change whose samples gain `gains` each begins best: one walk from the end.
-Change WalkBack(std::span<const double> gains) {
-  Change found;
-  std::vector<double> likelihood(gains.size());
+double LogMean(std::span<const double> logs) {
+  const double top = *std::ranges::max_element(logs);
   double sum = 0.0;
-  for (std::size_t i = gains.size(); i-- > 0;) {
-    sum += gains[i];
-    likelihood[i] = sum;
-    if (sum > found.gain) {
-      found.gain = sum;
-      found.best = i;
-    }
-  }
-  found.raw_gain = found.gain;
-  found.first = found.last = found.best;
-  for (std::size_t i = 0; i < likelihood.size(); ++i) {
-    if (likelihood[i] < found.gain - kIntervalDrop) continue;
-    found.first = std::min(found.first, i);
-    found.last = std::max(found.last, i);
-  }
-  return found;
+  for (const double log : logs) sum += std::exp(log - top);
+  return top + std::log(sum / static_cast<double>(logs.size()));
 }
 
-// A new level. Its size is the mean of what followed, where it began follows from its size; from
-// several beginnings, the best. Each sample gains m z - m^2 / 2.
-Change ShiftOf(const Strip& strip) {
+// For each sample, the log Bayes factor of a level that is reached within `length` samples from it
+// on (1: at once) and is itself a normal number of sd kLevelSd, against none. With weights w
+// (climbing to 1), A = sum w z and B = sum w^2 it is A^2 v / 2 (1 + B v) - log(1 + B v) / 2,
+// v the level's variance.
+std::vector<double> LevelFrom(std::span<const double> scores, std::size_t length) {
+  constexpr double kVariance = kLevelSd * kLevelSd;
+  const double step = 1.0 / static_cast<double>(length);
+  std::vector<double> logs(scores.size());
+  double weighted = 0.0;
+  double squares = 0.0;
+  double climbing = 0.0;  // Sum of the next `length` scores.
+  for (std::size_t i = scores.size(); i-- > 0;) {
+    climbing += scores[i];
+    if (i + length < scores.size()) climbing -= scores[i + length];
+    // One sample further back, each weight that is not 1 yet is one step more.
+    weighted += step * climbing;
+    const double last = std::min(1.0, step * static_cast<double>(scores.size() - i));
+    squares += last * last;
+    const double scale = 1.0 + squares * kVariance;
+    logs[i] = 0.5 * weighted * weighted * kVariance / scale - 0.5 * std::log(scale);
+  }
+  return logs;
+}
+
+// The same for another distribution, as a histogram of the ranks that is learned from the end
+// backwards (Dirichlet's: the order does not matter).
+struct Bins {
+  std::vector<double> edges;  // Upper, ascending; the last is 1.
+  std::size_t Of(double rank) const {
+    const auto edge = std::ranges::upper_bound(edges, rank);
+    return std::min(static_cast<std::size_t>(edge - edges.begin()), edges.size() - 1);
+  }
+  double Usual(std::size_t bin) const { return edges[bin] - (bin == 0 ? 0.0 : edges[bin - 1]); }
+};
+
+// Numbers: fine at both ends, where a part of the samples goes that no longer belongs. Categories
+// lie anywhere.
+const Bins& BinsOf(Signal signal) {
+  static const Bins numbers{{0.005, 0.02, 0.08, 0.25, 0.5, 0.75, 0.92, 0.98, 0.995, 1.0}};
+  static const Bins categories = [] {
+    Bins bins;
+    for (int i = 1; i <= 12; ++i) bins.edges.push_back(i / 12.0);
+    return bins;
+  }();
+  return IsCategory(signal) ? categories : numbers;
+}
+
+// Before anything is seen, a bin weighs a quarter of a sample and its share of two.
+double BinPrior(const Bins& bins, std::size_t bin) { return 0.25 + 2.0 * bins.Usual(bin); }
+
+std::vector<double> ShapeFrom(std::span<const double> ranks, const Bins& bins) {
+  std::vector<double> counts(bins.edges.size());
+  for (std::size_t bin = 0; bin < counts.size(); ++bin) counts[bin] = BinPrior(bins, bin);
+  double all = std::accumulate(counts.begin(), counts.end(), 0.0);
+  std::vector<double> logs(ranks.size());
+  double sum = 0.0;
+  for (std::size_t i = ranks.size(); i-- > 0;) {
+    const std::size_t bin = bins.Of(ranks[i]);
+    sum += std::log(counts[bin] / all / bins.Usual(bin));
+    counts[bin] += 1.0;
+    all += 1.0;
+    logs[i] = sum;
+  }
+  return logs;
+}
+
+// A normal number shifted by m tells m^2 / 2 a sample (Kullback and Leibler's divergence): the m
+// that tells as much as ranks like these do.
+double ShiftAsEasyToSee(std::span<const double> ranks, const Bins& bins) {
+  std::vector<double> counts(bins.edges.size());
+  for (std::size_t bin = 0; bin < counts.size(); ++bin) counts[bin] = BinPrior(bins, bin);
+  for (const double rank : ranks) counts[bins.Of(rank)] += 1.0;
+  const double all = std::accumulate(counts.begin(), counts.end(), 0.0);
+  double told = 0.0;
+  for (std::size_t bin = 0; bin < counts.size(); ++bin) {
+    const double share = counts[bin] / all;
+    told += share * std::log(share / bins.Usual(bin));
+  }
+  return std::sqrt(2.0 * std::max(0.0, told));
+}
+
+Change ChangeOf(const History& history, const Strip& strip, Signal signal) {
   Change found;
-  std::vector<double> gains(strip.size());
-  for (std::size_t length = 4; length < 2 * strip.size(); length *= 2) {
-    std::size_t begin = strip.size() - std::min(length, strip.size());
-    for (int round = 0; round < 6; ++round) {
-      double mean = 0.0;
-      for (std::size_t i = begin; i < strip.size(); ++i) mean += strip.scores[i];
-      mean /= static_cast<double>(strip.size() - begin);
-      for (std::size_t i = 0; i < strip.size(); ++i) {
-        gains[i] = mean * (strip.scores[i] - 0.5 * mean);
-      }
-      Change change = WalkBack(gains);
-      change.gain -= kCostOfNumber;
-      const bool is_settled = change.best == begin;
-      begin = change.best;
-      if (change.gain > found.gain) found = change;
-      if (is_settled) break;
-    }
+  if (strip.size() == 0) return found;
+  // A change is as likely between any two indices, so the longer a class was not seen the likelier
+  // it came meanwhile.
+  const auto low_of = [&](std::size_t i) {
+    return i == 0 ? history.index(0) : history.index(strip.at[i - 1]) + 1;
+  };
+  const auto high_of = [&](std::size_t i) { return history.index(strip.at[i]); };
+  const double span = static_cast<double>(high_of(strip.size() - 1) - history.index(0) + 1);
+  std::vector<double> prior(strip.size());
+  for (std::size_t i = 0; i < strip.size(); ++i) {
+    prior[i] = std::log(static_cast<double>(high_of(i) - low_of(i) + 1) / span);
   }
-  return found;
-}
+  const auto total = [&](std::span<const double> logs) {
+    std::vector<double> sums(logs.size());
+    for (std::size_t i = 0; i < sums.size(); ++i) sums[i] = logs[i] + prior[i];
+    return LogMean(sums) + std::log(static_cast<double>(sums.size()));
+  };
 
-// A new normal of any shape, as a histogram of what followed, half a sample in each bin beforehand.
-// Each sample gains the log of its bin's density.
-Change ShapeOf(const Strip& strip) {
-  Change found;
-  std::vector<double> gains(strip.size());
-  for (std::size_t length = 8; length < 2 * strip.size(); length *= 2) {
-    std::size_t begin = strip.size() - std::min(length, strip.size());
-    for (int round = 0; round < 6; ++round) {
-      std::array<double, kBins> counts;
-      counts.fill(0.5);
-      const auto bin = [](double rank) {
-        return std::min(kBins - 1, static_cast<std::size_t>(rank * static_cast<double>(kBins)));
-      };
-      for (std::size_t i = begin; i < strip.size(); ++i) counts[bin(strip.ranks[i])] += 1.0;
-      const double all = static_cast<double>(strip.size() - begin) + 0.5 * kBins;
-      for (double& count : counts) count = std::log(count / all * static_cast<double>(kBins));
-      for (std::size_t i = 0; i < strip.size(); ++i) gains[i] = counts[bin(strip.ranks[i])];
-      Change change = WalkBack(gains);
-      change.gain -= kCostOfNumber * static_cast<double>(kBins - 1);
-      const bool is_settled = change.best == begin;
-      begin = change.best;
-      if (change.gain > found.gain) found = change;
-      if (is_settled) break;
+  std::vector<std::vector<double>> models = {ShapeFrom(strip.ranks, BinsOf(signal))};
+  found.shape = total(models[0]);
+  found.gain = found.shape;
+  if (!IsCategory(signal)) {
+    models.push_back(LevelFrom(strip.scores, 1));
+    found.step = total(models[1]);
+    std::vector<double> ramps;
+    for (const std::size_t length : kRampLengths) {
+      models.push_back(LevelFrom(strip.scores, length));
+      ramps.push_back(total(models.back()));
     }
+    found.ramp = LogMean(ramps);
+    found.gain = LogMean(std::array{found.shape, found.step, found.ramp});
   }
+  // Where it lies: over all kinds, each as far as it is believed in.
+  std::vector<double> weights(strip.size());
+  std::vector<double> column(models.size());
+  for (std::size_t i = 0; i < strip.size(); ++i) {
+    for (std::size_t m = 0; m < models.size(); ++m) {
+      column[m] = models[m][i] +
+                  std::log(m == 0   ? kShapeBelief
+                           : m == 1 ? kStepBelief
+                                    : kRampBelief / static_cast<double>(kRampLengths.size()));
+    }
+    weights[i] = LogMean(column) + prior[i];
+  }
+  const double top = *std::ranges::max_element(weights);
+  double sum = 0.0;
+  for (double& weight : weights) sum += weight = std::exp(weight - top);
+  const auto at = [&](double part, std::size_t* sample) {
+    double left = part * sum;
+    std::size_t i = 0;
+    while (i + 1 < weights.size() && left > weights[i]) left -= weights[i++];
+    if (sample != nullptr) *sample = i;
+    const double width = static_cast<double>(high_of(i) - low_of(i));
+    return low_of(i) +
+           static_cast<std::uint64_t>(std::lround(width * std::clamp(left / weights[i], 0.0, 1.0)));
+  };
+  std::size_t first = 0;
+  found.low = at((1.0 - kBelief) / 2.0, &first);
+  found.high = at((1.0 + kBelief) / 2.0, nullptr);
+  found.middle = at(0.5, &found.begin);
+  found.is_older = first == 0;
   return found;
-}
-
-Change ChangeOf(const Strip& strip, Signal signal) {
-  if (strip.size() == 0) return {};
-  const Change shape = ShapeOf(strip);
-  if (IsCategory(signal)) return shape;
-  const Change shift = ShiftOf(strip);
-  return shift.gain >= shape.gain ? shift : shape;
 }
 
 // Mean and the like of one signal since the change.
@@ -184,27 +264,10 @@ Since Look(const History& history, Signal signal, int label, std::size_t begin) 
   return since;
 }
 
-// A ramp from somewhere to the end explains the scores better than a step. With n scores z from
-// there, a step of their mean explains (sum z)^2 / 2n, a ramp (sum i z)^2 / (2 sum i^2).
-bool IsRamp(const Strip& strip) {
-  double best_step = 0.0;
-  double best_ramp = 0.0;
-  double scores = 0.0;
-  double weighted = 0.0;
-  for (std::size_t i = strip.size(); i-- > 0;) {
-    scores += strip.scores[i];
-    weighted += scores;  // One step further back, every weight is one more.
-    const double n = static_cast<double>(strip.size() - i);
-    best_step = std::max(best_step, scores * scores / (2.0 * n));
-    const double squares = n * (n + 1.0) * (2.0 * n + 1.0) / 6.0;
-    best_ramp = std::max(best_ramp, weighted * weighted / (2.0 * squares));
-  }
-  return best_ramp > best_step + kRampLead;
-}
-
 // A part of the samples lies far out, and the rest is as usual.
 struct Part {
-  double far = 0.0;    // Share of the samples.
+  double far = 0.0;    // Share of the samples that lies above ...
+  double near = 0.0;   // ... and below.
   double rest = 0.0;   // Mean score of the others.
   double input = 0.0;  // The largest mean score, either way, that an input signal has in it.
   std::size_t samples = 0;
@@ -223,6 +286,7 @@ Part LookForPart(const History& history, Signal signal, int label, std::size_t b
     const auto score = history.score(i, signal);
     if (!score) continue;
     part.samples += 1;
+    part.near += *score < -kFarScore ? 1.0 : 0.0;
     if (*score <= kFarScore) {
       part.rest += *score;
       continue;
@@ -233,6 +297,7 @@ Part LookForPart(const History& history, Signal signal, int label, std::size_t b
     }
   }
   if (part.samples == 0) return part;
+  part.near /= static_cast<double>(part.samples);
   part.far = static_cast<double>(far) / static_cast<double>(part.samples);
   if (far < part.samples) part.rest /= static_cast<double>(part.samples - far);
   if (far > 0) {
@@ -365,13 +430,13 @@ std::string Tell(const DriftExplanation& found, const ExplanationInputs& inputs)
 }
 
 DriftKind KindOf(const DriftExplanation& found, const ExplanationInputs& inputs, Signal lead,
-                 int scope, const Strip& strip, const Change& change, std::size_t begin) {
+                 int scope, const Change& change, std::size_t begin) {
   const History& history = *inputs.history;
   if (!inputs.channels.stuck.empty()) return DriftKind::kSensorFault;
   if (lead == Signal::kStuck || lead == Signal::kRail) {
     if (Look(history, lead, scope, begin).score > 0.0) return DriftKind::kSensorFault;
   }
-  if (change.raw_gain < kGainToSpeakOf) return DriftKind::kUnknown;
+  if (change.gain < kGainToSpeakOf) return DriftKind::kUnknown;
 
   const Since brightness = Look(history, Signal::kBrightness, scope, begin);
   const Since sharpness = Look(history, Signal::kSharpness, scope, begin);
@@ -387,17 +452,21 @@ DriftKind KindOf(const DriftExplanation& found, const ExplanationInputs& inputs,
     if (is_usual_within) return DriftKind::kClassMix;
   }
 
-  // One class that drifted as a whole is no unseen one.
+  // One class that drifted as a whole is no unseen one; neither is a shift of all.
   const bool is_one_class = !found.classes.empty() && found.classes[0].share >= kMainShare;
+  const bool is_part =
+      IsCategory(lead) || change.shape > std::max(change.step, change.ramp) + kShapeLead;
   for (const Signal signal : kPlaceSignals) {
+    if (!is_part) break;
     const Part part =
         LookForPart(history, signal, is_one_class ? found.classes[0].label : kAllClasses, begin);
-    if (part.samples >= 12 && part.far >= 0.08 && part.far <= 0.8 && std::abs(part.rest) < 0.5 &&
-        part.input < 1.0) {
+    if (part.samples >= 12 && part.far >= 0.06 && part.far <= 0.8 && part.near < 0.25 * part.far &&
+        std::abs(part.rest) < 0.5 && part.input < 1.0) {
       return DriftKind::kUnseenClass;
     }
   }
-  return !IsCategory(lead) && IsRamp(strip) ? DriftKind::kGradual : DriftKind::kAbrupt;
+  return change.ramp > change.step + kRampLead && change.ramp > change.shape ? DriftKind::kGradual
+                                                                             : DriftKind::kAbrupt;
 }
 
 }  // namespace
@@ -445,7 +514,7 @@ DriftExplanation Explain(const ExplanationInputs& inputs) {
     for (std::size_t s = 0; s < kSignals; ++s) {
       const auto signal = static_cast<Signal>(s);
       if ((history.signals() & Bit(signal)) == 0) continue;
-      const Change change = ChangeOf(CutStrip(history, signal, kAllClasses), signal);
+      const Change change = ChangeOf(history, CutStrip(history, signal, kAllClasses), signal);
       shares[s] = std::max(0.0, change.gain);
       shares_sum += shares[s];
     }
@@ -467,13 +536,13 @@ DriftExplanation Explain(const ExplanationInputs& inputs) {
   // choice of the class paid for. The class mix has no class of its own.
   int scope = kAllClasses;
   Strip strip = CutStrip(history, lead, kAllClasses);
-  Change change = ChangeOf(strip, lead);
+  Change change = ChangeOf(history, strip, lead);
   if (lead != Signal::kClassMix) {
     const double choice = std::log(static_cast<double>(history.classes()));
     for (std::uint32_t label = 0; label < history.classes(); ++label) {
       Strip of_class = CutStrip(history, lead, static_cast<int>(label));
       if (of_class.size() < 3) continue;
-      Change in_class = ChangeOf(of_class, lead);
+      Change in_class = ChangeOf(history, of_class, lead);
       in_class.gain -= choice;
       if (in_class.gain <= change.gain) continue;
       scope = static_cast<int>(label);
@@ -481,19 +550,12 @@ DriftExplanation Explain(const ExplanationInputs& inputs) {
       change = in_class;
     }
   }
-  std::size_t begin = history.size();
+  const std::size_t begin = strip.size() > 0 ? strip.at[change.begin] : history.size();
   if (strip.size() > 0) {
-    // The change lies after the last sample that had not changed and not after the first that had;
-    // of a single class these may be far apart, and the middle is the best guess.
-    const auto after_the_one_before = [&](std::size_t i) {
-      return i == 0 ? history.index(0) : history.index(strip.at[i - 1]) + 1;
-    };
-    begin = strip.at[change.best];
-    const std::uint64_t low = after_the_one_before(change.best);
-    found.change_index = low + (history.index(begin) - low) / 2;
-    found.change_first = after_the_one_before(change.first);
-    found.change_last = history.index(strip.at[change.last]);
-    found.change_is_older = change.first == 0;
+    found.change_index = change.middle;
+    found.change_first = change.low;
+    found.change_last = change.high;
+    found.change_is_older = change.is_older;
   }
 
   for (auto& share : found.signals) {
@@ -501,11 +563,9 @@ DriftExplanation Explain(const ExplanationInputs& inputs) {
     if (!IsCategory(share.signal) && since.samples > 0) share.shift_sigma = since.effect;
     if (share.signal == lead) found.samples = since.samples;
   }
-  // A normal number shifted by m gains m^2 / 2 a sample.
   found.sigma = found.signals.front().shift_sigma
                     ? std::abs(*found.signals.front().shift_sigma)
-                    : std::sqrt(2.0 * std::max(0.0, change.raw_gain) /
-                                static_cast<double>(std::max<std::uint64_t>(found.samples, 1)));
+                    : ShiftAsEasyToSee(std::span(strip.ranks).subspan(change.begin), BinsOf(lead));
 
   // The classes, by how much the leading signals say of each since the change.
   std::vector<double> class_shares(history.classes(), 0.0);
@@ -528,7 +588,7 @@ DriftExplanation Explain(const ExplanationInputs& inputs) {
   std::ranges::stable_sort(found.classes,
                            [](const auto& a, const auto& b) { return a.share > b.share; });
 
-  found.kind = KindOf(found, inputs, lead, scope, strip, change, begin);
+  found.kind = KindOf(found, inputs, lead, scope, change, begin);
   found.text = Tell(found, inputs);
   return found;
 }

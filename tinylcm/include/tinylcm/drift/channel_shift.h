@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "tinylcm/drift/state_block.h"
 
 namespace tinylcm::drift {
 
@@ -78,10 +79,18 @@ class ChannelShift {
 
   // The channels that moved, largest shift first. Allocates: not for the frame path.
   std::vector<MovedChannel> Moved() const;
+  // Those, and what else is to be told of the recent rows. Allocates: not for the frame path.
+  ChannelFindings Findings() const;
 
   std::uint64_t recent_count() const { return state_.recent_count; }
   const State& state() const { return state_; }
   base::Status Restore(const State& state);  // Refuses other sizes; then nothing changed.
+
+  void Write(StateWriter& writer) const;
+  // Of one with the same options. What is refused leaves this one in no certain state: read into a
+  // spare one.
+  void Read(StateReader& reader);
+  void AddTo(OptionsDigest& digest) const;
 
  private:
   explicit ChannelShift(const Options& options);

@@ -1,20 +1,19 @@
 // Explain: what an alarm means, in words a person can read, with the figures beside them.
 //
 // The alarm says "something is different". Explain walks back along the history (history.h) and
-// asks at each sample: if the change had come just before this one, how well would a new normal
-// explain what followed, against the old one? Where that is best lies the change point; as long as
-// it is hardly worse reaches its interval. What followed is then looked at more closely: which
+// asks at each sample: if the change had come just before this one, how much better would a new
+// normal explain what followed than the old one? What speaks for each says where the change point
+// lies, and within which interval with 95 %. What followed is then looked at more closely: which
 // signals and classes carry it, how far they moved, whether at once or by and by, and which of a
 // few kinds of change it looks most like.
 //
 // A pure function of what it is given: no clock, no state, same input, same answer. It allocates
 // and costs some microseconds a sample of the history: for the control thread, not the frame path.
 //
-// The walk is the likelihood ratio of a change at an unknown time (Page 1954; Hinkley 1970,
-// Biometrika 57:1), two-sided, with the size of the change estimated from what followed; where the
-// new normal is no mere shift (a spread, a part of the samples, a category), with a histogram of
-// the ranks instead. The interval is the set of change points whose log likelihood lies within 2.0
-// of the best.
+// The walk is Bayes' answer to a change at an unknown time (Chernoff and Zacks 1964, Annals of
+// Mathematical Statistics 35:3; Smith 1975, Biometrika 62:2), two-sided: a new level, one reached
+// by and by, or, where the new normal is no mere shift (a spread, a part of the samples, a
+// category), a histogram of the ranks.
 
 #pragma once
 
