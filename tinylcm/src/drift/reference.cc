@@ -1,0 +1,673 @@
+#include "tinylcm/drift/reference.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+
+#include "base/check.h"
+#include "base/text.h"
+
+namespace tinylcm::drift {
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+// A rank as a float is neither 0 nor 1, so that it has a normal score.
+constexpr float kRankMin = 0x1p-24f;
+constexpr float kRankMax = 1.0f - 0x1p-24f;
+// In the side room, of a sample that had no such value. Larger than every key.
+constexpr std::int64_t kAbsent = std::numeric_limits<std::int64_t>::max();
+
+// Held-out values agree with the field when, over the classes both know, they differ by no more.
+constexpr double kFillShiftMax = 0.3;   // In standard deviations.
+constexpr double kFillSpreadMax = 1.5;  // As a ratio, either way.
+constexpr std::uint32_t kAgreeSamplesMin = 20;
+
+// A category: over how many samples spells are looked for, and how many independent looks
+// commissioning must have had for it to be watched at all.
+constexpr std::size_t kSpellMax = 128;
+constexpr double kLooksMin = 20.0;
+
+// A whole number that orders as (value, tie) does.
+std::int64_t OrderOf(float value, std::uint16_t tie) {
+  const auto bits = std::bit_cast<std::int32_t>(value + 0.0f);  // -0 becomes 0.
+  const std::int32_t order = bits >= 0 ? bits : bits ^ 0x7fffffff;
+  return (static_cast<std::int64_t>(order) << 16) | tie;
+}
+std::int64_t OrderOf(const RankSketch::Key& key) { return OrderOf(key.value, key.tie); }
+
+float ValueOf(std::int64_t order) {
+  const auto high = static_cast<std::int32_t>(order >> 16);
+  return std::bit_cast<float>(high >= 0 ? high : high ^ 0x7fffffff);
+}
+
+struct MeanAndSpread {
+  double mean = 0.0;
+  double sd = 0.0;
+};
+
+MeanAndSpread Of(std::span<const float> values) {
+  MeanAndSpread of;
+  for (const float value : values) of.mean += value;
+  of.mean /= static_cast<double>(values.size());
+  for (const float value : values) of.sd += (value - of.mean) * (value - of.mean);
+  of.sd = std::sqrt(of.sd / static_cast<double>(values.size()));
+  return of;
+}
+
+}  // namespace
+
+base::Result<Reference> Reference::Create(const Options& options) {
+  if (options.classes < 1 || options.classes > 65'535) {
+    return Error{ErrorCode::kInvalidArgument, "reference: classes must be between 1 and 65535"};
+  }
+  if (options.signals == 0 || (options.signals >> kSignals) != 0) {
+    return Error{ErrorCode::kInvalidArgument, "reference: signals must name at least one signal"};
+  }
+  if (options.hold_back > 1024) {
+    return Error{ErrorCode::kInvalidArgument, "reference: hold_back must be at most 1024"};
+  }
+  if (options.commission < 1) {
+    return Error{ErrorCode::kInvalidArgument, "reference: commission must be at least 1"};
+  }
+  if (options.live_min >= RankSketch::kEdges) {
+    return Error{ErrorCode::kInvalidArgument,
+                 base::StrCat("reference: live_min must be below ", RankSketch::kEdges)};
+  }
+  for (std::size_t signal = 0; signal < kSignals; ++signal) {
+    const auto& of_classes = options.held_out[signal];
+    const char* name = Name(static_cast<Signal>(signal));
+    if (of_classes.size() > options.classes) {
+      return Error{
+          ErrorCode::kInvalidArgument,
+          base::StrCat("reference: held_out ", name, ": more classes than ", options.classes)};
+    }
+    for (const std::vector<float>& values : of_classes) {
+      const bool is_finite =
+          std::ranges::all_of(values, [](float value) { return std::isfinite(value); });
+      if (!is_finite || !std::ranges::is_sorted(values)) {
+        return Error{
+            ErrorCode::kInvalidArgument,
+            base::StrCat("reference: held_out ", name, ": values must be finite and ascending")};
+      }
+    }
+  }
+  return Reference(options);
+}
+
+Reference::Reference(const Options& options) : options_(options), random_(options.seed) {
+  gather_ = std::min(options.commission, kGatherMax);
+  for (std::size_t signal = 0; signal < kSignals; ++signal) {
+    if ((options.signals >> signal & 1u) == 0) continue;
+    signals_.push_back(static_cast<Signal>(signal));
+    sketch_at_.push_back(sketches_.size());
+    const std::size_t classes = IsPooled(signals_.size() - 1) ? 1 : options.classes;
+    sketches_.resize(sketches_.size() + classes);
+  }
+  const std::size_t slots = signals_.size();
+  whitening_.assign(slots, Whitening(options.classes));
+  every_.assign(slots, 1);
+  since_.assign(slots, 0);
+  fill_.assign(sketches_.size() * options.live_min, 0.0f);
+  has_fill_.assign(sketches_.size(), false);
+  waiting_predicted_.assign(options.hold_back, 0);
+  waiting_keys_.assign(options.hold_back * slots, kAbsent);
+  same_class_.assign(options.hold_back, 0);
+  gathered_values_.assign(gather_ * slots, 0.0f);
+  gathered_phases_.assign(gather_, 0.0f);
+  gathered_predicted_.assign(gather_, 0);
+  gathered_has_.assign(gather_, 0);
+}
+
+std::size_t Reference::SlotOf(Signal signal) const {
+  return static_cast<std::size_t>(std::ranges::find(signals_, signal) - signals_.begin());
+}
+
+std::size_t Reference::SketchAt(std::size_t slot, std::uint16_t predicted) const {
+  return sketch_at_[slot] + (IsPooled(slot) ? 0u : predicted);
+}
+
+RankSketch::Key Reference::Draw(float value) {
+  const std::uint64_t bits = random_.Next();
+  return {value, static_cast<std::uint16_t>(bits), static_cast<std::uint16_t>(bits >> 16)};
+}
+
+void Reference::Rank(const Sample& sample, std::span<float, kSignals> u) {
+  CHECK(sample.predicted < options_.classes);
+  std::ranges::fill(u, kNaN);
+  staged_.predicted = sample.predicted;
+  staged_.phase = sample.phase >= 0.0f && sample.phase < 1.0f ? sample.phase : -1.0f;
+  staged_.has = 0;
+  staged_.keyed = 0;
+  // Without its hour a value says nothing where the hour is known to matter.
+  const bool is_timed = !options_.has_cycle || staged_.phase >= 0.0f;
+  for (std::size_t slot = 0; slot < signals_.size(); ++slot) {
+    if (!sample.Has(signals_[slot]) || !(is_timed || IsCategory(signals_[slot]))) continue;
+    staged_.values[slot] = sample.values[At(signals_[slot])];
+    staged_.has |= SignalMask{1} << slot;
+  }
+  if (stage_ == Stage::kTeaching || stage_ == Stage::kWatching) StageKeys(u);
+}
+
+void Reference::StageKeys(std::span<float, kSignals> u) {
+  const bool is_watching = stage_ == Stage::kWatching;
+  same_class_count_ = 0;
+  if (is_watching) {
+    for (std::uint32_t place = 0; place < waiting_count_; ++place) {
+      std::uint32_t at = waiting_first_ + place;
+      if (at >= options_.hold_back) at -= options_.hold_back;
+      same_class_[same_class_count_] = at;
+      same_class_count_ += waiting_predicted_[at] == staged_.predicted ? 1u : 0u;
+    }
+  }
+  for (std::size_t slot = 0; slot < signals_.size(); ++slot) {
+    const SignalMask bit = SignalMask{1} << slot;
+    if ((staged_.has & bit) == 0) {
+      whitening_[slot].Skip();
+      continue;
+    }
+    if (every_[slot] != 1) {
+      since_[slot] += 1;
+      if (every_[slot] == 0 || since_[slot] < every_[slot]) continue;
+      since_[slot] = 0;
+    }
+    const float news =
+        whitening_[slot].Whiten(staged_.predicted, staged_.values[slot], staged_.phase);
+    const std::uint64_t bits = random_.Next();
+    staged_.keys[slot] = {news, static_cast<std::uint16_t>(bits),
+                          static_cast<std::uint16_t>(bits >> 16)};
+    staged_.keyed |= bit;
+    if (!is_watching) continue;
+    const double draw = (static_cast<double>(bits >> 32) + 0.5) * 0x1p-32;
+    const double rank = RankOf(slot, staged_.keys[slot], draw);
+    u[At(signals_[slot])] = std::clamp(static_cast<float>(rank), kRankMin, kRankMax);
+  }
+}
+
+// Those who wait are values like those of the sketch: in a gap of weight 1 they are posts, in a
+// wide one they add to its weight.
+double Reference::RankOf(std::size_t slot, const RankSketch::Key& key, double draw) {
+  const std::size_t sketch_at = SketchAt(slot, staged_.predicted);
+  const RankSketch& sketch = sketches_[sketch_at];
+  const RankSketch::Gap gap = sketch.Find(key);
+  std::int64_t from = OrderOf(key);
+  std::int64_t to = from;
+  if (gap.weight > 1) {  // Never an outer gap.
+    from = OrderOf(sketch.edge(gap.at - 1));
+    to = OrderOf(sketch.edge(gap.at));
+  }
+  const std::int64_t* keys = waiting_keys_.data() + slot * options_.hold_back;
+  std::uint32_t below = gap.below;
+  std::uint32_t own = gap.weight;
+  std::uint32_t total = sketch.total();
+  if (IsPooled(slot)) {
+    for (std::uint32_t at = 0; at < options_.hold_back; ++at) {
+      const std::int64_t other = keys[at];
+      below += other < from ? 1u : 0u;
+      own += other >= from && other < to ? 1u : 0u;
+      total += other != kAbsent ? 1u : 0u;
+    }
+  } else {
+    std::uint32_t before_from = 0;
+    std::uint32_t before_to = 0;
+    std::uint32_t there = 0;
+    for (std::uint32_t i = 0; i < same_class_count_; ++i) {
+      const std::int64_t other = keys[same_class_[i]];
+      before_from += other < from ? 1u : 0u;
+      before_to += other < to ? 1u : 0u;
+      there += other != kAbsent ? 1u : 0u;
+    }
+    below += before_from;
+    own += before_to - before_from;
+    total += there;
+  }
+  if (has_fill_[sketch_at] && total <= options_.live_min) {
+    const std::uint32_t missing = options_.live_min + 1 - total;
+    const float* fill = fill_.data() + sketch_at * options_.live_min;
+    for (std::uint32_t i = 0; i < missing; ++i) {
+      const float other = fill[(2 * i + 1) * options_.live_min / (2 * missing)];
+      below += other < key.value || (other == key.value && (i & 1u) == 0) ? 1u : 0u;
+    }
+    total += missing;
+  }
+  return (below + draw * own) / total;
+}
+
+void Reference::Take() {
+  if (options_.has_cycle) FollowTurn();
+  switch (stage_) {
+    case Stage::kGathering:
+    case Stage::kGatheringAgain:
+      learned_ += 1;
+      Gather();
+      return;
+    case Stage::kTurning:
+      learned_ += 1;
+      return;
+    case Stage::kTeaching:
+      learned_ += 1;
+      Learn();
+      Teach();
+      if (learned_ >= options_.commission && !keep_learning_) stage_ = Stage::kWatching;
+      return;
+    case Stage::kWatching:
+      Learn();
+      Wait();
+      return;
+  }
+}
+
+void Reference::FollowTurn() {
+  if (staged_.phase < 0.0f) {
+    for (Whitening& whitening : whitening_) whitening.cycle().Interrupt();
+    return;
+  }
+  if (stage_ != Stage::kGathering) {
+    for (std::size_t slot = 0; slot < signals_.size(); ++slot) {
+      if (IsCategory(signals_[slot]) || (staged_.has >> slot & 1u) == 0) continue;
+      whitening_[slot].cycle().Observe(
+          staged_.phase, whitening_[slot].Standardise(staged_.predicted, staged_.values[slot]));
+    }
+  }
+  if (last_phase_ >= 0.0f) {
+    // A little back is a clock put right; anything else is on round.
+    float step = staged_.phase - last_phase_;
+    if (step < -0.25f) step += 1.0f;
+    turned_ += step;
+  }
+  last_phase_ = staged_.phase;
+  if (stage_ == Stage::kGathering) turned_ = 0.0f;
+  if (turned_ < 1.0f) return;
+  turned_ = 0.0f;
+  for (std::size_t slot = 0; slot < signals_.size(); ++slot) {
+    if (IsCategory(signals_[slot])) continue;
+    whitening_[slot].cycle().Settle();
+    whitening_[slot].UseCycle();
+  }
+  if (stage_ == Stage::kTurning) stage_ = Stage::kGatheringAgain;
+}
+
+Whitening::Gathered Reference::Gathered(std::size_t slot) const {
+  return {.values = std::span(gathered_values_).subspan(slot * gather_, gathered_),
+          .phases = std::span(gathered_phases_).first(gathered_),
+          .predicted = std::span(gathered_predicted_).first(gathered_),
+          .has = std::span(gathered_has_).first(gathered_),
+          .bit = SignalMask{1} << slot};
+}
+
+void Reference::Gather() {
+  for (std::size_t slot = 0; slot < signals_.size(); ++slot) {
+    gathered_values_[slot * gather_ + gathered_] =
+        (staged_.has >> slot & 1u) != 0 ? staged_.values[slot] : 0.0f;
+  }
+  gathered_phases_[gathered_] = staged_.phase;
+  gathered_predicted_[gathered_] = staged_.predicted;
+  gathered_has_[gathered_] = staged_.has;
+  gathered_ += 1;
+  if (gathered_ < gather_) return;
+  if (stage_ == Stage::kGathering) {
+    for (std::size_t slot = 0; slot < signals_.size(); ++slot) {
+      whitening_[slot].SettleMoments(Gathered(slot));
+    }
+    if (options_.has_cycle) {
+      stage_ = Stage::kTurning;
+      gathered_ = 0;
+      return;
+    }
+  }
+  Settle();
+  gathered_ = 0;
+  stage_ = learned_ >= options_.commission && !keep_learning_ ? Stage::kWatching : Stage::kTeaching;
+}
+
+void Reference::Settle() {
+  for (std::size_t slot = 0; slot < signals_.size(); ++slot) {
+    whitening_[slot].SettleCorrelation(Gathered(slot), !IsCategory(signals_[slot]));
+    every_[slot] = IsCategory(signals_[slot]) ? IndependentEvery(slot) : 1;
+    since_[slot] = 0;
+    PrepareFill(slot);
+  }
+  for (std::uint32_t i = 0; i < gathered_; ++i) {
+    const std::uint16_t predicted = gathered_predicted_[i];
+    for (std::size_t slot = 0; slot < signals_.size(); ++slot) {
+      if ((gathered_has_[i] >> slot & 1u) == 0) {
+        whitening_[slot].Skip();
+        continue;
+      }
+      if (every_[slot] == 0 || i % every_[slot] != 0) continue;
+      const float news = whitening_[slot].Whiten(predicted, gathered_values_[slot * gather_ + i],
+                                                 gathered_phases_[i]);
+      sketches_[SketchAt(slot, predicted)].Add(Draw(news));
+    }
+  }
+}
+
+// Every how many samples a category is news. Two samples a few steps apart are of the same kind
+// more often than chance would have it while a spell lasts: the sum of that excess over all
+// distances (the integrated autocorrelation time) is how many samples one look is worth, and twice
+// that far apart little is left of it. For bins within a class, only pairs of the same class are
+// compared.
+std::uint32_t Reference::IndependentEvery(std::size_t slot) const {
+  const Whitening::Gathered gathered = Gathered(slot);
+  const std::size_t count = gathered.values.size();
+  const bool is_pooled = IsPooled(slot);
+  const auto is_same_class = [&](std::size_t i, std::size_t j) {
+    return is_pooled || gathered.predicted[i] == gathered.predicted[j];
+  };
+  // How often two values far apart in an even shuffle would agree: over all pairs.
+  double pairs = 0.0;
+  double equal = 0.0;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (!gathered.Has(i)) continue;
+    for (std::size_t j = i + 1; j < count; ++j) {
+      if (!gathered.Has(j) || !is_same_class(i, j)) continue;
+      pairs += 1.0;
+      equal += gathered.values[i] == gathered.values[j] ? 1.0 : 0.0;
+    }
+  }
+  const double by_chance = pairs > 0.0 ? equal / pairs : 1.0;
+  // Only one kind was ever seen: nobody knows how long its spell is.
+  if (!(by_chance < 1.0)) return is_pooled ? 0 : 1;
+
+  double time = 1.0;
+  const std::size_t spell_max = std::min(kSpellMax, count / 4);
+  for (std::size_t lag = 1; lag <= spell_max; ++lag) {
+    double compared = 0.0;
+    double agreed = 0.0;
+    for (std::size_t i = 0; i + lag < count; ++i) {
+      if (!gathered.Has(i) || !gathered.Has(i + lag) || !is_same_class(i, i + lag)) continue;
+      compared += 1.0;
+      agreed += gathered.values[i] == gathered.values[i + lag] ? 1.0 : 0.0;
+    }
+    if (compared < 10.0) continue;
+    const double excess = (agreed / compared - by_chance) / (1.0 - by_chance);
+    const double error = std::sqrt(by_chance / ((1.0 - by_chance) * compared));
+    // Independent, or the spells have run out.
+    if (excess < (lag == 1 ? 3.0 : 2.0) * error) break;
+    time += 2.0 * excess;
+  }
+  if (time == 1.0) return 1;
+  const double every = std::ceil(2.0 * time);
+  return static_cast<double>(count) / every >= kLooksMin ? static_cast<std::uint32_t>(every) : 0;
+}
+
+void Reference::PrepareFill(std::size_t slot) {
+  const std::uint32_t size = options_.live_min;
+  const auto& held_out = options_.held_out[At(signals_[slot])];
+  const Whitening& whitening = whitening_[slot];
+  double shift = 0.0;
+  double weight = 0.0;
+  bool agrees = true;
+  for (std::size_t label = 0; label < held_out.size(); ++label) {
+    const auto predicted = static_cast<std::uint16_t>(label);
+    const Whitening::Moments& field = whitening.moments(predicted);
+    if (held_out[label].empty() || field.samples < kAgreeSamplesMin) continue;
+    const MeanAndSpread factory = Of(held_out[label]);
+    shift += field.samples * std::abs(factory.mean - field.mean) / field.sd;
+    weight += field.samples;
+    const double ratio = factory.sd / field.sd;
+    agrees = agrees && ratio < kFillSpreadMax && ratio > 1.0 / kFillSpreadMax;
+  }
+  agrees = agrees && (weight == 0.0 || shift / weight < kFillShiftMax);
+
+  for (std::size_t label = 0; label < options_.classes; ++label) {
+    if (IsPooled(slot) && label > 0) break;
+    const std::size_t at = SketchAt(slot, static_cast<std::uint16_t>(label));
+    has_fill_[at] = agrees && size > 0 && label < held_out.size() && !held_out[label].empty();
+    if (!has_fill_[at]) continue;
+    const std::vector<float>& values = held_out[label];
+    const MeanAndSpread of = Of(values);
+    for (std::uint32_t i = 0; i < size; ++i) {
+      float value = values[(2 * i + 1) * values.size() / (2 * size)];
+      if (!whitening.passes()) {
+        const double z = of.sd > 0.0 ? (value - of.mean) / of.sd : 0.0;
+        value = static_cast<float>(z) * whitening.innovation();
+      }
+      fill_[at * size + i] = value;
+    }
+  }
+}
+
+// A class of which commissioning saw next to nothing gets moments of its own; what was whitened of
+// it before is in other units.
+void Reference::Learn() {
+  for (std::size_t slot = 0; slot < signals_.size(); ++slot) {
+    const SignalMask bit = SignalMask{1} << slot;
+    if ((staged_.keyed & bit) == 0) continue;
+    if (!whitening_[slot].Learn(staged_.predicted, staged_.values[slot])) continue;
+    sketches_[SketchAt(slot, staged_.predicted)].Clear();
+    for (std::uint32_t at = 0; at < options_.hold_back; ++at) {
+      if (waiting_predicted_[at] == staged_.predicted) {
+        waiting_keys_[slot * options_.hold_back + at] = kAbsent;
+      }
+    }
+    staged_.keyed &= ~bit;
+  }
+}
+
+void Reference::Teach() {
+  for (std::size_t slot = 0; slot < signals_.size(); ++slot) {
+    if ((staged_.keyed >> slot & 1u) == 0) continue;
+    sketches_[SketchAt(slot, staged_.predicted)].Add(staged_.keys[slot]);
+  }
+}
+
+void Reference::Wait() {
+  if (options_.hold_back == 0) return Teach();
+  if (waiting_count_ == options_.hold_back) {
+    Join(waiting_first_);
+    waiting_first_ = waiting_first_ + 1 == options_.hold_back ? 0 : waiting_first_ + 1;
+    waiting_count_ -= 1;
+  }
+  std::uint32_t at = waiting_first_ + waiting_count_;
+  if (at >= options_.hold_back) at -= options_.hold_back;
+  waiting_count_ += 1;
+  waiting_predicted_[at] = staged_.predicted;
+  for (std::size_t slot = 0; slot < signals_.size(); ++slot) {
+    waiting_keys_[slot * options_.hold_back + at] =
+        (staged_.keyed >> slot & 1u) != 0 ? OrderOf(staged_.keys[slot]) : kAbsent;
+  }
+}
+
+void Reference::Join(std::uint32_t place) {
+  std::uint64_t coins = random_.Next();
+  for (std::size_t slot = 0; slot < signals_.size(); ++slot) {
+    std::int64_t& order = waiting_keys_[slot * options_.hold_back + place];
+    if (order == kAbsent) continue;
+    sketches_[SketchAt(slot, waiting_predicted_[place])].Add(
+        {ValueOf(order), static_cast<std::uint16_t>(order), static_cast<std::uint16_t>(coins)});
+    coins = std::rotr(coins, 5);
+    order = kAbsent;
+  }
+}
+
+void Reference::Release() {
+  while (waiting_count_ > 0) {
+    Join(waiting_first_);
+    waiting_first_ = waiting_first_ + 1 == options_.hold_back ? 0 : waiting_first_ + 1;
+    waiting_count_ -= 1;
+  }
+}
+
+void Reference::Discard() {
+  waiting_count_ = 0;
+  waiting_first_ = 0;
+  std::ranges::fill(waiting_keys_, kAbsent);
+  turned_ = 0.0f;
+  for (Whitening& whitening : whitening_) {
+    whitening.Discard();
+    whitening.cycle().Discard();
+  }
+}
+
+void Reference::Reset() {
+  Discard();
+  for (RankSketch& sketch : sketches_) sketch.Clear();
+  for (Whitening& whitening : whitening_) whitening.Reset();
+  std::ranges::fill(every_, 1u);
+  std::ranges::fill(since_, 0u);
+  has_fill_.assign(has_fill_.size(), false);
+  gathered_ = 0;
+  stage_ = Stage::kGathering;
+  learned_ = 0;
+  last_phase_ = -1.0f;
+  staged_ = Staged{};
+}
+
+const Whitening::Moments& Reference::moments(Signal signal, std::uint16_t predicted) const {
+  const std::size_t slot = SlotOf(signal);
+  CHECK(slot < signals_.size() && predicted < options_.classes);
+  return whitening_[slot].moments(predicted);
+}
+
+float Reference::phi(Signal signal) const {
+  const std::size_t slot = SlotOf(signal);
+  return slot < signals_.size() ? whitening_[slot].phi() : 0.0f;
+}
+
+std::uint32_t Reference::every(Signal signal) const {
+  const std::size_t slot = SlotOf(signal);
+  return slot < signals_.size() ? every_[slot] : 1;
+}
+
+std::uint64_t Reference::live_samples(Signal signal, std::uint16_t predicted) const {
+  const std::size_t slot = SlotOf(signal);
+  if (slot == signals_.size()) return 0;
+  std::uint64_t samples = sketches_[SketchAt(slot, predicted)].total() - 1;
+  for (std::uint32_t at = 0; at < options_.hold_back; ++at) {
+    if (waiting_keys_[slot * options_.hold_back + at] == kAbsent) continue;
+    samples += IsPooled(slot) || waiting_predicted_[at] == predicted ? 1u : 0u;
+  }
+  return samples;
+}
+
+void Reference::AddTo(OptionsDigest& digest) const {
+  digest.Add(options_.classes).Add(options_.signals).Add(options_.hold_back);
+  digest.Add(options_.commission).Add(options_.has_cycle).Add(options_.live_min);
+  for (const auto& of_classes : options_.held_out) {
+    digest.Add(static_cast<std::uint64_t>(of_classes.size()));
+    for (const std::vector<float>& values : of_classes) digest.AddSpan(values);
+  }
+}
+
+void Reference::Write(StateWriter& writer) const {
+  writer.Section("reference");
+  writer.Put(stage_);
+  writer.Put(learned_);
+  writer.Put(keep_learning_);
+  writer.Put(turned_);
+  writer.Put(last_phase_);
+  writer.Put(random_.state());
+  for (const Whitening& whitening : whitening_) whitening.Write(writer);
+  if (stage_ == Stage::kGathering || stage_ == Stage::kTurning ||
+      stage_ == Stage::kGatheringAgain) {
+    writer.Put(gathered_);
+    for (std::size_t slot = 0; slot < signals_.size(); ++slot) {
+      writer.PutSpan(Gathered(slot).values);
+    }
+    if (options_.has_cycle) writer.PutSpan(std::span(gathered_phases_).first(gathered_));
+    writer.PutSpan(std::span(gathered_predicted_).first(gathered_));
+    for (std::uint32_t i = 0; i < gathered_; ++i) {
+      writer.Put(static_cast<std::uint16_t>(gathered_has_[i]));
+    }
+    return;
+  }
+  writer.PutSpan(every_);
+  writer.PutSpan(since_);
+  for (std::size_t at = 0; at < sketches_.size(); ++at) {
+    sketches_[at].Write(writer);
+    writer.Put(static_cast<bool>(has_fill_[at]));
+    if (has_fill_[at] && sketches_[at].total() <= options_.live_min) {
+      writer.PutSpan(std::span(fill_).subspan(at * options_.live_min, options_.live_min));
+    }
+  }
+  writer.Put(waiting_count_);
+  for (std::uint32_t place = 0; place < waiting_count_; ++place) {
+    std::uint32_t at = waiting_first_ + place;
+    if (at >= options_.hold_back) at -= options_.hold_back;
+    writer.Put(waiting_predicted_[at]);
+    SignalMask there = 0;
+    for (std::size_t slot = 0; slot < signals_.size(); ++slot) {
+      if (waiting_keys_[slot * options_.hold_back + at] != kAbsent) there |= SignalMask{1} << slot;
+    }
+    writer.Put(static_cast<std::uint16_t>(there));
+    for (std::size_t slot = 0; slot < signals_.size(); ++slot) {
+      const std::int64_t order = waiting_keys_[slot * options_.hold_back + at];
+      if (order == kAbsent) continue;
+      writer.Put(ValueOf(order));
+      writer.Put(static_cast<std::uint16_t>(order));
+    }
+  }
+}
+
+void Reference::Read(StateReader& reader) {
+  Reset();
+  const SignalMask all = (SignalMask{1} << signals_.size()) - 1;
+  reader.Section("reference");
+  stage_ = static_cast<Stage>(reader.GetUpTo(static_cast<std::uint8_t>(Stage::kWatching)));
+  learned_ = reader.Get<std::uint64_t>();
+  keep_learning_ = reader.Get<bool>();
+  turned_ = reader.GetFinite<float>();
+  last_phase_ = reader.GetFinite<float>();
+  if (!(last_phase_ < 1.0f)) reader.Refuse("a phase is below 1");
+  random_ = base::Random(reader.Get<std::uint64_t>());
+  for (Whitening& whitening : whitening_) whitening.Read(reader);
+  if (!reader.ok()) return;
+  if (!options_.has_cycle && (stage_ == Stage::kTurning || stage_ == Stage::kGatheringAgain)) {
+    return reader.Refuse("follows a cycle that is not configured");
+  }
+  if (stage_ != Stage::kTeaching && stage_ != Stage::kWatching) {
+    gathered_ = reader.GetUpTo<std::uint32_t>(gather_ - 1);
+    for (std::size_t slot = 0; slot < signals_.size(); ++slot) {
+      reader.GetFiniteSpan(std::span(gathered_values_).subspan(slot * gather_, gathered_));
+    }
+    if (options_.has_cycle) {
+      const auto phases = std::span(gathered_phases_).first(gathered_);
+      reader.GetFiniteSpan(phases);
+      for (const float phase : phases) {
+        if (!(phase < 1.0f)) reader.Refuse("a phase is below 1");
+      }
+    }
+    reader.GetSpan(std::span(gathered_predicted_).first(gathered_));
+    for (std::uint32_t i = 0; i < gathered_; ++i) {
+      gathered_has_[i] = reader.GetUpTo(static_cast<std::uint16_t>(all));
+      if (gathered_predicted_[i] >= options_.classes) reader.Refuse("a class is not one of ours");
+    }
+    return;
+  }
+  reader.GetSpan(every_);
+  reader.GetSpan(since_);
+  for (std::size_t slot = 0; slot < signals_.size(); ++slot) {
+    if (!IsCategory(signals_[slot]) && every_[slot] != 1)
+      reader.Refuse("skips what is no category");
+  }
+  for (std::size_t at = 0; at < sketches_.size(); ++at) {
+    sketches_[at].Read(reader);
+    const bool has_fill = reader.Get<bool>();
+    if (!reader.ok()) return;
+    has_fill_[at] = has_fill;
+    if (has_fill && sketches_[at].total() <= options_.live_min) {
+      reader.GetFiniteSpan(std::span(fill_).subspan(at * options_.live_min, options_.live_min));
+    }
+  }
+  waiting_count_ = reader.GetUpTo<std::uint32_t>(options_.hold_back);
+  for (std::uint32_t at = 0; at < waiting_count_; ++at) {
+    waiting_predicted_[at] = reader.Get<std::uint16_t>();
+    if (waiting_predicted_[at] >= options_.classes) reader.Refuse("a class is not one of ours");
+    const SignalMask there = reader.GetUpTo(static_cast<std::uint16_t>(all));
+    if (!reader.ok()) {
+      waiting_count_ = 0;
+      return;
+    }
+    for (std::size_t slot = 0; slot < signals_.size(); ++slot) {
+      if ((there >> slot & 1u) == 0) continue;
+      const auto value = reader.GetFinite<float>();
+      waiting_keys_[slot * options_.hold_back + at] = OrderOf(value, reader.Get<std::uint16_t>());
+    }
+  }
+}
+
+}  // namespace tinylcm::drift

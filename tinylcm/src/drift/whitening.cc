@@ -1,0 +1,230 @@
+#include "tinylcm/drift/whitening.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace tinylcm::drift {
+namespace {
+
+// phi below this costs more than it mends.
+constexpr double kPhiMin = 0.1;
+constexpr double kPhiMax = 0.99;
+// Beyond chance: standard errors of a correlation of independent values.
+constexpr double kSignificant = 3.0;
+// How many standard errors phi is set too high.
+constexpr double kSafety = 1.0;
+// Values that wait before they count towards phi.
+constexpr double kBlock = 64.0;
+
+struct Running {
+  double mean = 0.0;
+  double squares = 0.0;
+  double count = 0.0;
+  void Add(double value) {
+    count += 1.0;
+    const double off = value - mean;
+    mean += off / count;
+    squares += off * (value - mean);
+  }
+  Whitening::Moments moments() const {
+    const double variance = count > 1.0 ? squares / (count - 1.0) : 0.0;
+    const auto sd = static_cast<float>(std::sqrt(variance));
+    // Also where all are equal up to rounding: dividing by that would ruin everything.
+    const bool is_flat = !(sd > 1e-6f * std::abs(static_cast<float>(mean))) || !std::isnormal(sd);
+    return {static_cast<float>(mean), is_flat ? 1.0f : sd, static_cast<std::uint32_t>(count)};
+  }
+};
+
+}  // namespace
+
+Whitening::Sums& Whitening::Sums::operator+=(const Sums& other) {
+  products += other.products;
+  squares += other.squares;
+  pairs += other.pairs;
+  return *this;
+}
+
+void Whitening::SettleMoments(const Gathered& gathered) {
+  // Pass by pass over the classes: commissioning is short and this needs no memory.
+  Running all;
+  for (std::size_t i = 0; i < gathered.values.size(); ++i) {
+    if (gathered.Has(i)) all.Add(gathered.values[i]);
+  }
+  for (std::size_t label = 0; label < moments_.size(); ++label) {
+    Running own;
+    for (std::size_t i = 0; i < gathered.values.size(); ++i) {
+      if (gathered.Has(i) && gathered.predicted[i] == label) own.Add(gathered.values[i]);
+    }
+    const bool is_known = own.count >= kClassSamplesMin;
+    moments_[label] = is_known ? own.moments() : all.moments();
+    if (!is_known) moments_[label].samples = 0;
+    late_[label] = Late{};
+  }
+}
+
+float Whitening::Estimate(const Sums& sums) const {
+  if (sums.pairs < 30.0 || !(sums.squares > 0.0)) return 0.0f;
+  const double raw = sums.products / sums.squares;
+  // Means that are estimated from the same values pull a correlation down (Kendall 1954).
+  const double phi = raw + (1.0 + 4.0 * raw) / sums.pairs;
+  if (!(phi > std::max(kPhiMin, kSignificant / std::sqrt(sums.pairs)))) return 0.0f;
+  const double error = std::sqrt(std::max(1.0 - phi * phi, 0.0) / sums.pairs);
+  return static_cast<float>(std::min(phi + kSafety * error, kPhiMax));
+}
+
+void Whitening::SettleCorrelation(const Gathered& gathered, bool may_correlate) {
+  settled_ = waiting_ = filling_ = Sums{};
+  phi_ = 0.0f;
+  has_previous_ = has_before_previous_ = false;
+  if (!may_correlate) return;
+  bool has_last = false;
+  double last = 0.0;
+  for (std::size_t i = 0; i < gathered.values.size(); ++i) {
+    if (!gathered.Has(i)) {
+      has_last = false;
+      continue;
+    }
+    double now = Standardise(gathered.predicted[i], gathered.values[i]);
+    if (has_cycle_) now = cycle_.Remove(gathered.phases[i], static_cast<float>(now));
+    if (has_last) {
+      settled_ +=
+          {.products = now * last, .squares = 0.5 * (now * now + last * last), .pairs = 1.0};
+    }
+    last = now;
+    has_last = true;
+  }
+  phi_ = Estimate(settled_);
+  refine_at_ = 2.0 * settled_.pairs;
+}
+
+float Whitening::Whiten(std::uint16_t predicted, float value, float phase) {
+  if (passes()) return value;
+  float now = Standardise(predicted, value);
+  if (has_cycle_) now = cycle_.Remove(phase, now);
+  // Without a last value, what is left of it spreads as the others do.
+  const float left = has_previous_ ? now - phi_ * previous_ : now * std::sqrt(1.0f - phi_ * phi_);
+  before_previous_ = previous_;
+  has_before_previous_ = has_previous_;
+  previous_ = now;
+  has_previous_ = true;
+  return left;
+}
+
+void Whitening::Skip() {
+  has_previous_ = has_before_previous_ = false;
+  cycle_.Interrupt();
+}
+
+bool Whitening::Learn(std::uint16_t predicted, float value) {
+  if (passes()) return false;
+  if (phi_ > 0.0f && has_before_previous_) {
+    const double now = previous_;
+    const double last = before_previous_;
+    filling_ += {.products = now * last, .squares = 0.5 * (now * now + last * last), .pairs = 1.0};
+    if (filling_.pairs >= kBlock) {
+      settled_ += waiting_;
+      waiting_ = filling_;
+      filling_ = Sums{};
+      if (settled_.pairs >= refine_at_) {
+        const float refined = Estimate(settled_);
+        // Once whitened, always whitened: what was learned would mean nothing otherwise.
+        if (refined > 0.0f) phi_ = refined;
+        refine_at_ *= 2.0;
+      }
+    }
+  }
+  Moments& moments = moments_[predicted];
+  if (moments.samples > 0) return false;
+  Late& late = late_[predicted];
+  late.samples += 1;
+  const float off = value - late.mean;
+  late.mean += off / static_cast<float>(late.samples);
+  late.squares += off * (value - late.mean);
+  if (late.samples < kLateClassSamples) return false;
+  Running own{.mean = late.mean, .squares = late.squares, .count = kLateClassSamples};
+  moments = own.moments();
+  return true;
+}
+
+void Whitening::Discard() { waiting_ = filling_ = Sums{}; }
+
+float Whitening::innovation() const { return std::sqrt(1.0f - phi_ * phi_); }
+
+void Whitening::Reset() {
+  std::fill(moments_.begin(), moments_.end(), Moments{});
+  std::fill(late_.begin(), late_.end(), Late{});
+  cycle_ = Cycle{};
+  has_cycle_ = false;
+  phi_ = 0.0f;
+  settled_ = waiting_ = filling_ = Sums{};
+  refine_at_ = 0.0;
+  previous_ = before_previous_ = 0.0f;
+  has_previous_ = has_before_previous_ = false;
+}
+
+void Whitening::Write(StateWriter& writer) const {
+  for (const Moments& moments : moments_) {
+    writer.Put(moments.mean);
+    writer.Put(moments.sd);
+    writer.Put(moments.samples);
+  }
+  writer.Put(has_cycle_);
+  if (has_cycle_) cycle_.Write(writer);
+  writer.Put(phi_);
+  writer.Put(passes());
+  if (passes()) return;
+  for (std::size_t label = 0; label < late_.size(); ++label) {
+    if (moments_[label].samples > 0) continue;
+    writer.Put(late_[label].mean);
+    writer.Put(late_[label].squares);
+    writer.Put(late_[label].samples);
+  }
+  for (const Sums* sums : {&settled_, &waiting_, &filling_}) {
+    writer.Put(sums->products);
+    writer.Put(sums->squares);
+    writer.Put(sums->pairs);
+  }
+  writer.Put(refine_at_);
+  writer.Put(previous_);
+  writer.Put(before_previous_);
+  writer.Put(has_previous_);
+  writer.Put(has_before_previous_);
+}
+
+void Whitening::Read(StateReader& reader) {
+  Reset();
+  for (Moments& moments : moments_) {
+    moments.mean = reader.GetFinite<float>();
+    moments.sd = reader.GetFinite<float>();
+    moments.samples = reader.Get<std::uint32_t>();
+    if (reader.ok() && !(moments.sd > 0.0f)) reader.Refuse("a class has no spread");
+  }
+  has_cycle_ = reader.Get<bool>();
+  if (has_cycle_) cycle_.Read(reader);
+  phi_ = reader.GetFinite<float>();
+  if (!(phi_ >= 0.0f && phi_ <= static_cast<float>(kPhiMax))) {
+    reader.Refuse("a value cannot hang on the last one so much");
+    phi_ = 0.0f;
+  }
+  if (reader.Get<bool>() != passes()) reader.Refuse("a value passes or it does not");
+  if (passes() || !reader.ok()) return;
+  for (std::size_t label = 0; label < late_.size(); ++label) {
+    if (moments_[label].samples > 0) continue;
+    late_[label].mean = reader.GetFinite<float>();
+    late_[label].squares = reader.GetFinite<float>();
+    late_[label].samples = reader.GetUpTo<std::uint32_t>(kLateClassSamples);
+  }
+  for (Sums* sums : {&settled_, &waiting_, &filling_}) {
+    sums->products = reader.GetFinite<double>();
+    sums->squares = reader.GetFinite<double>();
+    sums->pairs = reader.GetFinite<double>();
+  }
+  refine_at_ = reader.GetFinite<double>();
+  previous_ = reader.GetFinite<float>();
+  before_previous_ = reader.GetFinite<float>();
+  has_previous_ = reader.Get<bool>();
+  has_before_previous_ = reader.Get<bool>();
+}
+
+}  // namespace tinylcm::drift
