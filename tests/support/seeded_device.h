@@ -16,10 +16,10 @@
 #include "base/random.h"
 #include "base/text.h"
 #include "tinylcm/drift/drift_monitor.h"
+#include "tinylcm/feature/picture_figures.h"
 #include "tinylcm/feature/processor.h"
 #include "tinylcm/model/bundle.h"
 #include "tinylcm/pipeline/frame_path.h"
-#include "tinylcm/pipeline/picture_figures.h"
 #include "tinylcm/pipeline/serving.h"
 #include "tinylcm/source/frame.h"
 

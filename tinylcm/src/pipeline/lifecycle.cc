@@ -10,7 +10,7 @@
 #include "base/text.h"
 #include "protocol/safetensors.h"
 #include "protocol/samples.h"
-#include "tinylcm/pipeline/picture_figures.h"
+#include "tinylcm/feature/picture_figures.h"
 
 namespace tinylcm::pipeline {
 
@@ -382,12 +382,13 @@ Result<std::unique_ptr<drift::DriftMonitor>> Lifecycle::MakeMonitor(
   drift::DriftMonitor::Options options;
   options.classes = static_cast<std::uint32_t>(bundle.manifest.labels.size());
   if (bundle.is_image) {
-    options.channel_names.assign(PictureFigureNames().begin(), PictureFigureNames().end());
+    options.channel_names.assign(feature::PictureFigureNames().begin(),
+                                 feature::PictureFigureNames().end());
   } else if (bundle.manifest.input.window && bundle.config.channels.size() == bundle.raw_count()) {
     options.channel_names = bundle.config.channels;  // "x.mean" says more than a number.
   }
   options.channels =
-      static_cast<std::uint32_t>(bundle.is_image ? kPictureFigures : bundle.raw_count());
+      static_cast<std::uint32_t>(bundle.is_image ? feature::kPictureFigures : bundle.raw_count());
   options.samples_noun = bundle.is_image ? "frames" : "rows";
   options.false_alarm_every = options_.false_alarm_every;
   options.commission = options_.commission;
@@ -525,7 +526,7 @@ void Lifecycle::Explain() {
   for (const auto& moved : explanation->channels) {
     const std::size_t at = moved.index;
     event.channels.push_back({static_cast<std::int64_t>(moved.index),
-                              bundle_->is_image   ? PictureFigureNames()[at]
+                              bundle_->is_image   ? feature::PictureFigureNames()[at]
                               : at < names.size() ? names[at]
                                                   : StrCat("ch", at),
                               moved.shift_sigma});

@@ -9,8 +9,8 @@
 #include <utility>
 
 #include "base/text.h"
+#include "tinylcm/feature/picture_figures.h"
 #include "tinylcm/feature/window.h"
-#include "tinylcm/pipeline/picture_figures.h"
 
 namespace tinylcm::pipeline {
 
@@ -130,7 +130,7 @@ Serving::Serving(std::shared_ptr<const model::ModelBundle> bundle,
       picture_maker_({.rule = bundle_->image_rule, .barcode = options.barcode}) {}
 
 std::size_t Serving::channel_count() const {
-  return bundle_->is_image ? kPictureFigures : bundle_->raw_count();
+  return bundle_->is_image ? feature::kPictureFigures : bundle_->raw_count();
 }
 
 Status Serving::Decode(const source::PictureView& from, std::vector<std::uint8_t>& picture) {
@@ -180,8 +180,8 @@ Status Serving::InferDecoded(Inference& out) {
   double figures_us = 0.0;
   if (bundle_->is_image) {
     // Before the model, which needs the same bytes next and throws them out of the caches.
-    MeasurePicture(out.picture, bundle_->image_rule.width, bundle_->image_rule.height,
-                   out.channels);
+    feature::MeasurePicture(out.picture, bundle_->image_rule.width, bundle_->image_rule.height,
+                            out.channels);
     figures_us = watch.Lap();
     out.raw.resize(bundle_->raw_count());
     if (picture_transform_) {

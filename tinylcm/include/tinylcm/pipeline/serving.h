@@ -36,7 +36,7 @@ struct Inference {
   std::vector<float> raw;       // The model's output, or the row.
   std::vector<float> feature;   // What was classified.
   std::vector<float> channels;  // What a drift is explained by: a row's channels, standardised, or
-                                // the picture's figures (pipeline/picture_figures.h).
+                                // the picture's figures (feature/picture_figures.h).
   classify::Prediction prediction;
   std::vector<float> share;  // Of each class in the answer; adds up to 1.
   std::optional<std::uint32_t> frame_number;

@@ -1,4 +1,4 @@
-#include "tinylcm/pipeline/picture_figures.h"
+#include "tinylcm/feature/picture_figures.h"
 
 #include <algorithm>
 #include <cmath>
@@ -6,7 +6,7 @@
 
 #include "base/check.h"
 
-namespace tinylcm::pipeline {
+namespace tinylcm::feature {
 
 const std::array<std::string, kPictureFigures>& PictureFigureNames() {
   static const std::array<std::string, kPictureFigures> names = {
@@ -24,6 +24,9 @@ const std::array<std::string, kPictureFigures>& PictureFigureNames() {
       "brightness bottom left",
       "brightness bottom",
       "brightness bottom right",
+      "edge focus",
+      "darkest point",
+      "saturation",
   };
   return names;
 }
@@ -34,8 +37,14 @@ namespace {
 constexpr int kLooks = 48;
 
 struct Sums {
-  std::uint32_t red = 0, green = 0, blue = 0, squares = 0, edges = 0, pixels = 0;
+  std::uint32_t red = 0, green = 0, blue = 0, squares = 0, edges = 0, edge_squares = 0, ends = 0,
+                darkest = 255, pixels = 0;
 };
+
+// 1 for 0 and 255.
+constexpr std::uint32_t IsEnd(std::uint8_t value) {
+  return static_cast<std::uint8_t>(value + 1) <= 1 ? 1 : 0;
+}
 
 // Of every `step`th pixel of a row, from column `x` on and before `end`. Returns the next column.
 int AddRow(const std::uint8_t* row, int x, int end, int step, Sums& sums) {
@@ -47,7 +56,11 @@ int AddRow(const std::uint8_t* row, int x, int end, int step, Sums& sums) {
     sum.green += pixel[1];
     sum.blue += pixel[2];
     sum.squares += static_cast<std::uint32_t>(green * green);
-    sum.edges += static_cast<std::uint32_t>(std::abs(pixel[4] - green));  // The next pixel's green.
+    const auto step_up = static_cast<std::uint32_t>(std::abs(pixel[4] - green));  // The next green.
+    sum.edges += step_up;
+    sum.edge_squares += step_up * step_up;
+    sum.ends += IsEnd(pixel[0]) + IsEnd(pixel[1]) + IsEnd(pixel[2]);
+    sum.darkest = std::min<std::uint32_t>(sum.darkest, pixel[1]);
     ++sum.pixels;
   }
   sums = sum;
@@ -64,7 +77,8 @@ void MeasurePicture(std::span<const std::uint8_t> picture, int width, int height
   const int step_y = std::max(2, height / kLooks);
   // The first columns of the second and third ninth, and the last that has a right neighbour.
   const std::array<int, 3> ends = {(width + 2) / 3, (2 * width + 2) / 3, width - 1};
-  std::int64_t red = 0, green = 0, blue = 0, squares = 0, edges = 0, pixels = 0;
+  std::int64_t red = 0, green = 0, blue = 0, squares = 0, edges = 0, edge_squares = 0;
+  std::int64_t saturated = 0, darkest = 255, pixels = 0;
   std::array<std::int64_t, 9> part_sum{}, part_count{};
   for (int y = 0; y < height; y += step_y) {
     const std::uint8_t* row =
@@ -79,19 +93,23 @@ void MeasurePicture(std::span<const std::uint8_t> picture, int width, int height
       blue += sums.blue;
       squares += sums.squares;
       edges += sums.edges;
+      edge_squares += sums.edge_squares;
+      saturated += sums.ends;
+      darkest = std::min<std::int64_t>(darkest, sums.darkest);
       pixels += sums.pixels;
       part_sum[part] += sums.green;
       part_count[part] += sums.pixels;
     }
   }
   const auto n = static_cast<double>(pixels);
+  const auto step = static_cast<double>(edges) / n;
   const double mean = static_cast<double>(green) / n;
-  out[0] = static_cast<float>(static_cast<double>(red + green + blue) / (3.0 * n));
+  out[kFigureBrightness] = static_cast<float>(static_cast<double>(red + green + blue) / (3.0 * n));
   out[1] =
       static_cast<float>(std::sqrt(std::max(0.0, static_cast<double>(squares) / n - mean * mean)));
   out[2] = static_cast<float>(static_cast<double>(red - green) / n);
   out[3] = static_cast<float>(static_cast<double>(blue - green) / n);
-  out[4] = static_cast<float>(static_cast<double>(edges) / n);
+  out[kFigureSharpness] = static_cast<float>(step);
   for (std::size_t part = 0; part < 9; ++part) {
     // A ninth of a tiny picture may have none of the pixels looked at.
     out[5 + part] =
@@ -99,6 +117,11 @@ void MeasurePicture(std::span<const std::uint8_t> picture, int width, int height
                                                  : static_cast<double>(part_sum[part]) /
                                                        static_cast<double>(part_count[part]));
   }
+  // Of a picture without a step, or a black one, there is no ratio: as of an even one.
+  out[kFigureEdgeFocus] =
+      edges == 0 ? 1.0f : static_cast<float>(static_cast<double>(edge_squares) / n / (step * step));
+  out[kFigureDarkest] = green == 0 ? 1.0f : static_cast<float>(static_cast<double>(darkest) / mean);
+  out[kFigureSaturation] = static_cast<float>(static_cast<double>(saturated) / (3.0 * n));
 }
 
-}  // namespace tinylcm::pipeline
+}  // namespace tinylcm::feature

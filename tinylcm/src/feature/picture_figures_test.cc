@@ -1,4 +1,4 @@
-#include "tinylcm/pipeline/picture_figures.h"
+#include "tinylcm/feature/picture_figures.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 
 #include "base/random.h"
 
-namespace tinylcm::pipeline {
+namespace tinylcm::feature {
 namespace {
 
 constexpr int kSide = 12;
@@ -27,7 +27,10 @@ TEST(PictureFigures, AGreyPictureHasBrightnessAndNothingElse) {
   const std::vector<float> figures = Measure(Grey(100));
   EXPECT_FLOAT_EQ(figures[0], 100.0f);
   for (const std::size_t flat : {1, 2, 3, 4}) EXPECT_FLOAT_EQ(figures[flat], 0.0f) << flat;
-  for (std::size_t part = 5; part < kPictureFigures; ++part) EXPECT_FLOAT_EQ(figures[part], 100.0f);
+  for (std::size_t part = 5; part < 14; ++part) EXPECT_FLOAT_EQ(figures[part], 100.0f);
+  EXPECT_FLOAT_EQ(figures[kFigureEdgeFocus], 1.0f);
+  EXPECT_FLOAT_EQ(figures[kFigureDarkest], 1.0f);
+  EXPECT_FLOAT_EQ(figures[kFigureSaturation], 0.0f);
 }
 
 TEST(PictureFigures, AWarmCastRaisesRedOverGreenAndLowersBlue) {
@@ -62,6 +65,45 @@ TEST(PictureFigures, StripesAreSharpAndContrasty) {
   }
   // Each pixel looked at is 200, its right neighbour 0.
   EXPECT_FLOAT_EQ(Measure(picture)[4], 200.0f);
+}
+
+TEST(PictureFigures, AFewEdgesOnCalmGroundAreFocusedAndAnEvenRippleIsNot) {
+  // 6 x 6 pixels are looked at, columns 0, 2, ..., 10. One edge between columns 4 and 5: one step
+  // in six is 60, so the mean is 10, the mean square 600, and 600 / 10^2 = 6.
+  std::vector<std::uint8_t> edge = Grey(100);
+  std::vector<std::uint8_t> ripple = Grey(100);
+  for (int y = 0; y < kSide; ++y) {
+    for (int x = 0; x < kSide; ++x) {
+      const auto at = static_cast<std::size_t>((y * kSide + x) * 3 + 1);
+      if (x > 4) edge[at] = 160;
+      if (x % 2 == 1) ripple[at] = 110;  // Every step is 10.
+    }
+  }
+  EXPECT_FLOAT_EQ(Measure(edge)[kFigureEdgeFocus], 6.0f);
+  EXPECT_FLOAT_EQ(Measure(ripple)[kFigureEdgeFocus], 1.0f);
+  // With half the light it is the same.
+  for (std::uint8_t& value : edge) value = static_cast<std::uint8_t>(value / 2);
+  EXPECT_FLOAT_EQ(Measure(edge)[kFigureEdgeFocus], 6.0f);
+}
+
+TEST(PictureFigures, ADarkSpotShowsAgainstTheMean) {
+  std::vector<std::uint8_t> picture = Grey(100);
+  picture[(2 * kSide + 4) * 3 + 1] = 10;  // One of the 36 pixels looked at: their mean is 97.5.
+  EXPECT_FLOAT_EQ(Measure(picture)[kFigureDarkest], 10.0f / 97.5f);
+}
+
+TEST(PictureFigures, NumbersAtEitherEndAreSaturated) {
+  std::vector<std::uint8_t> picture = Grey(100);
+  picture[0] = 0;  // Of 3 * 36 looked at.
+  picture[(4 * kSide + 6) * 3 + 2] = 255;
+  picture[(4 * kSide + 6) * 3] = 254;
+  EXPECT_FLOAT_EQ(Measure(picture)[kFigureSaturation], 2.0f / 108.0f);
+}
+
+TEST(PictureFigures, ABlackPictureHasNoNan) {
+  const std::vector<float> figures = Measure(Grey(0));
+  for (const float figure : figures) EXPECT_TRUE(std::isfinite(figure));
+  EXPECT_FLOAT_EQ(figures[kFigureSaturation], 1.0f);
 }
 
 std::vector<std::uint8_t> Noise(int width, int height, std::uint64_t seed) {
@@ -131,4 +173,4 @@ TEST(PictureFigures, ANinthWithoutAPixelLookedAtTakesTheMeanAndIsNoNan) {
 }
 
 }  // namespace
-}  // namespace tinylcm::pipeline
+}  // namespace tinylcm::feature
