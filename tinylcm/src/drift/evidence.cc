@@ -17,6 +17,10 @@ constexpr float kClassPart = 0.35f;
 
 constexpr double kWarningAt = 0.1;
 
+// Beyond every limit. From here on the stakes stay as they are, and with them whose they are; they
+// would only run into the ceiling and become alike.
+constexpr double kEnough = 1e20;
+
 // The run length at limit A is at least A; with what W overshoots it is c A. See the header.
 double LimitFor(const Evidence::Options& options) { return options.false_alarm_every; }
 
@@ -37,7 +41,12 @@ base::Result<Evidence> Evidence::Create(const Options& options) {
   return Evidence(options);
 }
 
-Evidence::Evidence(const Options& options) : options_(options), limit_(LimitFor(options)) {
+Evidence::Evidence(const Options& options)
+    : options_(options),
+      limit_(LimitFor(options)),
+      table_(&BetTable::Get()),
+      number_weights_(NumberWeights()),
+      category_weights_(CategoryWeights()) {
   for (std::size_t signal = 0; signal < kSignals; ++signal) {
     const auto name = static_cast<Signal>(signal);
     if ((options.signals & Bit(name)) == 0) continue;
@@ -50,38 +59,31 @@ Evidence::Evidence(const Options& options) : options_(options), limit_(LimitFor(
     if (watch.per_class) class_watches_ += 1;
     watches_.push_back(watch);
   }
-  for (std::size_t b = 0; b < kBets; ++b) {
-    number_weights_[b] = static_cast<float>(kAllBets[b].number_weight);
-    category_weights_[b] = static_cast<float>(kAllBets[b].category_weight);
-  }
   pooled_.resize(watches_.size());
   pooled_shape_.resize(watches_.size());
+  pooled_sum_.resize(watches_.size());
+  for (Watch& watch : watches_) {
+    watch.pooled_weight /= static_cast<float>(watches_.size());
+    watch.class_weight /= static_cast<float>(watches_.size());
+  }
   if (class_watches_ > 0) {
     by_class_.resize(class_watches_ * options.classes);
-    class_sum_.resize(options.classes);
+    class_sum_.resize(class_watches_ * options.classes);
     class_last_.resize(options.classes);
-    const bool bins = (options.signals & Bit(Signal::kQuantTree)) != 0;
-    if (bins) class_shape_.resize(options.classes);
+    if ((options.signals & Bit(Signal::kQuantTree)) != 0) class_shape_.resize(options.classes);
   }
-}
-
-Stakes& Evidence::OfClass(std::size_t watch, std::size_t label) {
-  return by_class_[label * class_watches_ + watch];
-}
-const Stakes& Evidence::OfClass(std::size_t watch, std::size_t label) const {
-  return by_class_[label * class_watches_ + watch];
 }
 
 Evidence::Level Evidence::Observe(std::uint16_t predicted, std::span<const float, kSignals> u) {
   CHECK(predicted < options_.classes);
   samples_ += 1;
+  if (level_.statistic >= kEnough) return level_;
 
-  // The coins of this sample are lent to those who play now, one in all.
+  // The coin of this sample is shared by those who play now.
   std::size_t active = 0;
   for (const Watch& watch : watches_) active += !std::isnan(u[watch.signal]);
   if (active == 0) return level_;
   const float lent = static_cast<float>(watches_.size()) / static_cast<float>(active);
-  const float signal_weight = 1.0f / static_cast<float>(watches_.size());
 
   float class_elapsed = 0.0f;
   if (class_watches_ > 0) {
@@ -90,38 +92,31 @@ Evidence::Level Evidence::Observe(std::uint16_t predicted, std::span<const float
   }
 
   double sum = 0.0;
-  double class_sum = 0.0;
-  std::size_t class_watch = 0;
+  std::size_t of_class = predicted * class_watches_;
   for (std::size_t w = 0; w < watches_.size(); ++w) {
     const Watch& watch = watches_[w];
-    const std::array<float, kBets>& weights = watch.category ? category_weights_ : number_weights_;
     const float rank = u[watch.signal];
     if (!std::isnan(rank)) {
-      const Payment payment = Pay(rank, pooled_shape_[w]);
-      Play(payment, lent, 1.0f, pooled_[w]);
+      const BetWeights& weights = watch.category ? category_weights_ : number_weights_;
+      const Payment payment = Pay(*table_, rank, pooled_shape_[w]);
+      pooled_sum_[w] = watch.pooled_weight * Play(payment, lent, 1.0f, weights, pooled_[w]);
       if (watch.per_class) {
-        Stakes& stakes = OfClass(class_watch, predicted);
-        if (watch.category) {
-          Play(Pay(rank, class_shape_[predicted]), lent, class_elapsed, stakes);
-        } else {
-          // A class's numbers have no shape of their own: those bets follow the whole stream's,
-          // which is as fair (known before u came).
-          Play(payment, lent, class_elapsed, stakes);
-        }
+        // A class's numbers have no shape of their own: those bets follow the whole stream's, which
+        // is as fair (it was known before u came).
+        const float owned =
+            watch.class_weight *
+            Play(watch.category ? Pay(*table_, rank, class_shape_[predicted]) : payment, lent,
+                 class_elapsed, weights, by_class_[of_class]);
+        // A class that does not play owns what it owned: only one term of its sum changes. What
+        // rounding leaves is far below one coin.
+        class_total_ += static_cast<double>(owned) - static_cast<double>(class_sum_[of_class]);
+        class_sum_[of_class] = owned;
       }
     }
-    sum += static_cast<double>(watch.pooled_weight * signal_weight *
-                               Weigh(pooled_[w].capital, weights));
-    if (watch.per_class) {
-      class_sum += static_cast<double>(watch.class_weight * signal_weight *
-                                       Weigh(OfClass(class_watch, predicted).capital, weights));
-      class_watch += 1;
-    }
+    sum += static_cast<double>(pooled_sum_[w]);
+    of_class += watch.per_class;
   }
-  if (class_watches_ > 0) {
-    class_sum_[predicted] = class_sum;
-    for (const double of_class : class_sum_) sum += of_class;
-  }
+  sum += class_total_;
   level_.statistic = sum;
   level_.warning = sum >= kWarningAt * limit_;
   level_.alarm = level_.alarm || sum >= limit_;
@@ -133,31 +128,37 @@ double Evidence::log10_evidence() const {
   return evidence > 1.0 ? std::log10(evidence) : 0.0;
 }
 
-Evidence::Shares Evidence::shares() const {
-  Shares shares;
-  double total = 0.0;
-  const auto add = [&](const Watch& watch, const Stakes& stakes, double weight, bool of_class) {
-    for (std::size_t b = 0; b < kBets; ++b) {
-      const Bet& bet = kAllBets[b];
-      const double part = weight * static_cast<double>(stakes.capital[b]) *
-                          (watch.category ? bet.category_weight : bet.number_weight);
-      shares.signals[watch.signal] += part;
-      shares.kinds[static_cast<std::size_t>(bet.kind)] += part;
-      if (bet.fast) shares.fast += part;
-      if (of_class) shares.per_class += part;
-      total += part;
-    }
-  };
+template <typename Visit>
+void Evidence::ForAllStakes(const Visit& visit) const {
   std::size_t class_watch = 0;
   for (std::size_t w = 0; w < watches_.size(); ++w) {
     const Watch& watch = watches_[w];
-    add(watch, pooled_[w], static_cast<double>(watch.pooled_weight), false);
+    visit(watch, pooled_[w], watch.pooled_weight, std::uint64_t{0}, false);
     if (!watch.per_class) continue;
     for (std::size_t label = 0; label < options_.classes; ++label) {
-      add(watch, OfClass(class_watch, label), static_cast<double>(watch.class_weight), true);
+      visit(watch, by_class_[label * class_watches_ + class_watch], watch.class_weight,
+            samples_ - class_last_[label], true);
     }
     class_watch += 1;
   }
+}
+
+Evidence::Shares Evidence::shares() const {
+  Shares shares;
+  double total = 0.0;
+  ForAllStakes(
+      [&](const Watch& watch, const Stakes& stakes, float weight, std::uint64_t, bool of_class) {
+        for (std::size_t b = 0; b < kBets; ++b) {
+          const Bet& bet = kAllBets[b];
+          const double part = static_cast<double>(weight) * static_cast<double>(stakes.capital[b]) *
+                              (watch.category ? bet.category_weight : bet.number_weight);
+          shares.signals[watch.signal] += part;
+          shares.kinds[static_cast<std::size_t>(bet.kind)] += part;
+          if (bet.fast) shares.fast += part;
+          if (of_class) shares.per_class += part;
+          total += part;
+        }
+      });
   if (!(total > 0.0)) return Shares{};
   for (double& share : shares.signals) share /= total;
   for (double& share : shares.kinds) share /= total;
@@ -168,42 +169,36 @@ Evidence::Shares Evidence::shares() const {
 
 void Evidence::ClassShares(std::span<double> shares) const {
   CHECK(shares.size() == options_.classes);
-  std::fill(shares.begin(), shares.end(), 0.0);
   double total = 0.0;
-  for (const double sum : class_sum_) total += sum;
-  if (!(total > 0.0)) return;
   for (std::size_t label = 0; label < shares.size(); ++label) {
-    shares[label] = class_sum_[label] / total;
+    shares[label] = 0.0;
+    for (std::size_t watch = 0; watch < class_watches_; ++watch) {
+      shares[label] += static_cast<double>(class_sum_[label * class_watches_ + watch]);
+    }
+    total += shares[label];
   }
+  if (!(total > 0.0)) return;
+  for (double& share : shares) share /= total;
 }
 
 std::uint64_t Evidence::wound_for() const {
-  if (samples_ == 0) return 0;
   double most = 0.0;
   double age = 0.0;
-  const auto look = [&](const Watch& watch, const Stakes& stakes, float weight,
-                        std::uint64_t idle) {
-    const auto& weights = watch.category ? category_weights_ : number_weights_;
-    for (std::size_t b = 0; b < kBets; ++b) {
-      const double part = static_cast<double>(weight * weights[b] * stakes.capital[b]);
-      if (!(part > most)) continue;
-      most = part;
-      age = static_cast<double>(stakes.age[b]) / static_cast<double>(stakes.capital[b]) +
-            static_cast<double>(idle);
-    }
-  };
-  std::size_t class_watch = 0;
-  for (std::size_t w = 0; w < watches_.size(); ++w) {
-    const Watch& watch = watches_[w];
-    look(watch, pooled_[w], watch.pooled_weight, 0);
-    if (!watch.per_class) continue;
-    for (std::size_t label = 0; label < options_.classes; ++label) {
-      look(watch, OfClass(class_watch, label), watch.class_weight, samples_ - class_last_[label]);
-    }
-    class_watch += 1;
-  }
-  const double known = static_cast<double>(samples_);
-  return static_cast<std::uint64_t>(std::clamp(age + 1.5, 1.0, known));
+  ForAllStakes(
+      [&](const Watch& watch, const Stakes& stakes, float weight, std::uint64_t idle, bool) {
+        for (std::size_t b = 0; b < kBets; ++b) {
+          const Bet& bet = kAllBets[b];
+          const double part = static_cast<double>(weight) * static_cast<double>(stakes.capital[b]) *
+                              (watch.category ? bet.category_weight : bet.number_weight);
+          if (!(part > most)) continue;
+          most = part;
+          age = static_cast<double>(stakes.age[b]) / static_cast<double>(stakes.capital[b]) +
+                static_cast<double>(idle);
+        }
+      });
+  if (most == 0.0) return 0;
+  // A coin lent for this very sample has the age 0.
+  return static_cast<std::uint64_t>(std::clamp(age + 1.5, 1.0, static_cast<double>(samples_)));
 }
 
 void Evidence::Reset() {
@@ -213,8 +208,14 @@ void Evidence::Reset() {
   std::fill(pooled_shape_.begin(), pooled_shape_.end(), RecentShape{});
   std::fill(by_class_.begin(), by_class_.end(), Stakes{});
   std::fill(class_shape_.begin(), class_shape_.end(), RecentShape{});
-  std::fill(class_sum_.begin(), class_sum_.end(), 0.0);
+  class_total_ = 0.0;
+  std::fill(pooled_sum_.begin(), pooled_sum_.end(), 0.0f);
+  std::fill(class_sum_.begin(), class_sum_.end(), 0.0f);
   std::fill(class_last_.begin(), class_last_.end(), 0);
+}
+
+void Evidence::AddTo(OptionsDigest& digest) const {
+  digest.Add(options_.classes).Add(options_.signals).Add(options_.false_alarm_every);
 }
 
 void Evidence::Write(StateWriter& writer) const {
@@ -238,11 +239,13 @@ void Evidence::Write(StateWriter& writer) const {
   put_shape(pooled_shape_);
   put(by_class_);
   put_shape(class_shape_);
-  writer.PutSpan(std::span<const double>(class_sum_));
+  writer.Put(class_total_);
+  writer.PutSpan(std::span<const float>(pooled_sum_));
+  writer.PutSpan(std::span<const float>(class_sum_));
   writer.PutSpan(std::span<const std::uint64_t>(class_last_));
 }
 
-base::Status Evidence::Read(StateReader& reader) {
+void Evidence::Read(StateReader& reader) {
   reader.Section("evidence");
   samples_ = reader.Get<std::uint64_t>();
   level_.statistic = reader.GetFinite<double>();
@@ -274,12 +277,15 @@ base::Status Evidence::Read(StateReader& reader) {
   get_shape(pooled_shape_);
   get(by_class_);
   get_shape(class_shape_);
-  reader.GetFiniteSpan(std::span<double>(class_sum_));
+  class_total_ = reader.GetFinite<double>();
+  reader.GetFiniteSpan(std::span<float>(pooled_sum_));
+  reader.GetFiniteSpan(std::span<float>(class_sum_));
+  owned(pooled_sum_);
+  owned(class_sum_);
   reader.GetSpan(std::span<std::uint64_t>(class_last_));
   for (const std::uint64_t last : class_last_) {
     if (last > samples_) reader.Refuse("a class was seen after the last sample");
   }
-  return reader.status();
 }
 
 }  // namespace tinylcm::drift

@@ -86,9 +86,10 @@ class Evidence {
   // Forgets all evidence, as new.
   void Reset();
 
+  void AddTo(OptionsDigest& digest) const;
   void Write(StateWriter& writer) const;
   // Reads what Write wrote. Into a spare copy: after a refusal nothing here means anything.
-  base::Status Read(StateReader& reader);
+  void Read(StateReader& reader);
 
  private:
   // One signal's place in the arrays.
@@ -96,29 +97,33 @@ class Evidence {
     std::uint8_t signal = 0;
     bool per_class = false;
     bool category = false;
-    float pooled_weight = 0.0f;  // Of this signal's weight, on all samples together.
+    float pooled_weight = 0.0f;  // Of W: all pooled and class weights add up to 1.
     float class_weight = 0.0f;
   };
 
   explicit Evidence(const Options& options);
-  Stakes& OfClass(std::size_t watch, std::size_t label);
-  const Stakes& OfClass(std::size_t watch, std::size_t label) const;
+  // visit(watch, stakes, weight, samples since they last played, whether they are one class's).
+  template <typename Visit>
+  void ForAllStakes(const Visit& visit) const;
 
   Options options_;
   double limit_ = 0.0;
   std::vector<Watch> watches_;
   std::size_t class_watches_ = 0;
-  std::array<float, kBets> number_weights_{};
-  std::array<float, kBets> category_weights_{};
+  const BetTable* table_ = nullptr;
+  BetWeights number_weights_;
+  BetWeights category_weights_;
 
   // What is learned.
   std::uint64_t samples_ = 0;
   Level level_;
   std::vector<Stakes> pooled_;             // By watch.
   std::vector<RecentShape> pooled_shape_;  // By watch.
+  std::vector<float> pooled_sum_;          // Its part of W, by watch.
   std::vector<Stakes> by_class_;           // By label, then by watch that is per class.
-  std::vector<RecentShape> class_shape_;   // Of the bins of a class, by label; empty without.
-  std::vector<double> class_sum_;          // W of a class's stakes, by label.
+  std::vector<RecentShape> class_shape_;   // Of a class's bins, by label; empty without.
+  std::vector<float> class_sum_;           // Its part of W; as by_class_.
+  double class_total_ = 0.0;               // Sum of class_sum_.
   std::vector<std::uint64_t> class_last_;  // samples_ when the class was last seen.
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "tinylcm/drift/detectors/normal.h"
 
@@ -11,6 +12,32 @@ namespace {
 // Nobody may own more: far beyond any limit, far below where a float ends. A fortune that is cut is
 // no longer a fair game but a losing one, so the promise still holds.
 constexpr float kFortune = 1e30f;
+constexpr float kAgedFortune = 1e36f;
+
+// Four numbers at a time, on every machine: the compiler's own type, the sums in a fixed order.
+typedef float Four __attribute__((vector_size(16)));
+Four Load(const float* from) {
+  Four four;
+  std::memcpy(&four, from, sizeof four);
+  return four;
+}
+void Store(Four four, float* to) { std::memcpy(to, &four, sizeof four); }
+
+// What a shape bet pays on the bin, before it takes it in.
+template <std::size_t kAt>
+float BetOnShape(std::size_t bin, RecentShape& shape) {
+  constexpr Bet kBet = kAllBets[kFixedBets + kAt];
+  constexpr auto kGain = static_cast<float>(1.0 / kBet.size);
+  constexpr auto kBase = static_cast<float>(1.0 - kBet.part);
+  constexpr auto kFactor = static_cast<float>(kBet.part * RecentShape::kBins);
+  float* share = shape.share[kAt].data();
+  const float pays = kBase + kFactor * share[bin];
+  for (std::size_t b = 0; b < RecentShape::kBins; b += 4) {
+    Store(Load(share + b) * (Four{} + (1.0f - kGain)), share + b);
+  }
+  share[bin] += kGain;
+  return pays;
+}
 
 // P(low < Z <= high) without loss in either tail.
 double NormalBetween(double low, double high) {
@@ -38,26 +65,6 @@ double MeanPayment(const Bet& bet, double low, double high, double width) {
 }
 
 }  // namespace
-
-// Chosen on streams of their own; see docs/decisions/0009.
-const std::array<Bet, kBets> kAllBets = {{
-    {BetKind::kRise, 0.25, 1.0, 0.05, 0.0, false},
-    {BetKind::kRise, 0.55, 1.0, 0.10, 0.0, false},
-    {BetKind::kRise, 1.1, 1.0, 0.10, 0.0, true},
-    {BetKind::kRise, 2.4, 1.0, 0.09, 0.0, true},
-    {BetKind::kFall, 0.25, 1.0, 0.05, 0.0, false},
-    {BetKind::kFall, 0.55, 1.0, 0.10, 0.0, false},
-    {BetKind::kFall, 1.1, 1.0, 0.10, 0.0, true},
-    {BetKind::kFall, 2.4, 1.0, 0.09, 0.0, true},
-    {BetKind::kSomeRise, 3.0, 0.15, 0.06, 0.0, false},
-    {BetKind::kSomeFall, 3.0, 0.15, 0.06, 0.0, false},
-    {BetKind::kSomeRise, 2.0, 0.30, 0.03, 0.0, false},
-    {BetKind::kSomeFall, 2.0, 0.30, 0.03, 0.0, false},
-    {BetKind::kWider, 1.6, 1.0, 0.04, 0.0, true},
-    {BetKind::kNarrower, 0.6, 1.0, 0.04, 0.0, true},
-    {BetKind::kShape, 40.0, 0.5, 0.03, 0.5, true},
-    {BetKind::kShape, 300.0, 0.7, 0.03, 0.5, false},
-}};
 
 const char* Name(BetKind kind) {
   switch (kind) {
@@ -112,55 +119,56 @@ RecentShape::RecentShape() {
   for (auto& bins : share) bins.fill(1.0f / static_cast<float>(kBins));
 }
 
-Payment Pay(float u) {
-  Payment payment;
-  const float* row = BetTable::Get().Row(BetTable::Cell(u));
-  std::copy(row, row + kBets, payment.begin());
-  return payment;
-}
-
-Payment Pay(float u, RecentShape& shape) {
-  Payment payment = Pay(u);
+Payment Pay(const BetTable& table, float u, RecentShape& shape) {
+  static_assert(kBets == 16 && kShapeBets == 2);
   constexpr std::size_t kBins = RecentShape::kBins;
-  const std::size_t bin =
-      std::min(static_cast<std::size_t>(u * static_cast<float>(kBins)), kBins - 1);
-  for (std::size_t s = 0; s < kShapeBets; ++s) {
-    static const std::array<float, kShapeBets> part = {
-        static_cast<float>(kAllBets[kFixedBets].part),
-        static_cast<float>(kAllBets[kFixedBets + 1].part)};
-    static const std::array<float, kShapeBets> gain = {
-        static_cast<float>(1.0 / kAllBets[kFixedBets].size),
-        static_cast<float>(1.0 / kAllBets[kFixedBets + 1].size)};
-    auto& share = shape.share[s];
-    payment[kFixedBets + s] = 1.0f - part[s] + part[s] * static_cast<float>(kBins) * share[bin];
-    const float keep = 1.0f - gain[s];
-    for (float& value : share) value *= keep;
-    share[bin] += gain[s];
-  }
+  const auto place = static_cast<std::uint32_t>(u * static_cast<float>(kBins));
+  const std::size_t bin = place < kBins ? place : kBins - 1;
+  const float* row = table.Row(BetTable::Cell(u));
+  // Whole fours only: a four that was written in pieces cannot be read again at once.
+  Payment payment;
+  Store(Load(row), payment.data());
+  Store(Load(row + 4), payment.data() + 4);
+  Store(Load(row + 8), payment.data() + 8);
+  Store(Four{row[12], row[13], BetOnShape<0>(bin, shape), BetOnShape<1>(bin, shape)},
+        payment.data() + 12);
   return payment;
 }
 
-void Play(const Payment& payment, float lent, float elapsed, Stakes& stakes) {
-  for (std::size_t b = 0; b < kBets; ++b) {
-    const float before = stakes.capital[b];
-    const float aged = (stakes.age[b] + before * elapsed) * payment[b];
-    const float owned = (before + lent) * payment[b];
-    // An age is cut with its fortune, or it would outgrow it.
-    const float cut = owned > kFortune ? kFortune / owned : 1.0f;
-    stakes.capital[b] = owned * cut;
-    stakes.age[b] = aged * cut;
+float Play(const Payment& payment, float lent, float elapsed, const BetWeights& weights,
+           Stakes& stakes) {
+  const Four lent4 = Four{} + lent;
+  const Four elapsed4 = Four{} + elapsed;
+  const Four fortune4 = Four{} + kFortune;
+  const Four aged_fortune4 = Four{} + kAgedFortune;
+  Four sum = {};
+  for (std::size_t b = 0; b < kBets; b += 4) {
+    const Four pays = Load(payment.data() + b);
+    const Four capital = Load(stakes.capital.data() + b);
+    const Four aged = (Load(stakes.age.data() + b) + capital * elapsed4) * pays;
+    const Four played = (capital + lent4) * pays;
+    const Four owned = played < fortune4 ? played : fortune4;
+    Store(aged < aged_fortune4 ? aged : aged_fortune4, stakes.age.data() + b);
+    Store(owned, stakes.capital.data() + b);
+    sum += owned * Load(weights.data() + b);
   }
+  return (sum[0] + sum[2]) + (sum[1] + sum[3]);
 }
 
-float Weigh(const std::array<float, kBets>& capital, const std::array<float, kBets>& weights) {
-  // Four sums side by side: one vector register, the same order everywhere.
-  std::array<float, 4> sums{};
-  for (std::size_t b = 0; b < kBets; b += 4) {
-    for (std::size_t lane = 0; lane < 4; ++lane) {
-      sums[lane] += capital[b + lane] * weights[b + lane];
-    }
+BetWeights NumberWeights() {
+  BetWeights weights;
+  for (std::size_t b = 0; b < kBets; ++b) {
+    weights[b] = static_cast<float>(kAllBets[b].number_weight);
   }
-  return (sums[0] + sums[2]) + (sums[1] + sums[3]);
+  return weights;
+}
+
+BetWeights CategoryWeights() {
+  BetWeights weights;
+  for (std::size_t b = 0; b < kBets; ++b) {
+    weights[b] = static_cast<float>(kAllBets[b].category_weight);
+  }
+  return weights;
 }
 
 }  // namespace tinylcm::drift

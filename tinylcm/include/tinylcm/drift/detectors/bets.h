@@ -57,7 +57,25 @@ struct Bet {
 inline constexpr std::size_t kBets = 16;
 inline constexpr std::size_t kFixedBets = 14;  // The first ones; the rest learn what they bet on.
 inline constexpr std::size_t kShapeBets = kBets - kFixedBets;
-extern const std::array<Bet, kBets> kAllBets;
+// Chosen on streams of their own; see docs/decisions/0009.
+inline constexpr std::array<Bet, kBets> kAllBets = {{
+    {BetKind::kRise, 0.25, 1.0, 0.05, 0.0, false},
+    {BetKind::kRise, 0.55, 1.0, 0.10, 0.0, false},
+    {BetKind::kRise, 1.1, 1.0, 0.10, 0.0, true},
+    {BetKind::kRise, 2.4, 1.0, 0.09, 0.0, true},
+    {BetKind::kFall, 0.25, 1.0, 0.05, 0.0, false},
+    {BetKind::kFall, 0.55, 1.0, 0.10, 0.0, false},
+    {BetKind::kFall, 1.1, 1.0, 0.10, 0.0, true},
+    {BetKind::kFall, 2.4, 1.0, 0.09, 0.0, true},
+    {BetKind::kSomeRise, 3.0, 0.15, 0.06, 0.0, false},
+    {BetKind::kSomeFall, 3.0, 0.15, 0.06, 0.0, false},
+    {BetKind::kSomeRise, 2.0, 0.30, 0.03, 0.0, false},
+    {BetKind::kSomeFall, 2.0, 0.30, 0.03, 0.0, false},
+    {BetKind::kWider, 1.6, 1.0, 0.04, 0.0, true},
+    {BetKind::kNarrower, 0.6, 1.0, 0.04, 0.0, true},
+    {BetKind::kShape, 40.0, 0.5, 0.03, 0.5, true},
+    {BetKind::kShape, 150.0, 0.7, 0.03, 0.5, false},
+}};
 
 // What the fixed bets pay, by cell of the grid. Immutable; 20 KB, one a program.
 class BetTable {
@@ -71,14 +89,14 @@ class BetTable {
 
   // The cell u lies in. REQUIRES: 0 <= u <= 1.
   static std::size_t Cell(float u) {
-    const bool upper = u >= 0.5f;
-    const float end = upper ? 1.0f - u : u;  // Exact where u >= 0.5.
+    // Without a branch: which half u lies in is as hard to foretell as it gets.
+    const float other = 1.0f - u;  // Exact where u >= 0.5.
+    const float end = other < u ? other : u;
     // Exponent and three bits of the mantissa, as they lie in the number.
     constexpr std::uint32_t kFirst = (127u - 20u) * kSteps;
-    std::uint32_t step = std::bit_cast<std::uint32_t>(end) >> 20;
-    step = step < kFirst ? 0 : step - kFirst;
-    if (step >= kSide) step = kSide - 1;
-    return upper ? kSide + step : step;
+    const std::uint32_t lies = std::bit_cast<std::uint32_t>(end) >> 20;
+    const std::uint32_t step = lies < kFirst ? 0 : lies - kFirst;
+    return (step < kSide ? step : kSide - 1) + kSide * static_cast<std::size_t>(u >= 0.5f);
   }
   // Where the cell's lower and upper bound lie, as distance from its end (0 below 0.5, else 1).
   static std::array<double, 2> Bounds(std::size_t cell);
@@ -108,18 +126,20 @@ struct alignas(64) RecentShape {
   RecentShape();
 };
 
-// The payment of all bets on u, shape bets by `shape` as it was before u came, which then takes u
-// in.
+// What all bets pay on one u.
 struct alignas(64) Payment : std::array<float, kBets> {};
-Payment Pay(float u, RecentShape& shape);
-// The same without shape bets, which pay 1.
-Payment Pay(float u);
+// Shape bets pay by `shape` as it was before u came; then it takes u in.
+Payment Pay(const BetTable& table, float u, RecentShape& shape);
+
+// What each bet counts: the weights of kAllBets as numbers of the machine.
+struct alignas(64) BetWeights : std::array<float, kBets> {};
+BetWeights NumberWeights();
+BetWeights CategoryWeights();
 
 // One throw: `lent` coins for everyone, then all stakes are multiplied. `elapsed`: samples since
 // the last throw, for the ages.
-void Play(const Payment& payment, float lent, float elapsed, Stakes& stakes);
-
-// Sum of what they own, each counted by its weight.
-float Weigh(const std::array<float, kBets>& capital, const std::array<float, kBets>& weights);
+// Gives what they own then, each counted by its weight.
+float Play(const Payment& payment, float lent, float elapsed, const BetWeights& weights,
+           Stakes& stakes);
 
 }  // namespace tinylcm::drift
