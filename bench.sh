@@ -1,17 +1,20 @@
 #!/usr/bin/env bash
 # Sets up, builds and runs the benchmarks.
 #   ./bench.sh             all of them
-#   ./bench.sh NAME        those whose name starts with NAME
+#   ./bench.sh NAME        those whose name starts with NAME; drift_quality and detector_ns are
+#                          families of figures, named by how they begin
 #   ./bench.sh --list      the names, nothing is run
 # One JSON object a line on stdout: name, value, unit, better ("lower", "higher"; "one": a ratio that
-# should be 1), baseline, ratio (value / baseline), conditions. Progress and tables go to stderr.
+# should be 1), baseline, ratio (value / baseline), conditions, and where there are such the 95 %
+# interval (low, high), target and met. Progress and tables go to stderr.
 # Exit: 0 done; 1 a benchmark found its own answer wrong; 2 wrong use; 3 set-up or build failed.
 set -uo pipefail
 cd "$(dirname "$0")"
 
 # A name, the target that prints it (or a script of bench/micro), and what that is run with ({camera}:
-# the folder of frames; {device}: one with a bundle and a raw picture; {bin}: the programs; {sklearn}:
-# how scikit-learn is asked, nothing where it cannot be had).
+# the folder of frames; {device}: one with a bundle and a raw picture; {bin}: the programs; {sklearn},
+# {river}: how scikit-learn and river are asked, nothing where they cannot be had; {names}: what is
+# asked for). A target may print more figures whose names begin with a name and a dot.
 benchmarks='
 knn_200x256.f32                  knn_benchmark          {sklearn}
 knn_200x256.i8                   knn_benchmark          {sklearn}
@@ -20,8 +23,7 @@ knn_1000x256.i8                  knn_benchmark          {sklearn}
 knn_200x256_aarch64.i8_instructions  knn_instructions.sh
 project_1280x256                 projection_benchmark
 project_1280x256_i8              projection_benchmark
-detector_ns.cusum                detectors_benchmark
-detector_ns.stack                detectors_benchmark
+detector_ns                      drift_quality          {river} {names}
 frame_overhead.p50_us            frame_overhead_benchmark
 frame_overhead.p99_us            frame_overhead_benchmark
 frame_total                      frame_total_benchmark  {device}
@@ -30,12 +32,14 @@ start_to_first_prediction        agent_start_benchmark  {bin} {device}
 agent_memory                     agent_memory_benchmark  {bin} {device}
 log_1000_frames.bytes            agent_written_benchmark  {bin} {device}
 log_1000_frames.files            agent_written_benchmark  {bin} {device}
-drift_quality.false_alarms.any_order  false_alarms      60 100000 10000
-drift_quality.false_alarms.blocks     false_alarms      60 100000 10000
-drift_quality.delay.half_sigma   delay                  400
-drift_quality.delay.1_sigma      delay                  400
-drift_quality.delay.2_sigma      delay                  400
-drift_quality.delay.3_sigma      delay                  400
+drift_quality.c1                 drift_quality          {river} {names}
+drift_quality.c2                 drift_quality          {river} {names}
+drift_quality.c3                 drift_quality          {river} {names}
+drift_quality.c4                 drift_quality          {river} {names}
+drift_quality.d1                 drift_quality          {river} {names}
+drift_quality.d4                 drift_quality          {river} {names}
+drift_quality.d5                 drift_quality          {river} {names}
+drift_quality.e1                 drift_quality          {river} {names}
 adapt_quality.rows24_mean        rows_adapt             20 24
 adapt_quality.rows24_worst       rows_adapt             20 24
 adapt_quality.rows24_quiet_mean  rows_adapt             20 24
@@ -57,13 +61,15 @@ names() { awk 'NF {print $1}' <<<"$benchmarks"; }
 
 wanted=
 case "${1:-}" in
-  -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; echo "Names:"; names | sed 's/^/  /'; exit 0 ;;
+  -h | --help) sed -n '2,10s/^# \{0,1\}//p' "$0"; echo "Names:"; names | sed 's/^/  /'; exit 0 ;;
   --list) names; exit 0 ;;
   -*) echo "bench.sh: unknown option $1 (try --help)" >&2; exit 2 ;;
   *) wanted=${1:-} ;;
 esac
 [ $# -le 1 ] || { echo "bench.sh: one NAME at most (try --help)" >&2; exit 2; }
-chosen=$(awk -v start="$wanted" 'NF && index($1, start) == 1' <<<"$benchmarks")
+# One figure of a family is its family, of which only that is printed.
+chosen=$(awk -v start="$wanted" 'NF && index($1, start) == 1 {print; next}
+  NF && index(start, $1 ".") == 1 {$1 = start; print}' <<<"$benchmarks")
 [ -n "$chosen" ] || { echo "bench.sh: no benchmark's name starts with $wanted (try --list)" >&2; exit 2; }
 
 mapfile -t targets < <(awk '$2 !~ /[.]sh$/ {print $2}' <<<"$chosen" | sort -u)
@@ -78,7 +84,11 @@ tools/setup/install.sh >&2 || exit 3
 sklearn=
 if grep -q '^knn_' <<<"$chosen"; then
   tools/setup/install.sh bench aarch64 >&2 || echo "bench: what is only compared with is missing" >&2
-  if python=$(bench/micro/knn_sklearn.sh); then sklearn="$python bench/micro/knn_sklearn.py"; fi
+  if python=$(bench/python.sh); then sklearn="$python bench/micro/knn_sklearn.py"; fi
+fi
+river=()
+if grep -q '{river}' <<<"$chosen"; then
+  if python=$(bench/python.sh); then river=(--river "$python bench/drift/river_side.py"); fi
 fi
 [ ${#targets[@]} -eq 0 ] || tools/setup/build.sh "${targets[@]}" >&2 || exit 3
 
@@ -119,11 +129,21 @@ while read -r target arguments; do
   arguments=${arguments//'{bin}'/$bin}
   program=$bin/$target
   [[ $target != *.sh ]] || program=bench/micro/$target
+  own=("${quietly[@]}")
+  if [[ $arguments == *'{names}'* ]]; then
+    # It has threads of its own, and words that hold spaces.
+    own=()
+    mapfile -t asked < <(awk -v target="$target" '$2 == target {print $1}' <<<"$chosen")
+    arguments=${arguments//'{river}'/} arguments=${arguments//'{names}'/}
+    own+=("$program" "${river[@]}" "${asked[@]}")
+  else
+    own+=("$program")
+  fi
   # shellcheck disable=SC2086  # The arguments are words.
-  figures=$("${quietly[@]}" "$program" $arguments) ||
+  figures=$("${own[@]}" $arguments) ||
     { echo "bench: $target failed" >&2; failed=1; continue; }
   while read -r name; do
-    grep -F "{\"name\":\"$name\"," <<<"$figures" ||
+    grep -E "^\{\"name\":\"${name//./\\.}(\.[^\"]*)?\"," <<<"$figures" ||
       { echo "bench: $target says nothing of $name" >&2; failed=1; }
   done < <(awk -v target="$target" '$2 == target {print $1}' <<<"$chosen")
 done < <(awk '{$1 = ""} !seen[$0]++' <<<"$chosen")

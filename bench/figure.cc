@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <fstream>
 
@@ -54,12 +55,22 @@ BestTimes TakeTurns(int subject_calls, const std::function<void()>& subject, int
 
 void Print(const Figure& figure) {
   CHECK(figure.baseline != 0.0);
+  std::string more;
+  const auto number = [&](const char* key, double value) {
+    char text[64];
+    std::snprintf(text, sizeof text, ",\"%s\":%.5g", key, value);
+    if (std::isfinite(value)) more += text;
+  };
+  number("low", figure.low);
+  number("high", figure.high);
+  if (!figure.target.empty()) more += ",\"target\":\"" + figure.target + "\"";
+  if (figure.met) more += *figure.met ? ",\"met\":true" : ",\"met\":false";
   std::printf(
       "{\"name\":\"%s\",\"value\":%.5g,\"unit\":\"%s\",\"better\":\"%s\",\"baseline\":%.5g,"
-      "\"ratio\":%.4g,\"conditions\":\"%s; %s\"}\n",
+      "\"ratio\":%.4g,\"conditions\":\"%s; %s\"%s}\n",
       figure.name.c_str(), figure.value, figure.unit.c_str(), figure.better.c_str(),
       figure.baseline, figure.value / figure.baseline, figure.conditions.c_str(),
-      ProcessorName().c_str());
+      ProcessorName().c_str(), more.c_str());
   std::fflush(stdout);
 }
 

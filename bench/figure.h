@@ -7,6 +7,8 @@
 #pragma once
 
 #include <functional>
+#include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,10 +21,15 @@ struct Figure {
   std::string better = "lower";  // "lower", "higher" or "one" (a ratio that should be 1).
   double baseline = 0.0;         // The same of what it is compared with; never 0.
   std::string conditions;        // No quotes; the processor's name is added.
+  // Where there are such: the 95 % interval, what is asked ("0.9 to 1.1"), and whether it is so.
+  double low = std::numeric_limits<double>::quiet_NaN();
+  double high = std::numeric_limits<double>::quiet_NaN();
+  std::string target = {};
+  std::optional<bool> met = {};
 };
 
-// {"name","value","unit","better","baseline","ratio","conditions"} on a line of its own; ratio is
-// value / baseline.
+// {"name","value","unit","better","baseline","ratio","conditions"} on a line of its own, and where
+// there are such "low", "high", "target", "met"; ratio is value / baseline.
 void Print(const Figure& figure);
 
 double CpuNanoseconds();

@@ -50,8 +50,8 @@ using Record = std::function<Recorded(std::size_t i, const std::string& change)>
 struct Kind {
   std::string name;
   std::uint32_t classes = 0;
-  std::vector<std::string> changes;
-  Record record;
+  std::vector<std::string> changes = {};
+  Record record = {};
 };
 
 std::vector<std::uint64_t> OurAlarms(const Recorded& stream, std::uint32_t classes, double every,
