@@ -12,34 +12,24 @@ void RankSketch::Clear() {
   ties_.fill(0);
   weights_.fill(0);
   weights_[0] = 1;
+  with_held_ = weights_;
   edges_ = 0;
   total_ = 1;
+  held_ = 0;
 }
 
-RankSketch::Gap RankSketch::Find(const Key& key) const {
-  // Without a branch and always over all posts, so that the compiler makes vectors of it.
-  std::uint32_t less = 0;
-  std::uint32_t not_more = 0;
-  std::uint32_t below = 0;
-  for (std::uint32_t i = 0; i < kEdges; ++i) {
-    const std::uint32_t is_less = values_[i] < key.value ? ~0u : 0u;
-    const std::uint32_t is_not_more = values_[i] <= key.value ? ~0u : 0u;
-    less -= is_less;
-    not_more -= is_not_more;
-    below += weights_[i] & is_less;
-  }
+void RankSketch::PassEquals(const Key& key, std::uint32_t& at, std::uint32_t& below) const {
   std::uint32_t coins = key.coins;
-  while (less < not_more && ties_[less] <= key.tie) {
-    if (ties_[less] == key.tie) {
-      if ((coins & 1u) == 0) break;
+  while (at < edges_ && values_[at] == key.value && ties_[at] <= key.tie) {
+    if (ties_[at] == key.tie) {
+      if ((coins & 1u) == 0) return;
       coins >>= 1;
     }
-    below += weights_[less++];
+    below += with_held_[at++];
   }
-  return {less, below, weights_[less]};
 }
 
-void RankSketch::Add(const Key& key, const Gap& found) {
+std::uint32_t RankSketch::Add(const Key& key, const Gap& found) {
   Gap gap = found;
   if (gap.weight == 1 && edges_ == kEdges) {
     // Room first: the newcomer's gap may be among those merged, and then takes it in as a wide one.
@@ -49,19 +39,56 @@ void RankSketch::Add(const Key& key, const Gap& found) {
   ++total_;
   if (gap.weight > 1) {
     weights_[gap.at] += 1;
-  } else {
-    for (std::uint32_t i = edges_; i > gap.at; --i) {
-      values_[i] = values_[i - 1];
-      ties_[i] = ties_[i - 1];
-      weights_[i + 1] = weights_[i];
-    }
-    values_[gap.at] = key.value;
-    ties_[gap.at] = key.tie;
-    weights_[gap.at] = 1;
-    weights_[gap.at + 1] = 1;
-    ++edges_;
+    with_held_[gap.at] += 1;
+    if (total_ > kTotalMax) Halve();
+    return kNoPost;
   }
+  for (std::uint32_t i = edges_; i > gap.at; --i) {
+    values_[i] = values_[i - 1];
+    ties_[i] = ties_[i - 1];
+    weights_[i + 1] = weights_[i];
+    with_held_[i + 1] = with_held_[i];
+  }
+  values_[gap.at] = key.value;
+  ties_[gap.at] = key.tie;
+  weights_[gap.at] = 1;
+  weights_[gap.at + 1] = 1;
+  with_held_[gap.at] = 1 + gap.held;
+  with_held_[gap.at + 1] = 1;
+  ++edges_;
   if (total_ > kTotalMax) Halve();
+  return gap.held > 0 ? gap.at : kNoPost;
+}
+
+std::uint32_t RankSketch::Settle(const Key& key) {
+  CHECK(held_ > 0);
+  Gap gap = Find(key);
+  // A post that came between, equal to the value down to its tie, may have moved it by a coin: then
+  // it is held in a gap beside.
+  std::uint32_t at = gap.at;
+  for (std::uint32_t off = 1; with_held_[at] == weights_[at]; ++off) {
+    if (gap.at >= off && with_held_[gap.at - off] > weights_[gap.at - off]) at = gap.at - off;
+    if (gap.at + off <= edges_ && with_held_[gap.at + off] > weights_[gap.at + off]) {
+      at = gap.at + off;
+    }
+  }
+  with_held_[at] -= 1;
+  held_ -= 1;
+  gap.held = with_held_[gap.at] - weights_[gap.at];
+  return Add(key, gap);
+}
+
+void RankSketch::Release() {
+  with_held_ = weights_;
+  held_ = 0;
+}
+
+void RankSketch::SetHeld(std::uint32_t at, std::uint32_t left) {
+  const std::uint32_t both = with_held_[at] + with_held_[at + 1] - weights_[at] - weights_[at + 1];
+  CHECK(at < edges_);
+  left = std::min(left, both);  // See Settle.
+  with_held_[at] = weights_[at] + left;
+  with_held_[at + 1] = weights_[at + 1] + (both - left);
 }
 
 // By weights alone: where the posts stand must not decide which of them go, or their places would
@@ -82,12 +109,15 @@ void RankSketch::Merge() {
     below += weights_[i];
   }
   weights_[best] += weights_[best + 1];
+  with_held_[best] += with_held_[best + 1];
   for (std::uint32_t i = best; i + 1 < edges_; ++i) {
     values_[i] = values_[i + 1];
     ties_[i] = ties_[i + 1];
     weights_[i + 1] = weights_[i + 2];
+    with_held_[i + 1] = with_held_[i + 2];
   }
   weights_[edges_] = 0;
+  with_held_[edges_] = 0;
   --edges_;
   values_[edges_] = std::numeric_limits<float>::infinity();
   ties_[edges_] = 0;
@@ -96,7 +126,9 @@ void RankSketch::Merge() {
 void RankSketch::Halve() {
   total_ = 0;
   for (std::uint32_t i = 0; i <= edges_; ++i) {
+    const std::uint32_t held = with_held_[i] - weights_[i];
     weights_[i] = std::max(1u, weights_[i] / 2);
+    with_held_[i] = weights_[i] + held;
     total_ += weights_[i];
   }
 }
@@ -127,6 +159,7 @@ void RankSketch::Read(StateReader& reader) {
   if (reader.ok() && !(is_good && total <= kTotalMax)) reader.Refuse("no values leave such ranks");
   if (reader.ok()) {
     total_ = static_cast<std::uint32_t>(total);
+    with_held_ = weights_;
   } else {
     Clear();
   }

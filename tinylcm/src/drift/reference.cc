@@ -31,17 +31,17 @@ constexpr std::uint32_t kAgreeSamplesMin = 20;
 constexpr std::size_t kSpellMax = 128;
 constexpr double kLooksMin = 20.0;
 
-// A whole number that orders as (value, tie) does.
-std::int64_t OrderOf(float value, std::uint16_t tie) {
-  const auto bits = std::bit_cast<std::int32_t>(value + 0.0f);  // -0 becomes 0.
+// A whole number that orders as keys do, and from which the key can be had again.
+std::int64_t OrderOf(const RankSketch::Key& key) {
+  const auto bits = std::bit_cast<std::int32_t>(key.value + 0.0f);  // -0 becomes 0.
   const std::int32_t order = bits >= 0 ? bits : bits ^ 0x7fffffff;
-  return (static_cast<std::int64_t>(order) << 16) | tie;
+  return (static_cast<std::int64_t>(order) << 24) | (std::int64_t{key.tie} << 8) | key.coins;
 }
-std::int64_t OrderOf(const RankSketch::Key& key) { return OrderOf(key.value, key.tie); }
 
-float ValueOf(std::int64_t order) {
-  const auto high = static_cast<std::int32_t>(order >> 16);
-  return std::bit_cast<float>(high >= 0 ? high : high ^ 0x7fffffff);
+RankSketch::Key KeyOf(std::int64_t order) {
+  const auto high = static_cast<std::int32_t>(order >> 24);
+  return {std::bit_cast<float>(high >= 0 ? high : high ^ 0x7fffffff),
+          static_cast<std::uint16_t>(order >> 8), static_cast<std::uint8_t>(order)};
 }
 
 struct MeanAndSpread {
@@ -115,7 +115,6 @@ Reference::Reference(const Options& options) : options_(options), random_(option
   has_fill_.assign(sketches_.size(), false);
   waiting_predicted_.assign(options.hold_back, 0);
   waiting_keys_.assign(options.hold_back * slots, kAbsent);
-  same_class_.assign(options.hold_back, 0);
   gathered_values_.assign(gather_ * slots, 0.0f);
   gathered_phases_.assign(gather_, 0.0f);
   gathered_predicted_.assign(gather_, 0);
@@ -132,7 +131,7 @@ std::size_t Reference::SketchAt(std::size_t slot, std::uint16_t predicted) const
 
 RankSketch::Key Reference::Draw(float value) {
   const std::uint64_t bits = random_.Next();
-  return {value, static_cast<std::uint16_t>(bits), static_cast<std::uint16_t>(bits >> 16)};
+  return {value, static_cast<std::uint16_t>(bits), static_cast<std::uint8_t>(bits >> 16)};
 }
 
 void Reference::Rank(const Sample& sample, std::span<float, kSignals> u) {
@@ -154,15 +153,6 @@ void Reference::Rank(const Sample& sample, std::span<float, kSignals> u) {
 
 void Reference::StageKeys(std::span<float, kSignals> u) {
   const bool is_watching = stage_ == Stage::kWatching;
-  same_class_count_ = 0;
-  if (is_watching) {
-    for (std::uint32_t place = 0; place < waiting_count_; ++place) {
-      std::uint32_t at = waiting_first_ + place;
-      if (at >= options_.hold_back) at -= options_.hold_back;
-      same_class_[same_class_count_] = at;
-      same_class_count_ += waiting_predicted_[at] == staged_.predicted ? 1u : 0u;
-    }
-  }
   for (std::size_t slot = 0; slot < signals_.size(); ++slot) {
     const SignalMask bit = SignalMask{1} << slot;
     if ((staged_.has & bit) == 0) {
@@ -178,51 +168,29 @@ void Reference::StageKeys(std::span<float, kSignals> u) {
         whitening_[slot].Whiten(staged_.predicted, staged_.values[slot], staged_.phase);
     const std::uint64_t bits = random_.Next();
     staged_.keys[slot] = {news, static_cast<std::uint16_t>(bits),
-                          static_cast<std::uint16_t>(bits >> 16)};
+                          static_cast<std::uint8_t>(bits >> 16)};
     staged_.keyed |= bit;
     if (!is_watching) continue;
     const double draw = (static_cast<double>(bits >> 32) + 0.5) * 0x1p-32;
-    const double rank = RankOf(slot, staged_.keys[slot], draw);
+    const double rank = RankOf(slot, draw);
     u[At(signals_[slot])] = std::clamp(static_cast<float>(rank), kRankMin, kRankMax);
   }
 }
 
-// Those who wait are values like those of the sketch: in a gap of weight 1 they are posts, in a
-// wide one they add to its weight.
-double Reference::RankOf(std::size_t slot, const RankSketch::Key& key, double draw) {
+// Those who wait are values like those of the sketch: in a wide gap they add to its weight, which
+// the sketch knows; in a gap of weight 1 they are posts of their own.
+double Reference::RankOf(std::size_t slot, double draw) {
+  const RankSketch::Key& key = staged_.keys[slot];
   const std::size_t sketch_at = SketchAt(slot, staged_.predicted);
   const RankSketch& sketch = sketches_[sketch_at];
-  const RankSketch::Gap gap = sketch.Find(key);
-  std::int64_t from = OrderOf(key);
-  std::int64_t to = from;
-  if (gap.weight > 1) {  // Never an outer gap.
-    from = OrderOf(sketch.edge(gap.at - 1));
-    to = OrderOf(sketch.edge(gap.at));
-  }
-  const std::int64_t* keys = waiting_keys_.data() + slot * options_.hold_back;
+  RankSketch::Gap& gap = staged_.gaps[slot];
+  gap = sketch.Find(key);
   std::uint32_t below = gap.below;
-  std::uint32_t own = gap.weight;
-  std::uint32_t total = sketch.total();
-  if (IsPooled(slot)) {
-    for (std::uint32_t at = 0; at < options_.hold_back; ++at) {
-      const std::int64_t other = keys[at];
-      below += other < from ? 1u : 0u;
-      own += other >= from && other < to ? 1u : 0u;
-      total += other != kAbsent ? 1u : 0u;
-    }
-  } else {
-    std::uint32_t before_from = 0;
-    std::uint32_t before_to = 0;
-    std::uint32_t there = 0;
-    for (std::uint32_t i = 0; i < same_class_count_; ++i) {
-      const std::int64_t other = keys[same_class_[i]];
-      before_from += other < from ? 1u : 0u;
-      before_to += other < to ? 1u : 0u;
-      there += other != kAbsent ? 1u : 0u;
-    }
-    below += before_from;
-    own += before_to - before_from;
-    total += there;
+  std::uint32_t own = gap.weight + gap.held;
+  std::uint32_t total = sketch.total() + sketch.held();
+  if (gap.weight == 1 && gap.held > 0) {
+    below += HeldBefore(slot, gap.at, OrderOf(key));
+    own = 1;
   }
   if (has_fill_[sketch_at] && total <= options_.live_min) {
     const std::uint32_t missing = options_.live_min + 1 - total;
@@ -234,6 +202,24 @@ double Reference::RankOf(std::size_t slot, const RankSketch::Key& key, double dr
     total += missing;
   }
   return (below + draw * own) / total;
+}
+
+// How many who wait in this gap of the staged sample's class come before `order`.
+std::uint32_t Reference::HeldBefore(std::size_t slot, std::uint32_t gap, std::int64_t order) const {
+  const RankSketch& sketch = sketches_[SketchAt(slot, staged_.predicted)];
+  const auto edge = [&sketch](std::uint32_t at) { return sketch.edge(at).value; };
+  std::uint32_t before = 0;
+  for (std::uint32_t at = 0; at < options_.hold_back; ++at) {
+    const std::int64_t other = waiting_keys_[slot * options_.hold_back + at];
+    if (other >= order || !(IsPooled(slot) || waiting_predicted_[at] == staged_.predicted))
+      continue;
+    // Most are told by their value; those that equal a post are looked up.
+    const RankSketch::Key key = KeyOf(other);
+    const bool is_right_of = gap == 0 || edge(gap - 1) < key.value ||
+                             (edge(gap - 1) == key.value && sketch.Find(key).at >= gap);
+    before += is_right_of ? 1u : 0u;
+  }
+  return before;
 }
 
 void Reference::Take() {
@@ -457,36 +443,54 @@ void Reference::Teach() {
 
 void Reference::Wait() {
   if (options_.hold_back == 0) return Teach();
-  if (waiting_count_ == options_.hold_back) {
-    Join(waiting_first_);
-    waiting_first_ = waiting_first_ + 1 == options_.hold_back ? 0 : waiting_first_ + 1;
-    waiting_count_ -= 1;
-  }
+  // The oldest makes room, but joins only when the newcomer has found its gap: by joining it may
+  // split or merge gaps.
   std::uint32_t at = waiting_first_ + waiting_count_;
   if (at >= options_.hold_back) at -= options_.hold_back;
-  waiting_count_ += 1;
+  const bool is_full = waiting_count_ == options_.hold_back;
+  const std::uint16_t oldest = waiting_predicted_[at];
   waiting_predicted_[at] = staged_.predicted;
   for (std::size_t slot = 0; slot < signals_.size(); ++slot) {
-    waiting_keys_[slot * options_.hold_back + at] =
-        (staged_.keyed >> slot & 1u) != 0 ? OrderOf(staged_.keys[slot]) : kAbsent;
+    std::int64_t& waiting = waiting_keys_[slot * options_.hold_back + at];
+    const std::int64_t joins = is_full ? waiting : kAbsent;
+    waiting = kAbsent;
+    if ((staged_.keyed >> slot & 1u) != 0) {
+      waiting = OrderOf(staged_.keys[slot]);
+      sketches_[SketchAt(slot, staged_.predicted)].Hold(staged_.gaps[slot]);
+    }
+    if (joins != kAbsent) Join(slot, oldest, joins);
+  }
+  if (is_full) {
+    waiting_first_ = waiting_first_ + 1 == options_.hold_back ? 0 : waiting_first_ + 1;
+  } else {
+    waiting_count_ += 1;
   }
 }
 
-void Reference::Join(std::uint32_t place) {
-  std::uint64_t coins = random_.Next();
-  for (std::size_t slot = 0; slot < signals_.size(); ++slot) {
-    std::int64_t& order = waiting_keys_[slot * options_.hold_back + place];
-    if (order == kAbsent) continue;
-    sketches_[SketchAt(slot, waiting_predicted_[place])].Add(
-        {ValueOf(order), static_cast<std::uint16_t>(order), static_cast<std::uint16_t>(coins)});
-    coins = std::rotr(coins, 5);
-    order = kAbsent;
+void Reference::Join(std::size_t slot, std::uint16_t predicted, std::int64_t order) {
+  RankSketch& sketch = sketches_[SketchAt(slot, predicted)];
+  const RankSketch::Key key = KeyOf(order);
+  const std::uint32_t post = sketch.Settle(key);
+  if (post == RankSketch::kNoPost) return;
+  // Others wait on either side of it.
+  std::uint32_t left = 0;
+  for (std::uint32_t at = 0; at < options_.hold_back; ++at) {
+    const std::int64_t other = waiting_keys_[slot * options_.hold_back + at];
+    if (other == kAbsent || !(IsPooled(slot) || waiting_predicted_[at] == predicted)) continue;
+    left += sketch.Find(KeyOf(other)).at == post ? 1u : 0u;
   }
+  sketch.SetHeld(post, left);
 }
 
 void Reference::Release() {
   while (waiting_count_ > 0) {
-    Join(waiting_first_);
+    for (std::size_t slot = 0; slot < signals_.size(); ++slot) {
+      std::int64_t& waiting = waiting_keys_[slot * options_.hold_back + waiting_first_];
+      if (waiting == kAbsent) continue;
+      const std::int64_t joins = waiting;
+      waiting = kAbsent;
+      Join(slot, waiting_predicted_[waiting_first_], joins);
+    }
     waiting_first_ = waiting_first_ + 1 == options_.hold_back ? 0 : waiting_first_ + 1;
     waiting_count_ -= 1;
   }
@@ -496,6 +500,7 @@ void Reference::Discard() {
   waiting_count_ = 0;
   waiting_first_ = 0;
   std::ranges::fill(waiting_keys_, kAbsent);
+  for (RankSketch& sketch : sketches_) sketch.Release();
   turned_ = 0.0f;
   for (Whitening& whitening : whitening_) {
     whitening.Discard();
@@ -536,12 +541,8 @@ std::uint32_t Reference::every(Signal signal) const {
 std::uint64_t Reference::live_samples(Signal signal, std::uint16_t predicted) const {
   const std::size_t slot = SlotOf(signal);
   if (slot == signals_.size()) return 0;
-  std::uint64_t samples = sketches_[SketchAt(slot, predicted)].total() - 1;
-  for (std::uint32_t at = 0; at < options_.hold_back; ++at) {
-    if (waiting_keys_[slot * options_.hold_back + at] == kAbsent) continue;
-    samples += IsPooled(slot) || waiting_predicted_[at] == predicted ? 1u : 0u;
-  }
-  return samples;
+  const RankSketch& sketch = sketches_[SketchAt(slot, predicted)];
+  return std::uint64_t{sketch.total()} - 1 + sketch.held();
 }
 
 void Reference::AddTo(OptionsDigest& digest) const {
@@ -597,8 +598,10 @@ void Reference::Write(StateWriter& writer) const {
     for (std::size_t slot = 0; slot < signals_.size(); ++slot) {
       const std::int64_t order = waiting_keys_[slot * options_.hold_back + at];
       if (order == kAbsent) continue;
-      writer.Put(ValueOf(order));
-      writer.Put(static_cast<std::uint16_t>(order));
+      const RankSketch::Key key = KeyOf(order);
+      writer.Put(key.value);
+      writer.Put(key.tie);
+      writer.Put(key.coins);
     }
   }
 }
@@ -664,8 +667,14 @@ void Reference::Read(StateReader& reader) {
     }
     for (std::size_t slot = 0; slot < signals_.size(); ++slot) {
       if ((there >> slot & 1u) == 0) continue;
-      const auto value = reader.GetFinite<float>();
-      waiting_keys_[slot * options_.hold_back + at] = OrderOf(value, reader.Get<std::uint16_t>());
+      RankSketch::Key key;
+      key.value = reader.GetFinite<float>();
+      key.tie = reader.Get<std::uint16_t>();
+      key.coins = reader.Get<std::uint8_t>();
+      if (!reader.ok()) return;
+      waiting_keys_[slot * options_.hold_back + at] = OrderOf(key);
+      RankSketch& sketch = sketches_[SketchAt(slot, waiting_predicted_[at])];
+      sketch.Hold(sketch.Find(key));
     }
   }
 }

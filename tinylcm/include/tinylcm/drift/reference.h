@@ -113,13 +113,15 @@ class Reference {
     float phase = -1.0f;
     std::array<float, kSignals> values{};
     std::array<RankSketch::Key, kSignals> keys{};
+    std::array<RankSketch::Gap, kSignals> gaps{};  // Where it lands, while watching.
   };
 
   explicit Reference(const Options& options);
   std::size_t SlotOf(Signal signal) const;  // signals_.size() for one that is not ours.
   std::size_t SketchAt(std::size_t slot, std::uint16_t predicted) const;
   bool IsPooled(std::size_t slot) const { return signals_[slot] == Signal::kClassMix; }
-  double RankOf(std::size_t slot, const RankSketch::Key& key, double draw);
+  double RankOf(std::size_t slot, double draw);
+  std::uint32_t HeldBefore(std::size_t slot, std::uint32_t gap, std::int64_t order) const;
   // What is news in the sample, and (watching) its ranks.
   void StageKeys(std::span<float, kSignals> u);
   void Gather();
@@ -128,7 +130,7 @@ class Reference {
   void FollowTurn();
   void Teach();
   void Wait();
-  void Join(std::uint32_t place);
+  void Join(std::size_t slot, std::uint16_t predicted, std::int64_t order);
   void Learn();
   std::uint32_t IndependentEvery(std::size_t slot) const;
   void PrepareFill(std::size_t slot);
@@ -153,9 +155,6 @@ class Reference {
   std::vector<std::int64_t> waiting_keys_;
   std::uint32_t waiting_first_ = 0;
   std::uint32_t waiting_count_ = 0;
-  // Places of those who wait and are of the staged sample's class.
-  std::vector<std::uint32_t> same_class_;
-  std::uint32_t same_class_count_ = 0;
 
   // What commissioning gathers; values by slot, then sample.
   std::vector<float> gathered_values_;
