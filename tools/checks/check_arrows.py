@@ -25,6 +25,7 @@ TOP = {
 
 # Which modules a module of tinylcm may include (itself always).
 MODULES = {
+    "accuracy": set(),
     "feature": set(),
     "classify": set(),
     "drift": set(),
@@ -37,7 +38,7 @@ MODULES = {
     "model": {"feature", "classify", "drift", "state", "source"},
     "adapt": {"feature", "classify", "drift", "state"},
     "sync": {"datalog", "state"},
-    "pipeline": {"source", "feature", "classify", "drift", "monitor", "adapt", "datalog", "sync", "model", "state"},
+    "pipeline": {"accuracy", "source", "feature", "classify", "drift", "monitor", "adapt", "datalog", "sync", "model", "state"},
     "device": {"source", "drift", "monitor", "adapt", "model", "state", "pipeline"},
 }
 
