@@ -131,6 +131,73 @@ Safetensors WriteProcessor(const feature::ProcessorTensors& processor) {
   return tensors;
 }
 
+// What the signals rest on; an older bundle has none of it.
+void ReadSignals(TensorReader& reader, ModelBundle& bundle) {
+  Reference& reference = bundle.reference;
+  const std::size_t classes = bundle.manifest.labels.size();
+  for (std::size_t at = 0; at < drift::kSignals; ++at) {
+    const std::string name = StrCat("held_out_", drift::Name(static_cast<drift::Signal>(at)), "_");
+    for (std::size_t label = 0; label < classes; ++label) {
+      std::vector<float> values = reader.Optional<float>(StrCat(name, label), {0});
+      if (values.empty()) continue;
+      reference.held_out[at].resize(classes);
+      reference.held_out[at][label] = std::move(values);
+    }
+  }
+  if (bundle.anchors.size() > 0) {
+    reference.held_out[drift::At(drift::Signal::kAnchorDistance)] = reference.rank;
+  }
+  const std::size_t dims = bundle.anchors.dims;
+  if (reader.Has("centroids")) {
+    feature::CentroidTensors& centroids = reference.centroids;
+    centroids.centroids = reader.Values<float>("centroids", {classes, dims});
+    centroids.known = reader.Values<std::uint8_t>("centroid_known", {classes});
+    centroids.axes = reader.Values<float>("centroid_axes", {0, dims});
+    const auto rest = reader.Values<float>("centroid_rest", {1});
+    if (!rest.empty()) centroids.rest = rest[0];
+  }
+  if (reader.Has("quant_tree_axis")) {
+    feature::QuantTreeTensors& tree = reference.quant_tree;
+    tree.axis = reader.Values<std::uint16_t>("quant_tree_axis", {0});
+    tree.split = reader.Values<float>("quant_tree_split", {tree.axis.size()});
+    tree.is_low = reader.Values<std::uint8_t>("quant_tree_is_low", {tree.axis.size()});
+  }
+  if (!bundle.is_image && reader.Has("rail_low")) {
+    reference.rail_low = reader.Values<float>("rail_low", {bundle.raw_count()});
+    reference.rail_high = reader.Values<float>("rail_high", {bundle.raw_count()});
+  }
+}
+
+void WriteSignals(const ModelBundle& bundle, Safetensors& tensors) {
+  const Reference& reference = bundle.reference;
+  for (std::size_t at = 0; at < drift::kSignals; ++at) {
+    const auto signal = static_cast<drift::Signal>(at);
+    if (signal == drift::Signal::kAnchorDistance) continue;  // `rank` holds them.
+    for (std::size_t label = 0; label < reference.held_out[at].size(); ++label) {
+      const std::vector<float>& values = reference.held_out[at][label];
+      if (values.empty()) continue;
+      tensors.Add(StrCat("held_out_", drift::Name(signal), "_", label), {values.size()}, values);
+    }
+  }
+  const std::size_t dims = bundle.anchors.dims;
+  if (const feature::CentroidTensors& centroids = reference.centroids;
+      !centroids.centroids.empty()) {
+    tensors.Add("centroids", {centroids.known.size(), dims}, centroids.centroids);
+    tensors.Add("centroid_known", {centroids.known.size()}, centroids.known);
+    tensors.Add("centroid_axes", {centroids.axes.size() / dims, dims}, centroids.axes);
+    tensors.Add("centroid_rest", {1}, std::vector<float>{centroids.rest});
+  }
+  if (const feature::QuantTreeTensors& tree = reference.quant_tree; !tree.axis.empty()) {
+    tensors.Add("quant_tree_axis", {tree.axis.size()}, tree.axis);
+    tensors.Add("quant_tree_split", {tree.axis.size()}, tree.split);
+    tensors.Add("quant_tree_is_low", {tree.axis.size()}, tree.is_low);
+  }
+  if (!reference.rail_low.empty()) {
+    tensors.Add("rail_low", {reference.rail_low.size()}, reference.rail_low);
+    tensors.Add("rail_high", {reference.rail_high.size()}, reference.rail_high);
+  }
+}
+
 base::Status ReadReference(const Safetensors& tensors, const std::string& path,
                            ModelBundle& bundle) {
   TensorReader reader(tensors, path);
@@ -168,6 +235,7 @@ base::Status ReadReference(const Safetensors& tensors, const std::string& path,
     bundle.reference.mean_image = values("mean_image", shape);
     bundle.reference.sd_image = values("sd_image", shape);
   }
+  ReadSignals(reader, bundle);
   return reader.status();
 }
 
@@ -206,6 +274,7 @@ Safetensors WriteReference(const ModelBundle& bundle) {
     tensors.Add("mean_image", shape, reference.mean_image);
     tensors.Add("sd_image", shape, reference.sd_image);
   }
+  WriteSignals(bundle, tensors);
   return tensors;
 }
 
@@ -554,9 +623,32 @@ base::Status Validate(const ModelBundle& bundle) {
       return Corrupt("reference: rank distances are not ascending and finite");
     }
   }
-  for (const auto* values : {&reference.channel_mean, &reference.channel_sd,
-                             &reference.feature_mean, &reference.feature_sd, &reference.mean_image,
-                             &reference.sd_image, &bundle.golden.raw, &bundle.golden.features}) {
+  for (const auto& signal : reference.held_out) {
+    if (!signal.empty() && signal.size() != classes) {
+      return Corrupt("reference: held-out values of another number of classes");
+    }
+    for (const std::vector<float>& values : signal) {
+      if (!AllFinite(values) || !std::is_sorted(values.begin(), values.end())) {
+        return Corrupt("reference: held-out values are not ascending and finite");
+      }
+    }
+  }
+  if (const auto status = feature::Validate(reference.centroids, classes, bundle.feature_count());
+      !status.ok()) {
+    return Corrupt("reference: " + status.error().message);
+  }
+  if (const auto status = feature::Validate(reference.quant_tree, bundle.feature_count());
+      !status.ok()) {
+    return Corrupt("reference: " + status.error().message);
+  }
+  if (!reference.rail_low.empty() && (reference.rail_low.size() != bundle.raw_count() ||
+                                      reference.rail_high.size() != bundle.raw_count())) {
+    return Corrupt("reference: rails of another number of channels");
+  }
+  for (const auto* values :
+       {&reference.channel_mean, &reference.channel_sd, &reference.feature_mean,
+        &reference.feature_sd, &reference.mean_image, &reference.sd_image, &reference.rail_low,
+        &reference.rail_high, &bundle.golden.raw, &bundle.golden.features}) {
     if (!AllFinite(*values)) return Corrupt("reference or golden: a number is not finite");
   }
   return {};

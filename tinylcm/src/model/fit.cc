@@ -10,6 +10,7 @@
 
 #include "base/random.h"
 #include "base/text.h"
+#include "tinylcm/model/signals.h"
 
 namespace tinylcm::model {
 
@@ -222,6 +223,87 @@ double CalibrationError(classify::Classifier& classifier, const Features& featur
   return rows.empty() ? 0.0 : error / static_cast<double>(rows.size());
 }
 
+constexpr std::size_t kCentroidAxes = 32;
+constexpr std::size_t kQuantTreeBins = 16;
+constexpr std::size_t kQuantTreeAxes = 16;
+constexpr std::size_t kHeldOutMax = 64;  // Values a signal and class.
+
+// `values`, ascending; of more than kHeldOutMax, so many, evenly spaced by rank.
+std::vector<float> Thinned(std::vector<float> values) {
+  std::sort(values.begin(), values.end());
+  if (values.size() <= kHeldOutMax) return values;
+  std::vector<float> thinned;
+  for (std::size_t i = 0; i < kHeldOutMax; ++i) {
+    thinned.push_back(values[(2 * i + 1) * values.size() / (2 * kHeldOutMax)]);
+  }
+  return thinned;
+}
+
+// What the signals rest on: centroids, bins and rails of the fitting part, and each signal of the
+// held-out samples. `bundle` is complete but for these.
+void LearnSignals(const FitData& data, const FitOptions& options, const Split& split,
+                  const Features& features, classify::Classifier& classifier, ModelBundle& bundle) {
+  const std::vector<std::size_t> fit_rows = Flatten(split.fit);
+  const classify::Anchors known = features.Take(fit_rows);
+  const std::size_t classes = data.label_names.size();
+  Reference& reference = bundle.reference;
+  reference.centroids =
+      feature::FitCentroids(known.vectors, known.dims, known.labels, classes, kCentroidAxes);
+  base::Random random(options.seed);
+  reference.quant_tree =
+      feature::FitQuantTree(known.vectors, known.dims, kQuantTreeBins, kQuantTreeAxes, random);
+  const auto raw_of = [&](std::size_t row) {
+    return std::span(data.raw).subspan(row * data.raw_count, data.raw_count);
+  };
+  const bool is_image = data.picture_bytes != 0;
+  if (!is_image) {
+    std::vector<float> rows;
+    for (const std::size_t row : fit_rows)
+      rows.insert(rows.end(), raw_of(row).begin(), raw_of(row).end());
+    Rails rails = FitRails(rows, data.raw_count);
+    reference.rail_low = std::move(rails.low);
+    reference.rail_high = std::move(rails.high);
+  }
+
+  Signals signals(bundle);
+  drift::SignalMask wanted = signals.mask();
+  // Of these the held-out part tells nothing: it stands in no order of time, and the classes are as
+  // often in it as somebody collected them.
+  wanted &= ~(drift::Bit(drift::Signal::kStuck) | drift::Bit(drift::Signal::kClassMix));
+  std::array<std::vector<std::vector<float>>, drift::kSignals> values;
+  std::vector<float> share(classes);
+  std::vector<float> figures(is_image ? feature::kPictureFigures : 0);
+  for (const std::size_t row : split.held_out) {
+    if (is_image) {
+      feature::MeasurePicture(
+          std::span(data.pictures).subspan(row * data.picture_bytes, data.picture_bytes),
+          data.picture_width, data.picture_height, figures);
+    }
+    const classify::Prediction prediction = classifier.Classify(features[row], share);
+    drift::Sample sample;
+    signals.Measure({.prediction = prediction,
+                     .share = share,
+                     .feature = features[row],
+                     .raw = raw_of(row),
+                     .figures = figures},
+                    sample);
+    for (std::size_t at = 0; at < drift::kSignals; ++at) {
+      const auto signal = static_cast<drift::Signal>(at);
+      if ((wanted & drift::Bit(signal)) == 0 || !sample.Has(signal)) continue;
+      values[at].resize(classes);
+      values[at][sample.predicted].push_back(sample.values[at]);
+    }
+  }
+  for (std::size_t at = 0; at < drift::kSignals; ++at) {
+    for (std::vector<float>& of_class : values[at]) of_class = Thinned(std::move(of_class));
+  }
+  // Older readers know them by this name, all of them.
+  if (bundle.anchors.size() > 0) {
+    values[drift::At(drift::Signal::kAnchorDistance)] = reference.rank;
+  }
+  reference.held_out = std::move(values);
+}
+
 // Symmetric, a scale an axis: the largest number of the axis is 127.
 feature::ProcessorTensors Quantise(feature::ProcessorTensors tensors) {
   const std::size_t count = tensors.mean.size();
@@ -343,6 +425,7 @@ base::Result<Fitted> Fit(const FitData& data, const FitOptions& options) {
 
   Fitted fitted;
   ModelBundle& bundle = fitted.bundle;
+  bundle.is_image = data.picture_bytes != 0;
   bundle.manifest.labels = data.label_names;
   bundle.config.classifier = options.classifier;
   bundle.config.gives_logits = options.classifier == classify::ClassifierKind::kSoftmax &&
@@ -415,6 +498,7 @@ base::Result<Fitted> Fit(const FitData& data, const FitOptions& options) {
     bundle.reference.mean_image = image.mean;
     bundle.reference.sd_image = image.sd;
   }
+  LearnSignals(data, options, split, features, classifier, bundle);
   bundle.canary = features.Take(split.canary);
   bundle.canary.dims = features.dims();
 

@@ -94,6 +94,8 @@ base::Result<Loaded> DrawExamples(std::uint32_t count, std::uint64_t seed,
   std::vector<std::uint8_t> picture(3 * static_cast<std::size_t>(rule.width) *
                                     static_cast<std::size_t>(rule.height));
   data.picture_bytes = picture.size();
+  data.picture_width = rule.width;
+  data.picture_height = rule.height;
   for (std::uint32_t i = 0; i < count; ++i) {
     // Squares of a size of their own, each of one colour.
     const int side = 4 << (i % 4);
@@ -184,6 +186,8 @@ base::Result<Loaded> LoadImages(const RunFitOptions& options, base::FileSystem& 
   data.raw_count = engine.feature_count();
   data.picture_bytes =
       3 * static_cast<std::size_t>(rule.width) * static_cast<std::size_t>(rule.height);
+  data.picture_width = rule.width;
+  data.picture_height = rule.height;
   Skipped skipped(logger);
   base::Sha256 digest;
   std::vector<std::string> names;

@@ -1,6 +1,5 @@
 #include "tinylcm/pipeline/serving.h"
 
-#include <algorithm>
 #include <bit>
 #include <chrono>
 #include <cmath>
@@ -127,7 +126,8 @@ Serving::Serving(std::shared_ptr<const model::ModelBundle> bundle,
       processor_(std::move(processor)),
       classifier_(std::move(classifier)),
       picture_transform_(std::move(picture_transform)),
-      picture_maker_({.rule = bundle_->image_rule, .barcode = options.barcode}) {}
+      picture_maker_({.rule = bundle_->image_rule, .barcode = options.barcode}),
+      signals_(*bundle_) {}
 
 std::size_t Serving::channel_count() const {
   return bundle_->is_image ? feature::kPictureFigures : bundle_->raw_count();
@@ -214,32 +214,15 @@ Status Serving::InferDecoded(Inference& out) {
   return {};
 }
 
-drift::SignalMask Serving::signals() const {
-  drift::SignalMask mask = drift::Bit(drift::Signal::kMargin) | drift::Bit(drift::Signal::kEntropy);
-  mask |= drift::Bit(drift::Signal::kClassMix);
-  if (classifier_.has_neighbours()) mask |= drift::Bit(drift::Signal::kAnchorDistance);
-  return mask;
-}
-
 void Serving::Measure(const Inference& from, drift::Sample& sample) {
-  sample.predicted = from.prediction.nearest;
+  signals_.Measure({.prediction = from.prediction,
+                    .share = from.share,
+                    .feature = from.feature,
+                    .raw = from.raw,
+                    .figures = bundle_->is_image ? std::span<const float>(from.channels)
+                                                 : std::span<const float>()},
+                   sample);
   sample.channels = from.channels;
-  sample.has = 0;
-  if (classifier_.has_neighbours()) {
-    sample.Set(drift::Signal::kAnchorDistance, from.prediction.anchor_distance);
-  }
-  float first = 0.0f, second = 0.0f, entropy = 0.0f;
-  for (const float share : from.share) {
-    if (share > first) {
-      second = std::exchange(first, share);
-    } else if (share > second) {
-      second = share;
-    }
-    if (share > 0.0f) entropy -= share * std::log(share);
-  }
-  sample.Set(drift::Signal::kMargin, first - second);
-  sample.Set(drift::Signal::kEntropy, std::max(entropy, 0.0f));
-  sample.Set(drift::Signal::kClassMix, static_cast<float>(from.prediction.nearest));
 }
 
 Status Serving::Embed(std::span<const std::uint8_t> picture, std::vector<float>& raw,

@@ -41,7 +41,6 @@ class Classifier {
   std::size_t dims() const { return dims_; }
   // The neighbours; null for a head without anchors.
   KnnClassifier* knn() { return knn_ ? &*knn_ : nullptr; }
-  bool has_neighbours() const { return knn_.has_value(); }
   void SetCalibration(const Calibration& calibration);
 
  private:

@@ -6,6 +6,7 @@
 
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -24,9 +25,12 @@
 #include "tinylcm/classify/distance.h"
 #include "tinylcm/classify/head.h"
 #include "tinylcm/classify/knn_classifier.h"
+#include "tinylcm/drift/sample.h"
+#include "tinylcm/feature/centroids.h"
 #include "tinylcm/feature/feature_model.h"
 #include "tinylcm/feature/input_rule.h"
 #include "tinylcm/feature/processor.h"
+#include "tinylcm/feature/quant_tree.h"
 #include "tinylcm/source/image_rule.h"
 
 namespace tinylcm::model {
@@ -76,6 +80,14 @@ struct Reference {
   std::vector<float> feature_sd;
   std::vector<float> mean_image;  // [height * width * 3], images only, 0..255.
   std::vector<float> sd_image;
+  // What the signals rest on (model/signals.h). Older bundles have none of it but the first, whose
+  // anchor distances are those of `rank`.
+  // By At(signal) and class: ascending values of held-out samples; any may be empty.
+  std::array<std::vector<std::vector<float>>, drift::kSignals> held_out;
+  feature::CentroidTensors centroids;
+  feature::QuantTreeTensors quant_tree;
+  std::vector<float> rail_low;  // [raw], rows only: at or beyond them a channel is at its rail.
+  std::vector<float> rail_high;
 
   friend bool operator==(const Reference&, const Reference&) = default;
 };

@@ -55,6 +55,8 @@ struct FitData {
   // Images only: the pictures [n, height, width, 3].
   std::vector<std::uint8_t> pictures;
   std::size_t picture_bytes = 0;
+  int picture_width = 0;
+  int picture_height = 0;
 
   std::size_t size() const { return labels.size(); }
 };

@@ -22,6 +22,7 @@
 #include "tinylcm/feature/feature_model.h"
 #include "tinylcm/feature/processor.h"
 #include "tinylcm/model/bundle.h"
+#include "tinylcm/model/signals.h"
 #include "tinylcm/source/frame.h"
 #include "tinylcm/source/image_rule.h"
 
@@ -78,7 +79,7 @@ class Serving {
   // the one before. A signal there is no ground for is not there; see signals().
   void Measure(const Inference& from, drift::Sample& sample);
   // The signals every sample of this Serving has.
-  drift::SignalMask signals() const;
+  drift::SignalMask signals() const { return signals_.mask(); }
 
   // The bundle alone: decoded picture (or nothing, for rows with `raw` filled) -> raw -> feature.
   base::Status Embed(std::span<const std::uint8_t> picture, std::vector<float>& raw,
@@ -112,6 +113,7 @@ class Serving {
   classify::Classifier classifier_;
   std::optional<adapt::PictureTransform> picture_transform_;
   source::PictureMaker picture_maker_;
+  model::Signals signals_;
 };
 
 }  // namespace tinylcm::pipeline
