@@ -66,6 +66,35 @@ base::Status Cusum::Restore(const State& state) {
   return {};
 }
 
+void Cusum::Write(StateWriter& writer) const {
+  writer.Section("cusum");
+  for (const double number : {state_.up, state_.down, state_.statistic}) writer.Put(number);
+  writer.Put(state_.samples);
+  writer.Put(state_.samples_at_zero);
+}
+
+void Cusum::Read(StateReader& reader) {
+  reader.Section("cusum");
+  State read;
+  for (double* number : {&read.up, &read.down, &read.statistic}) {
+    *number = reader.GetFinite<double>();
+  }
+  read.samples = reader.Get<std::uint64_t>();
+  read.samples_at_zero = reader.Get<std::uint64_t>();
+  if (const base::Status status = Restore(read); !status.ok()) {
+    reader.Refuse(status.error().message);
+  }
+}
+
+void Cusum::AddTo(OptionsDigest& digest) const {
+  digest.AddText("cusum")
+      .Add(options_.k)
+      .Add(options_.h)
+      .Add(options_.mean)
+      .Add(options_.sd)
+      .Add(options_.side);
+}
+
 base::Json Cusum::SaveState() const {
   return base::Json::MakeObject({{"up", state_.up},
                                  {"down", state_.down},

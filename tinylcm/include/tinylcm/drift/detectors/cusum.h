@@ -15,6 +15,7 @@
 
 #include <cstdint>
 
+#include "base/json.h"
 #include "tinylcm/drift/detectors/detector.h"
 
 namespace tinylcm::drift {
@@ -47,10 +48,14 @@ class Cusum final : public Detector {
   DriftSignal Observe(double value) override;
   double statistic() const override { return state_.statistic; }
   void Reset() override { state_ = State{}; }
-  base::Json SaveState() const override;
-  base::Status RestoreState(const base::Json& state) override;
+  double limit() const override { return options_.h; }
+  void Write(StateWriter& writer) const override;
+  void Read(StateReader& reader) override;
+  void AddTo(OptionsDigest& digest) const override;
+  std::unique_ptr<Detector> Clone() const override { return std::make_unique<Cusum>(*this); }
 
-  double limit() const { return options_.h; }
+  base::Json SaveState() const;
+  base::Status RestoreState(const base::Json& state);
   const State& state() const { return state_; }
   base::Status Restore(const State& state);  // Refuses what no run could have left behind.
 

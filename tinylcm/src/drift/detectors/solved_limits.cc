@@ -1,0 +1,344 @@
+#include "solved_limits.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <iterator>
+#include <limits>
+#include <span>
+#include <vector>
+
+#include "base/text.h"
+
+namespace tinylcm::drift {
+
+using base::Error;
+using base::ErrorCode;
+
+namespace {
+
+struct Known {
+  double run_length;
+  double limit;  // On the scale it is interpolated on.
+};
+
+#include "solved_limits_table.inc"
+
+// Between the logarithms of the run lengths, by the parabola through the three nearest.
+// kUnsupported outside of the table.
+base::Result<double> Between(std::span<const Known> table, double run_length) {
+  if (table.size() < 3 || !(run_length >= table.front().run_length) ||
+      !(run_length <= table.back().run_length)) {
+    return Error{ErrorCode::kUnsupported, "beyond the table"};
+  }
+  std::size_t at = 1;
+  while (at + 2 < table.size() && table[at + 1].run_length < run_length) ++at;
+  if (at + 2 < table.size() &&
+      run_length > std::sqrt(table[at].run_length * table[at + 1].run_length)) {
+    ++at;
+  }
+  const double x = std::log(run_length);
+  double sum = 0.0;
+  for (std::size_t i = at - 1; i <= at + 1; ++i) {
+    double weight = 1.0;
+    for (std::size_t j = at - 1; j <= at + 1; ++j) {
+      if (j == i) continue;
+      weight *= (x - std::log(table[j].run_length)) /
+                (std::log(table[i].run_length) - std::log(table[j].run_length));
+    }
+    sum += weight * table[i].limit;
+  }
+  return sum;
+}
+
+// As much work as a start can bear, and enough for +-5 %.
+MonteCarlo WorkFor(double run_length) {
+  return {.seed = 20261121,
+          .runs = static_cast<std::uint64_t>(std::clamp(2e7 / run_length, 200.0, 2000.0)),
+          .values = 2'000'000'000};
+}
+
+base::Status CheckRunLength(double run_length, double least) {
+  if (run_length >= least && run_length <= 1e7) return {};
+  return Error{ErrorCode::kInvalidArgument,
+               base::StrCat("run length must be from ", least, " to 1e7 with these options")};
+}
+
+base::Result<double> LimitOf(const base::Result<SolvedLimit>& solved) {
+  if (!solved.ok()) return solved.error();
+  return solved->limit;
+}
+
+double Bit(base::Random& random, double rate) { return random.Uniform() < rate ? 1.0 : 0.0; }
+
+constexpr double kNever = 1e300;
+
+}  // namespace
+
+base::Result<double> LimitsByTrial::PageHinkleyThreshold(PageHinkley::Options options,
+                                                         double run_length) const {
+  RETURN_IF_ERROR(CheckRunLength(run_length, static_cast<double>(options.min_instances) + 10.0));
+  options.threshold = kNever;
+  ASSIGN_OR_RETURN(const PageHinkley fresh, PageHinkley::Create(options));
+  return LimitOf(SolveLimit(work, run_length, [&] {
+    return [chart = fresh](base::Random& random) mutable {
+      chart.Observe(random.Normal());
+      return chart.statistic();
+    };
+  }));
+}
+
+base::Result<double> LimitsByTrial::AdwinDelta(Adwin::Options options, double run_length) const {
+  RETURN_IF_ERROR(CheckRunLength(run_length, std::max(64.0, 2.0 * options.clock)));
+  options.delta = std::numeric_limits<double>::min();
+  ASSIGN_OR_RETURN(const Adwin fresh, Adwin::Create(options));
+  const auto solved = SolveLimit(work, run_length, [&] {
+    return [chart = fresh](base::Random& random) mutable {
+      chart.Observe(random.Normal());
+      return chart.is_tested() ? chart.statistic() : -kNever;
+    };
+  });
+  if (!solved.ok()) return solved.error();
+  return std::exp(-solved->limit);
+}
+
+base::Result<double> LimitsByTrial::KswinAlpha(Kswin::Options options, double run_length) const {
+  RETURN_IF_ERROR(CheckRunLength(run_length, options.window_size + 30.0));
+  options.alpha = 0.0;
+  options.is_smooth = true;
+  ASSIGN_OR_RETURN(const Kswin fresh, Kswin::Create(options));
+  const auto solved = SolveLimit(work, run_length, [&] {
+    return [chart = fresh](base::Random& random) mutable {
+      const bool is_ready = chart.Observe(random.Uniform()) != DriftSignal::kLearning;
+      return is_ready ? -std::log(std::max(chart.statistic(), 1e-300)) : -kNever;
+    };
+  });
+  if (!solved.ok()) return solved.error();
+  return std::exp(-solved->limit);
+}
+
+base::Result<double> LimitsByTrial::HddmAConfidence(HddmA::Options options, double error_rate,
+                                                    double run_length) const {
+  RETURN_IF_ERROR(CheckRunLength(run_length, 30.0));
+  return LimitOf(SearchLimit(
+      {.run_length = run_length, .low = 1e-14, .high = 1.99, .falling = true, .work = work},
+      [&](double confidence, const MonteCarlo& probe) {
+        HddmA::Options tried = options;
+        tried.drift_confidence = tried.warning_confidence = confidence;
+        const HddmA fresh = HddmA::Create(tried).value();
+        return EstimateRunLength(probe, [&] {
+          return [chart = fresh, error_rate](base::Random& random) mutable {
+            return chart.Observe(Bit(random, error_rate)) == DriftSignal::kDrift;
+          };
+        });
+      }));
+}
+
+base::Result<double> LimitsByTrial::HddmWConfidence(HddmW::Options options, double error_rate,
+                                                    double run_length) const {
+  RETURN_IF_ERROR(CheckRunLength(run_length, 30.0));
+  return LimitOf(SearchLimit(
+      {.run_length = run_length, .low = 1e-14, .high = 0.999, .falling = true, .work = work},
+      [&](double confidence, const MonteCarlo& probe) {
+        HddmW::Options tried = options;
+        tried.drift_confidence = tried.warning_confidence = confidence;
+        const HddmW fresh = HddmW::Create(tried).value();
+        return EstimateRunLength(probe, [&] {
+          return [chart = fresh, error_rate](base::Random& random) mutable {
+            return chart.Observe(Bit(random, error_rate)) == DriftSignal::kDrift;
+          };
+        });
+      }));
+}
+
+base::Result<double> LimitsByTrial::DdmThreshold(Ddm::Options options, double error_rate,
+                                                 double run_length) const {
+  RETURN_IF_ERROR(CheckRunLength(run_length, static_cast<double>(options.warm_start) + 20.0));
+  options.drift_threshold = kNever;
+  options.warning_threshold = kNever;
+  ASSIGN_OR_RETURN(const Ddm fresh, Ddm::Create(options));
+  return LimitOf(SolveLimit(work, run_length, [&] {
+    return [chart = fresh, error_rate](base::Random& random) mutable {
+      chart.Observe(Bit(random, error_rate));
+      return chart.statistic();
+    };
+  }));
+}
+
+base::Result<double> LimitsByTrial::EddmBeta(Eddm::Options options, double error_rate,
+                                             double run_length) const {
+  RETURN_IF_ERROR(
+      CheckRunLength(run_length, 1.2 * (static_cast<double>(options.warm_start) + 2) / error_rate));
+  options.beta = options.alpha = std::numeric_limits<double>::min();
+  ASSIGN_OR_RETURN(const Eddm fresh, Eddm::Create(options));
+  const auto solved = SolveLimit(work, run_length, [&] {
+    return [chart = fresh, error_rate](base::Random& random) mutable {
+      chart.Observe(Bit(random, error_rate));
+      return chart.statistic();
+    };
+  });
+  if (!solved.ok()) return solved.error();
+  return 1.0 - solved->limit;
+}
+
+base::Result<double> LimitsByTrial::JsThreshold(JsDistribution::Options options,
+                                                double run_length) const {
+  RETURN_IF_ERROR(CheckRunLength(run_length, 30.0 + options.reference_size + options.window_size));
+  options.threshold = kNever;
+  ASSIGN_OR_RETURN(const JsDistribution fresh, JsDistribution::Create(options));
+  return LimitOf(SolveLimit(work, run_length, [&] {
+    return [chart = fresh, classes = options.classes](base::Random& random) mutable {
+      chart.Observe(static_cast<double>(random.Below(classes)));
+      return chart.statistic();
+    };
+  }));
+}
+
+base::Result<double> LimitsByTrial::QuantTreeThreshold(QuantTreeEwma::Options options,
+                                                       double run_length) const {
+  RETURN_IF_ERROR(CheckRunLength(run_length, 30.0 + options.reference_size));
+  // Which bin a row falls into depends on ranks alone: one dimension stands for all.
+  options.dimensions = 1;
+  options.threshold = kNever;
+  ASSIGN_OR_RETURN(const QuantTreeEwma fresh, QuantTreeEwma::Create(options));
+  return LimitOf(SolveLimit(work, run_length, [&] {
+    return [chart = fresh](base::Random& random) mutable {
+      chart.Observe(random.Uniform());
+      return chart.statistic();
+    };
+  }));
+}
+
+base::Result<double> LimitsByTrial::MmdThreshold(MmdRff::Options options, double run_length) const {
+  RETURN_IF_ERROR(CheckRunLength(run_length, 30.0 + options.reference_size));
+  options.threshold = kNever;
+  ASSIGN_OR_RETURN(const MmdRff fresh, MmdRff::Create(options));
+  return LimitOf(SolveLimit(work, run_length, [&] {
+    return [chart = fresh,
+            row = std::vector<double>(options.dimensions)](base::Random& random) mutable {
+      for (double& value : row) value = random.Normal();
+      chart.ObserveRow(row);
+      return chart.statistic();
+    };
+  }));
+}
+
+namespace {
+
+// Whether the options are the usual ones but for the limit.
+bool IsUsual(PageHinkley::Options options) {
+  const PageHinkley::Options usual;
+  return options.min_instances == usual.min_instances && options.delta == usual.delta &&
+         options.alpha == usual.alpha;
+}
+bool IsUsual(const Adwin::Options& options) {
+  const Adwin::Options usual;
+  return options.clock == usual.clock && options.max_buckets == usual.max_buckets &&
+         options.min_window_length == usual.min_window_length &&
+         options.grace_period == usual.grace_period;
+}
+
+}  // namespace
+
+base::Result<double> PageHinkleyThreshold(const PageHinkley::Options& options, double run_length) {
+  if (IsUsual(options)) {
+    const auto known =
+        Between(options.mode == PageHinkley::Mode::kBoth ? std::span<const Known>(kPageHinkleyBoth)
+                                                         : std::span<const Known>(kPageHinkleyUp),
+                run_length);
+    if (known.ok()) return known;
+  }
+  return LimitsByTrial{WorkFor(run_length)}.PageHinkleyThreshold(options, run_length);
+}
+
+base::Result<double> AdwinDelta(const Adwin::Options& options, double run_length) {
+  if (IsUsual(options)) {
+    const auto known = Between(kAdwin, run_length);
+    if (known.ok()) return std::exp(-*known);
+  }
+  return LimitsByTrial{WorkFor(run_length)}.AdwinDelta(options, run_length);
+}
+
+base::Result<double> KswinAlpha(const Kswin::Options& options, double run_length) {
+  const Kswin::Options usual;
+  if (options.window_size == usual.window_size && options.stat_size == usual.stat_size) {
+    const auto known = Between(kKswin, run_length);
+    if (known.ok()) return std::exp(-*known);
+  }
+  return LimitsByTrial{WorkFor(run_length)}.KswinAlpha(options, run_length);
+}
+
+base::Result<double> HddmAConfidence(const HddmA::Options& options, double error_rate,
+                                     double run_length) {
+  if (error_rate == kErrorRate && options.restart == static_cast<std::uint64_t>(run_length)) {
+    const auto known = Between(options.two_sided_test ? std::span<const Known>(kHddmATwoSided)
+                                                      : std::span<const Known>(kHddmA),
+                               run_length);
+    if (known.ok()) return std::exp(-*known);
+  }
+  return LimitsByTrial{WorkFor(run_length)}.HddmAConfidence(options, error_rate, run_length);
+}
+
+base::Result<double> HddmWConfidence(const HddmW::Options& options, double error_rate,
+                                     double run_length) {
+  if (error_rate == kErrorRate && options.lambda_val == HddmW::Options().lambda_val) {
+    const auto known = Between(options.two_sided_test ? std::span<const Known>(kHddmWTwoSided)
+                                                      : std::span<const Known>(kHddmW),
+                               run_length);
+    if (known.ok()) return std::exp(-*known);
+  }
+  return LimitsByTrial{WorkFor(run_length)}.HddmWConfidence(options, error_rate, run_length);
+}
+
+base::Result<double> DdmThreshold(const Ddm::Options& options, double error_rate,
+                                  double run_length) {
+  if (error_rate == kErrorRate && options.warm_start == Ddm::Options().warm_start &&
+      options.restart == static_cast<std::uint64_t>(run_length)) {
+    const auto known = Between(kDdm, run_length);
+    if (known.ok()) return known;
+  }
+  return LimitsByTrial{WorkFor(run_length)}.DdmThreshold(options, error_rate, run_length);
+}
+
+base::Result<double> EddmBeta(const Eddm::Options& options, double error_rate, double run_length) {
+  if (error_rate == kErrorRate && options.warm_start == Eddm::Options().warm_start &&
+      options.restart == static_cast<std::uint64_t>(run_length)) {
+    const auto known = Between(kEddm, run_length);
+    if (known.ok()) return 1.0 - *known;
+  }
+  return LimitsByTrial{WorkFor(run_length)}.EddmBeta(options, error_rate, run_length);
+}
+
+base::Result<double> JsThreshold(const JsDistribution::Options& options, double run_length) {
+  const JsDistribution::Options usual;
+  if (options.classes == usual.classes && options.reference_size == usual.reference_size &&
+      options.window_size == usual.window_size) {
+    const auto known = Between(kJs, run_length);
+    if (known.ok()) return known;
+  }
+  return LimitsByTrial{WorkFor(run_length)}.JsThreshold(options, run_length);
+}
+
+base::Result<double> QuantTreeThreshold(const QuantTreeEwma::Options& options, double run_length) {
+  const QuantTreeEwma::Options usual;
+  if (options.bins == usual.bins && options.lambda == usual.lambda &&
+      options.reference_size == usual.reference_size) {
+    const auto known = Between(kQuantTree, run_length);
+    if (known.ok()) return known;
+  }
+  return LimitsByTrial{WorkFor(run_length)}.QuantTreeThreshold(options, run_length);
+}
+
+base::Result<double> MmdThreshold(const MmdRff::Options& options, double run_length) {
+  const MmdRff::Options usual;
+  if (options.dimensions == 1 && options.features == usual.features &&
+      options.bandwidth == usual.bandwidth && options.fast == usual.fast &&
+      options.slow == usual.slow && options.reference_size == usual.reference_size &&
+      options.seed == usual.seed) {
+    const auto known = Between(kMmd, run_length);
+    if (known.ok()) return known;
+  }
+  return LimitsByTrial{WorkFor(run_length)}.MmdThreshold(options, run_length);
+}
+
+}  // namespace tinylcm::drift
