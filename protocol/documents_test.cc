@@ -31,7 +31,7 @@ DriftEvent AnEvent() {
   event.target_samples = 1'000'000;
   event.change_point = 18197;
   event.change_point_interval = {18190, 18203};
-  event.signals = {{"anchor_distance", 0.71}};
+  event.signals = {{"anchor_distance", 0.71, 2.4}, {"class_mix", 0.29}};
   event.classes = {{"3", 0.55}};
   event.channels = {{17, "ch17", 5.1}};
   event.samples = {"s1", "s2"};

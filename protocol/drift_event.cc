@@ -25,7 +25,8 @@ Json PairToJson(const std::optional<std::pair<T, T>>& pair) {
 Json ToJson(const DriftEvent& event) {
   Json signals = Json::MakeArray();
   for (const auto& signal : event.signals) {
-    signals.Append(Json::MakeObject({{"name", signal.name}, {"share", signal.share}}));
+    signals.Append(Json::MakeObject(
+        {{"name", signal.name}, {"share", signal.share}, {"shift_sigma", signal.shift_sigma}}));
   }
   Json classes = Json::MakeArray();
   for (const auto& share : event.classes) {
@@ -99,7 +100,8 @@ Result<DriftEvent> ParseDriftEvent(std::string_view text) {
     }
   }
   for (JsonReader& signal : reader.Array("signals", 1000)) {
-    event.signals.push_back({signal.String("name"), signal.Double("share")});
+    event.signals.push_back(
+        {signal.String("name"), signal.Double("share"), signal.OptionalDouble("shift_sigma")});
   }
   for (JsonReader& share : reader.Array("classes", 65535)) {
     event.classes.push_back({share.String("label"), share.Double("share")});

@@ -21,6 +21,7 @@ struct DriftEvent {
   struct Signal {
     std::string name;
     double share = 0.0;
+    std::optional<double> shift_sigma = {};  // None of a category, or of an older device.
     friend bool operator==(const Signal&, const Signal&) = default;
   };
   struct ClassShare {

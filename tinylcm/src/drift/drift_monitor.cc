@@ -351,6 +351,7 @@ std::optional<DriftExplanation> DriftMonitor::explanation() const {
       best_ramp = std::max(best_ramp, weighted * weighted / (2.0 * squares));
     }
   }
+  found.signals = {{Signal::kAnchorDistance, 1.0, found.sigma}};
   found.kind = best_ramp > best_step + kRampLead ? DriftKind::kGradual : DriftKind::kAbrupt;
 
   const double evidence =

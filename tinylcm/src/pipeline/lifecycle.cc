@@ -30,6 +30,7 @@ constexpr std::uint64_t kIndexBlock = 2000;
 constexpr base::Duration kFullSaveEvery{60'000};
 constexpr std::uint64_t kAdapterBytesMax = 256u << 20;
 constexpr std::size_t kEventsKept = 16;
+constexpr std::uint32_t kMedoids = 5;  // Named in an event before labels are asked for.
 constexpr std::size_t kFeedbackKept = 64;
 constexpr int kQuarantineQuality = 95;  // Of raw frames, which are kept as JPEG.
 
@@ -98,7 +99,8 @@ Lifecycle::Lifecycle(const LifecycleOptions& options, Parts parts,
       bundle_(std::move(bundle)),
       record_(std::move(record)),
       snapshots_(std::move(snapshots)),
-      quarantine_(std::move(quarantine)) {
+      quarantine_(std::move(quarantine)),
+      event_log_(*parts_.fs, options_.folder) {
   adapt::Adapter::Options adapter;
   adapter.mode = EffectiveMode();
   adapter.has_pictures = bundle_->is_image;
@@ -244,6 +246,12 @@ Status Lifecycle::Restore() {
     if (!read.ok()) BeginAnew(read.error().message);
   }
   reserved_index_ = first_index_ + kIndexBlock;
+  auto log = EventLog::Open(*parts_.fs, options_.folder);
+  if (log.ok()) {
+    event_log_ = std::move(*log);
+  } else {
+    parts_.logger->Error("the events of before are not shown: " + log.error().message);
+  }
 
   auto serving = MakeServing(bundle_, adapter_->served(), revision_);
   // A bundle that cannot be served by itself (its runtime is missing) is no adaptation's fault.
@@ -491,7 +499,10 @@ void Lifecycle::NoteAlarm(const Seen& seen) {
     event.event_id = event_id;
     event.sample_index = seen.index;
     event.kind = "unknown";
+    event.target_samples = static_cast<std::int64_t>(options_.false_alarm_every);
+    event.suppressed_since_last = adapter_->saved().suppressed;
     event_ = std::move(event);
+    alarm_time_ = parts_.clock->Now();
     EventSummary summary;
     summary.event_id = event_id;
     summary.index = seen.index;
@@ -513,10 +524,16 @@ void Lifecycle::Explain() {
   protocol::DriftEvent& event = *event_;
   event.kind = drift::Name(explanation->kind);
   event.sigma = explanation->sigma;
+  event.accuracy_drop = explanation->accuracy_drop;
+  event.accuracy_drop_interval = explanation->accuracy_drop_interval;
+  event.log10_e = explanation->log10_e;
   event.change_point = explanation->change_index;
   event.change_point_interval = {explanation->change_first, explanation->change_last};
-  event.signals = {{"anchor_distance", 1.0}};
   event.text = explanation->text;
+  event.signals.clear();
+  for (const auto& share : explanation->signals) {
+    event.signals.push_back({drift::Name(share.signal), share.share, share.shift_sigma});
+  }
   event.classes.clear();
   for (const auto& share : explanation->classes) {
     event.classes.push_back({LabelName(share.label), share.share});
@@ -524,6 +541,7 @@ void Lifecycle::Explain() {
   event.channels.clear();
   const auto& names = bundle_->config.channels;
   for (const auto& moved : explanation->channels) {
+    if (event.channels.size() == EventLog::kChannelsKept) break;
     const std::size_t at = moved.index;
     event.channels.push_back({static_cast<std::int64_t>(moved.index),
                               bundle_->is_image   ? feature::PictureFigureNames()[at]
@@ -538,6 +556,34 @@ void Lifecycle::Explain() {
     summary.channels.clear();
     for (const auto& channel : event.channels) summary.channels.push_back(channel.index);
   }
+  NameMedoids();
+  KeepEvent();
+}
+
+// Until labels are asked for, the samples that stand for what was collected since the alarm.
+void Lifecycle::NameMedoids() {
+  const adapt::Adapter::State& state = adapter_->saved();
+  if (state.is_asked && state.event_id == event_->event_id) return;
+  if (quarantine_.event_id() != event_->event_id) return;
+  event_->samples.clear();
+  for (const adapt::Quarantine::Asked& medoid : quarantine_.AskFor(kMedoids, options_.seed)) {
+    event_->samples.push_back(medoid.sample_id);
+  }
+}
+
+// For `tinylcm report`. What cannot be written there is missed by people only.
+void Lifecycle::KeepEvent() {
+  LoggedEvent logged{.at = alarm_time_, .frame_number = {}, .event = *event_};
+  if (const LoggedEvent* known = event_log_.Find(event_->event_id)) {
+    logged.at = known->at;
+  } else if (alarm_time_ == base::Time{}) {
+    logged.at = parts_.clock->Now();  // Begun in an earlier life that could not write it.
+  }
+  for (const EventSummary& summary : events_) {
+    if (summary.event_id == event_->event_id) logged.frame_number = summary.frame_number;
+  }
+  const Status kept = event_log_.Keep(std::move(logged));
+  if (!kept.ok()) parts_.logger->Warning("event log not written: " + kept.error().message);
 }
 
 Status Lifecycle::AddToQuarantine(const Seen& seen) {
@@ -702,6 +748,7 @@ Status Lifecycle::AskForLabels(const adapt::Action& action) {
     event_->event_id = action.event_id;
     event_->sample_index = adapter_->saved().drift_index;
     event_->kind = "unknown";
+    alarm_time_ = parts_.clock->Now();
   }
   protocol::DriftEvent& event = *event_;
   event.target_samples = static_cast<std::int64_t>(options_.false_alarm_every);
@@ -757,6 +804,7 @@ Status Lifecycle::AskForLabels(const adapt::Action& action) {
     event.samples.push_back(record.sample_id);
     set.samples.push_back(std::move(record));
   }
+  KeepEvent();
   protocol::Safetensors tensors;
   tensors.Add("features", {features.size() / bundle_->feature_count(), bundle_->feature_count()},
               features);

@@ -144,6 +144,37 @@ TEST_F(LifecycleTest, AsksForAtMostTwentyFourLabelsOnceSomethingAges) {
   for (const auto& sample : asked.samples) EXPECT_TRUE(sample.csv_row().has_value());
 }
 
+TEST_F(LifecycleTest, NamesFiveSamplesThatStandForTheRestBeforeAnybodyIsAsked) {
+  Stream(1000, false);
+  for (int i = 0; i < 100 && !lifecycle_->event(); ++i) Stream(1, true);
+  ASSERT_TRUE(lifecycle_->event().has_value());
+  Stream(30, true);  // The explanation is sharpened at the twenty-fifth.
+  EXPECT_EQ(outbox_.Count(protocol::kTypeDriftEvent), 0);
+  const protocol::DriftEvent& event = *lifecycle_->event();
+  EXPECT_EQ(event.samples.size(), 5u);
+  for (const std::string& id : event.samples) {
+    EXPECT_NE(lifecycle_->quarantine().Find(id), nullptr) << id;
+  }
+  EXPECT_TRUE(lifecycle_->WantedSamples().empty());
+  EXPECT_EQ(event.target_samples, 1'000'000);
+}
+
+TEST_F(LifecycleTest, WritesDownWhatAnEventMeansForPeople) {
+  Stream(1000, false);
+  Stream(400, true);
+  const EventLog log = EventLog::Open(fs_, "/device/lifecycle").value();
+  ASSERT_EQ(log.events().size(), 1u);
+  EXPECT_EQ(log.events()[0].event, *lifecycle_->event());
+  EXPECT_EQ(log.events()[0].event.samples.size(), Asked().samples.size());
+  ASSERT_FALSE(log.events()[0].event.signals.empty());
+  // A kill and a broken page later, the device goes on and says what it can.
+  const std::string path = log.path();
+  ASSERT_TRUE(base::WriteFileDurably(fs_, path, base::AsBytes("torn")).ok());
+  KillAndRestart(MakeBundle("1.0.0", 1));
+  EXPECT_FALSE(EventLog::Open(fs_, "/device/lifecycle").ok());
+  Stream(10, false);
+}
+
 TEST_F(LifecycleTest, MasksArePicturesBusinessAndKeepNoRowFromTheQuarantine) {
   masks_ = {{.x = 0.0, .y = 0.5, .width = 1.0, .height = 0.25}};
   Start(MakeBundle("1.0.0", 1));

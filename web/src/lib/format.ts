@@ -75,6 +75,20 @@ export function dateTime(time: string | number | null | undefined): string {
 }
 
 /** "Abrupt drift", "Sensor fault". */
+const KINDS: Record<string, string> = {
+  abrupt: 'From one sample to the next',
+  gradual: 'By and by',
+  class_mix: 'Other classes, or in another mix; within a class all is usual',
+  unseen_class: 'A part lies far from all examples, the rest is as before: perhaps something never seen',
+  sensor_fault: 'Values stand still or lie at an end of their range: look at the sensor',
+  noise: 'Values scatter more about the same means',
+};
+
+// What a kind of drift looks like, for a person who has not read the manual.
+export function kindInWords(kind: string): string {
+  return KINDS[kind] ?? 'Too little was seen to tell';
+}
+
 export function eventTitle(kind: string): string {
   return kind === 'abrupt' || kind === 'gradual' || kind === 'unknown' ? `${sentence(kind)} drift` : sentence(kind);
 }

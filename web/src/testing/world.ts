@@ -99,9 +99,13 @@ export function makeEvent(device: Device, samples: Sample[], changes: Partial<Dr
     sample_index: 1834,
     kind: 'abrupt',
     severity: { sigma: 2.4, accuracy_drop: null, interval: null },
-    evidence: { log10_e: null, target_samples: 1_000_000 },
+    evidence: { log10_e: 6.2, target_samples: 1_000_000 },
     change_point: { sample_index: 1797, interval: [1790, 1803] },
-    signals: [{ name: 'anchor_distance', share: 1 }],
+    signals: [
+      { name: 'anchor_distance', share: 0.71, shift_sigma: 2.4 },
+      { name: 'margin', share: 0.2, shift_sigma: -1.1 },
+      { name: 'class_mix', share: 0.09, shift_sigma: null },
+    ],
     classes: [
       { label: '3', share: 0.42 },
       { label: '8', share: 0.31 },

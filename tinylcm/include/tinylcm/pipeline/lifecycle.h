@@ -31,6 +31,7 @@
 #include "tinylcm/adapt/adapter.h"
 #include "tinylcm/adapt/quarantine.h"
 #include "tinylcm/model/bundle.h"
+#include "tinylcm/pipeline/event_log.h"
 #include "tinylcm/pipeline/frame_path.h"
 #include "tinylcm/source/mask.h"
 #include "tinylcm/state/record.h"
@@ -142,8 +143,8 @@ class Lifecycle {
   // bundle's.
   base::Status RollBackTo(const std::string& snapshot_id);
 
-  // The newest drift event, as far as it is explained by now; `samples` is filled once labels are
-  // asked for.
+  // The newest drift event, as far as it is explained by now. `samples`: five that stand for what
+  // was collected since, or those that labels were asked for.
   const std::optional<protocol::DriftEvent>& event() const { return event_; }
   const adapt::Quarantine& quarantine() const { return quarantine_; }
   // Of the newest event, the samples that labels were asked for and nobody labelled yet; empty once
@@ -229,6 +230,8 @@ class Lifecycle {
   base::Status AddToQuarantine(const Seen& seen);
   void NoteAlarm(const Seen& seen);
   void Explain();
+  void NameMedoids();
+  void KeepEvent();
   void WatchHealth(const Seen& seen);
   void FinishSwap(bool healthy, const std::string& detail);
   base::Status Workbench();
@@ -270,6 +273,8 @@ class Lifecycle {
   std::vector<std::string> feedback_done_;  // The last ones, by id.
   std::optional<protocol::DriftEvent> event_;
   std::vector<EventSummary> events_;
+  EventLog event_log_;
+  base::Time alarm_time_{};  // Of event_.
   std::vector<protocol::AdaptationReport::Candidate> candidates_;
   std::string snapshot_;
   std::optional<double> canary_before_, canary_after_;

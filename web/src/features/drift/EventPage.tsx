@@ -8,7 +8,7 @@ import { HeatMap, squareSide } from '@/components/ui/HeatMap';
 import { Page, Panel } from '@/components/ui/Page';
 import { EventStateTag, Tag } from '@/components/ui/Tag';
 import type { DriftEventDetail } from '@/lib/api/types';
-import { count, dateTime, eventTitle, percent, sentence, sigma, UNKNOWN, words } from '@/lib/format';
+import { count, dateTime, eventTitle, kindInWords, percent, sentence, sigma, UNKNOWN, words } from '@/lib/format';
 import { viewOf } from '@/lib/view';
 import { driftEventQuery } from './api/get_drift_event';
 import { Labelling } from './Labelling';
@@ -20,12 +20,16 @@ function channelsOf(event: DriftEventDetail): number | null {
 
 const BARS_MAX = 8;
 
+function signedSigma(value: number): string {
+  return `${value > 0 ? '+' : ''}${sigma(value)}`;
+}
+
 function Channels({ event }: { event: DriftEventDetail }) {
   const total = channelsOf(event);
   const bars = event.channels
     .toSorted((a, b) => Math.abs(b.shift_sigma) - Math.abs(a.shift_sigma))
     .slice(0, BARS_MAX)
-    .map((channel) => ({ name: channel.name, value: channel.shift_sigma, text: `${channel.shift_sigma > 0 ? '+' : ''}${sigma(channel.shift_sigma)}` }));
+    .map((channel) => ({ name: channel.name, value: channel.shift_sigma, text: signedSigma(channel.shift_sigma) }));
   const values = useMemo(() => {
     const all: (number | null)[] = Array.from({ length: total ?? 0 }, () => null);
     for (const channel of event.channels) all[channel.index] = channel.shift_sigma;
@@ -53,6 +57,7 @@ function WhatChanged({ event }: { event: DriftEventDetail }) {
       <p className={classes.explanation}>{event.text}</p>
       <Facts
         facts={[
+          ['Kind', kindInWords(event.kind)],
           ['Severity', sigma(severity.sigma)],
           ...(severity.accuracy_drop === null
             ? []
@@ -62,6 +67,7 @@ function WhatChanged({ event }: { event: DriftEventDetail }) {
           ['Model', event.model === null ? UNKNOWN : `${event.model.name ?? 'unknown bundle'} ${event.model.version ?? ''}`],
           ['Received', dateTime(event.received_at)],
           ...(evidence.log10_e === null ? [] : [['Evidence against chance', `10^${evidence.log10_e.toFixed(1)}`] as [string, string]]),
+          ...(evidence.target_samples === null ? [] : [['False alarms accepted', `one in ${count(evidence.target_samples)} samples`] as [string, string]]),
           ...(event.suppressed_since_last > 0 ? [['Repeats held back', count(event.suppressed_since_last)] as [string, string]] : []),
         ]}
       />
@@ -121,7 +127,7 @@ export function EventPage({ eventId }: { eventId: string }) {
               )}
               {data.signals.length > 0 && (
                 <Panel title="Signals">
-                  <BarList label="Share of each signal" bars={data.signals.map((each) => ({ name: words(each.name), value: each.share, text: percent(each.share) }))} />
+                  <BarList label="Share of each signal" bars={data.signals.map((each) => ({ name: words(each.name), value: each.share, text: each.shift_sigma === undefined || each.shift_sigma === null ? percent(each.share) : `${percent(each.share)}, ${signedSigma(each.shift_sigma)}` }))} />
                 </Panel>
               )}
             </div>

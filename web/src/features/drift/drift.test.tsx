@@ -16,6 +16,17 @@ describe('Drift Hub', () => {
     expect(screen.getByText(/rose 2.4 sigma 37 frames ago/)).toBeVisible();
   });
 
+  it('tells what changed, since when, how surely and of what kind', async () => {
+    open('/drift/e-camera-east', makeWorld(now));
+    expect(await screen.findByText('From one sample to the next')).toBeVisible();
+    expect(screen.getByText('1,797 (1,790 to 1,803)')).toBeVisible();
+    expect(screen.getByText('10^6.2')).toBeVisible();
+    expect(screen.getByText('one in 1,000,000 samples')).toBeVisible();
+    const signals = screen.getByRole('group', { name: 'Share of each signal' });
+    expect(within(signals).getByText('71 %, +2.4 σ')).toBeVisible();
+    expect(within(signals).getByText('9 %')).toBeVisible(); // A category has no shift.
+  });
+
   it('says that nothing waits when nothing does', async () => {
     const world = makeWorld(now);
     for (const event of world.events) event.state = 'answered';
