@@ -76,6 +76,7 @@ base::Status Measure(const std::string& folder) {
   ASSIGN_OR_RETURN(stage->serving, pipeline::Serving::Create(bundle, std::move(engine), {}, {}));
   tinylcm::drift::DriftMonitor::Options drift;
   drift.classes = static_cast<std::uint32_t>(bundle->manifest.labels.size());
+  drift.signals = stage->serving->signals();
   drift.channels = static_cast<std::uint32_t>(stage->serving->channel_count());
   ASSIGN_OR_RETURN(auto watching, tinylcm::drift::DriftMonitor::Create(drift));
   stage->monitor = std::make_unique<tinylcm::drift::DriftMonitor>(std::move(watching));

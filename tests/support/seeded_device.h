@@ -119,6 +119,7 @@ inline std::unique_ptr<tinylcm::pipeline::Stage> SeededStage(
   stage->serving = tinylcm::pipeline::Serving::Create(bundle, std::move(engine), {}, {}).value();
   tinylcm::drift::DriftMonitor::Options drift;
   drift.classes = shape.classes;
+  drift.signals = stage->serving->signals();
   drift.channels = static_cast<std::uint32_t>(stage->serving->channel_count());
   drift.false_alarm_every = 1e9;
   stage->monitor = std::make_unique<tinylcm::drift::DriftMonitor>(

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <utility>
 
 namespace tinylcm::pipeline {
@@ -10,27 +9,6 @@ namespace tinylcm::pipeline {
 namespace {
 
 constexpr std::size_t kBundlesKept = 16;
-
-drift::Sample SampleOf(std::uint64_t index, const Inference& inference) {
-  const classify::Prediction& prediction = inference.prediction;
-  drift::Sample sample = drift::OneSignal(index, prediction.nearest, drift::Signal::kAnchorDistance,
-                                          prediction.anchor_distance, inference.channels);
-  float first = 0.0f;
-  float second = 0.0f;
-  float entropy = 0.0f;
-  for (const float share : inference.share) {
-    if (share > first) {
-      second = std::exchange(first, share);
-    } else if (share > second) {
-      second = share;
-    }
-    if (share > 0.0f) entropy -= share * std::log(share);
-  }
-  sample.Set(drift::Signal::kMargin, first - second);
-  sample.Set(drift::Signal::kEntropy, entropy);
-  sample.Set(drift::Signal::kClassMix, static_cast<float>(prediction.nearest));
-  return sample;
-}
 
 // Where in the cycle; a clock that jumps only lands elsewhere in it. Before 1970 there was no
 // frame.
@@ -114,7 +92,9 @@ base::Status FramePath::Answer(source::Frame& frame, Seen& seen) {
   seen.frame_number = inference_.frame_number;
   seen.prediction = inference_.prediction;
   seen.bundle = stage.bundle;
-  drift::Sample sample = SampleOf(seen.index, inference_);
+  drift::Sample sample;
+  stage.serving->Measure(inference_, sample);
+  sample.index = seen.index;
   sample.phase = PhaseOf(frame.time, cycle_);
   {
     const std::scoped_lock lock(monitor_mutex_);
@@ -165,9 +145,9 @@ void FramePath::Rebaseline() {
   monitor_->Rebaseline();
 }
 
-base::Json FramePath::SaveDriftState() const {
+base::Bytes FramePath::SaveDriftState(std::uint64_t belongs_to) const {
   const std::scoped_lock lock(monitor_mutex_);
-  return monitor_->SaveState();
+  return monitor_->SaveState(belongs_to);
 }
 
 }  // namespace tinylcm::pipeline

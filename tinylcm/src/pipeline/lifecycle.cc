@@ -29,6 +29,8 @@ namespace {
 constexpr std::uint64_t kIndexBlock = 2000;
 constexpr base::Duration kFullSaveEvery{60'000};
 constexpr std::uint64_t kAdapterBytesMax = 256u << 20;
+constexpr char kDriftFile[] = "drift.bin";
+constexpr std::uint64_t kDriftBytesMax = 16u << 20;
 constexpr std::size_t kEventsKept = 16;
 constexpr std::uint32_t kMedoids = 5;  // Named in an event before labels are asked for.
 constexpr std::size_t kFeedbackKept = 64;
@@ -262,22 +264,9 @@ Status Lifecycle::Restore() {
     serving = MakeServing(bundle_, adapter_->served(), ++revision_);
   }
   if (!serving.ok()) return serving.error();
-  ASSIGN_OR_RETURN(std::unique_ptr<drift::DriftMonitor> monitor, MakeMonitor(*bundle_));
-  const auto saved =
-      base::ReadTextFile(*parts_.fs, base::JoinPath(options_.folder, "drift.json"), 16u << 20);
-  if (saved.ok()) {
-    const auto json = Json::Parse(*saved);
-    const Json* bundle = json.ok() ? json->Find("bundle") : nullptr;
-    const Json* revision = json.ok() ? json->Find("revision") : nullptr;
-    const Json* monitor_state = json.ok() ? json->Find("monitor") : nullptr;
-    if (bundle != nullptr && *bundle == Json(bundle_->bundle) && revision != nullptr &&
-        *revision == Json(revision_) && monitor_state != nullptr) {
-      const Status restored = monitor->RestoreState(*monitor_state);
-      if (!restored.ok()) {
-        parts_.logger->Warning("drift reference learned anew: " + restored.error().message);
-      }
-    }
-  }
+  ASSIGN_OR_RETURN(std::unique_ptr<drift::DriftMonitor> monitor,
+                   MakeMonitor(*bundle_, (*serving)->signals()));
+  RestoreMonitor(*monitor);
   // An alarm that was saved before anybody acted on it must come again.
   const bool is_at_rest = adapter_->state() == adapt::AdapterState::kStable ||
                           adapter_->state() == adapt::AdapterState::kRolledBack ||
@@ -293,6 +282,33 @@ Status Lifecycle::Restore() {
   Save();
   UpdateWants();
   return {};
+}
+
+// Which reference it is that drift.bin holds: of a bundle, as it is adapted.
+std::uint64_t Lifecycle::MonitorBelongsTo() const {
+  return drift::OptionsDigest().AddText(bundle_->bundle).Add(revision_).value();
+}
+
+void Lifecycle::RestoreMonitor(drift::DriftMonitor& monitor) {
+  const auto saved =
+      base::ReadFile(*parts_.fs, base::JoinPath(options_.folder, kDriftFile), kDriftBytesMax);
+  if (saved.ok()) {
+    const Status restored = monitor.RestoreState(*saved, MonitorBelongsTo());
+    if (!restored.ok()) {
+      parts_.logger->Warning("drift reference learned anew: " + restored.error().message);
+    }
+    return;
+  }
+  if (saved.error().code != ErrorCode::kNotFound) {
+    parts_.logger->Warning("drift reference learned anew: " + saved.error().message);
+  }
+  // What an earlier version left. Said once: it is gone then.
+  const std::string old = base::JoinPath(options_.folder, "drift.json");
+  if (parts_.fs->Stat(old).ok()) {
+    parts_.logger->Warning(
+        "drift reference learned anew: drift.json is of a version that watched one signal only");
+    static_cast<void>(parts_.fs->Remove(old).ok());
+  }
 }
 
 // The adapter's state, in a file named by its digest; written only when it is another.
@@ -356,12 +372,9 @@ void Lifecycle::SaveAll() {
   const Status synced = quarantine_.Sync();
   if (!synced.ok()) parts_.logger->Error("quarantine not synced: " + synced.error().message);
   if (path_ != nullptr) {
-    const Json json = Json::MakeObject({{"bundle", bundle_->bundle},
-                                        {"revision", revision_},
-                                        {"monitor", path_->SaveDriftState()}});
-    const std::string text = json.Write();
-    const Status written = base::WriteFileDurably(
-        *parts_.fs, base::JoinPath(options_.folder, "drift.json"), base::AsBytes(text));
+    const Status written =
+        base::WriteFileDurably(*parts_.fs, base::JoinPath(options_.folder, kDriftFile),
+                               path_->SaveDriftState(MonitorBelongsTo()));
     if (!written.ok()) parts_.logger->Error("drift state not saved: " + written.error().message);
   }
   Save();
@@ -386,8 +399,10 @@ void Lifecycle::Tick() {
 std::unique_ptr<Stage> Lifecycle::TakeFirstStage() { return std::move(first_stage_); }
 
 Result<std::unique_ptr<drift::DriftMonitor>> Lifecycle::MakeMonitor(
-    const model::ModelBundle& bundle) const {
+    const model::ModelBundle& bundle, drift::SignalMask signals) const {
   drift::DriftMonitor::Options options;
+  options.signals = signals;
+  options.has_cycle = options_.cycle.count() > 0;
   options.classes = static_cast<std::uint32_t>(bundle.manifest.labels.size());
   if (bundle.is_image) {
     options.channel_names.assign(feature::PictureFigureNames().begin(),
@@ -402,7 +417,7 @@ Result<std::unique_ptr<drift::DriftMonitor>> Lifecycle::MakeMonitor(
   options.commission = options_.commission;
   options.hold_back = options_.hold_back;
   options.seed = options_.seed;
-  options.factory_distances = bundle.reference.rank;
+  options.held_out = bundle.reference.held_out;
   options.labels = bundle.manifest.labels;
   ASSIGN_OR_RETURN(drift::DriftMonitor monitor, drift::DriftMonitor::Create(options));
   return std::make_unique<drift::DriftMonitor>(std::move(monitor));
@@ -1090,7 +1105,7 @@ Status Lifecycle::SwapBundle(std::shared_ptr<const model::ModelBundle> bundle,
   ASSIGN_OR_RETURN(std::unique_ptr<Serving> next,
                    MakeServing(bundle, carried.adaptation, revision_ + 1));
   auto stage = std::make_unique<Stage>();
-  ASSIGN_OR_RETURN(stage->monitor, MakeMonitor(*bundle));
+  ASSIGN_OR_RETURN(stage->monitor, MakeMonitor(*bundle, next->signals()));
   Swap swap;
   ASSIGN_OR_RETURN(swap.old_serving, MakeServing(bundle_, served, 0));
   swap.old_canary = swap.old_serving->CanaryAccuracy();
@@ -1182,7 +1197,8 @@ void Lifecycle::FinishSwap(bool healthy, const std::string& detail) {
     previous_ = {};
     auto stage = std::make_unique<Stage>();
     auto serving = MakeServing(bundle_, adapter_->served(), revision_ + 1);
-    auto monitor = MakeMonitor(*bundle_);
+    auto monitor = serving.ok() ? MakeMonitor(*bundle_, (*serving)->signals())
+                                : Result<std::unique_ptr<drift::DriftMonitor>>(serving.error());
     if (serving.ok() && monitor.ok()) {
       stage->serving = std::move(*serving);
       stage->monitor = std::move(*monitor);

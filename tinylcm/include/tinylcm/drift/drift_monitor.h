@@ -1,50 +1,78 @@
 // DriftMonitor: the drift engine of one pipeline: label-free, every sample counts, and false alarms
 // come as seldom as the user asked.
 //
-//   distance to the anchors -> rank among those of the same predicted class -> normal score ->
-//   one-sided CUSUM with the limit solved for `false_alarm_every`
+//   sample -> Reference: how unusual is each signal, for its class, here     (reference.h)
+//          -> Evidence:  what all signals, classes and horizons say together (evidence.h)
+//          -> alarm      once the evidence reaches the limit solved for `false_alarm_every`
+//          -> History    of the last samples, from which an alarm is explained (explanation.h)
 //
-// The first `commission` samples only teach it what is usual here (kLearning); a reference made of
-// training data would alarm ten times too often. After an alarm the reference is frozen, nothing
-// that came since the change enters it, and the explanation grows sharper for `explain` samples.
-// Then the pipeline decides: Rebaseline() learns anew what is usual, Resume() goes on as before.
+// The first `commission` samples only teach it what is usual here; a reference made of training
+// data would alarm ten times too often. After an alarm nothing teaches, what came shortly before is
+// forgotten, and the explanation grows sharper for `explain` samples. Then the pipeline decides.
 //
-// Seen from outside:  learning -> watching -> (kDrift) open -> Rebaseline: learning | Resume:
-// watching
+//   phase     what Observe answers                          ends by
+//   learning  kLearning                                     enough samples: watching
+//   watching  kSteady; kWarning while the evidence is at    the alarm, answered kDrift once: open
+//             least a tenth of what an alarm takes
+//   open      kWarning; further alarms are suppressed       Rebaseline(): learning; Resume():
+//                                                           watching
+//
+// A warning is no promise: with one alarm in A samples there is about one warning in A / 10, and
+// most of them pass. It is worth keeping samples, nothing more.
+//
+// The bundle's held-out values (the factory's) stay what they are over a re-baseline.
 
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "base/json.h"
+#include "base/bytes.h"
 #include "base/result.h"
 #include "tinylcm/drift/channel_shift.h"
-#include "tinylcm/drift/conformal_rank.h"
-#include "tinylcm/drift/detectors/cusum.h"
 #include "tinylcm/drift/detectors/detector.h"
+#include "tinylcm/drift/evidence.h"
 #include "tinylcm/drift/explanation.h"
+#include "tinylcm/drift/history.h"
+#include "tinylcm/drift/reference.h"
 #include "tinylcm/drift/sample.h"
+#include "tinylcm/drift/signal.h"
+#include "tinylcm/drift/state_block.h"
 
 namespace tinylcm::drift {
 
-// Not thread-safe. No allocation in Observe.
+// One detector of the zoo instead of the evidence of all signals. What it is fed:
+enum class Feed : std::uint8_t {
+  kScore,  // The rank as a standard normal number: solved limits hold whatever the signal is.
+  kRank,   // The rank itself, uniform on (0, 1): for detectors of bounded values.
+  kValue,  // The value as it was measured: only for limits a person has set.
+};
+struct AlarmRule {
+  std::string detector;  // A name MakeDetector knows.
+  DetectorOptions options = {};
+  Signal signal = Signal::kAnchorDistance;
+  Feed feed = Feed::kScore;
+};
+
+// Not thread-safe; may be copied, and the copy is its own. No allocation in Observe.
 class DriftMonitor {
  public:
   struct Options {
     std::uint32_t classes = 2;
+    SignalMask signals = Bit(Signal::kAnchorDistance);  // Those watched; others are left alone.
     std::uint32_t channels = 0;      // Values a row; 0: channels are not watched.
     double false_alarm_every = 1e6;  // Samples, on average.
     std::uint32_t commission = 300;  // Samples that teach what is usual.
+    bool has_cycle = false;          // Samples say their phase; a full turn is learned.
     std::uint32_t explain = 100;     // Samples after an alarm that sharpen the explanation.
-    double k = 0.5;                  // The CUSUM's allowance.
-    std::uint32_t reservoir = 256;   // Values a class in the live reference.
-    std::uint32_t hold_back = 64;    // Samples that wait before they join it.
+    std::uint32_t hold_back = 64;    // Samples that wait before they are learned from.
     std::uint64_t seed = 1;
-    std::vector<std::vector<float>> factory_distances = {};  // Held-out, a class; may be empty.
+    HeldOut held_out = {};                 // The factory's; may be empty.
+    std::optional<AlarmRule> alarm = {};   // Instead of the evidence, which then only explains.
     std::vector<std::string> labels = {};  // For the text; class numbers where there are none.
     // For the text: "brightness fell 5.1 sigma"; by number ("channels 16 to 31") where there are
     // none.
@@ -53,23 +81,30 @@ class DriftMonitor {
     std::string samples_noun = "samples";  // For the text: "frames", "rows".
   };
 
-  enum class Phase { kLearning, kWatching, kOpen };
+  enum class Phase : std::uint8_t { kLearning, kWatching, kOpen };
 
+  // kInvalidArgument where an option cannot work; what MakeDetector says of an alarm rule.
   static base::Result<DriftMonitor> Create(const Options& options);
 
-  // Takes in one sample. kLearning while commissioning, kDrift once at the alarm, kWarning while
-  // that drift is open, otherwise kSteady.
+  // Takes in one sample and answers as the table above says. A value that is not finite (or that
+  // the alarm rule's detector cannot take) counts as not there, and is counted; so is a row of
+  // channels that holds one.
   //
-  // REQUIRES: index grows, predicted < classes, as many channels as the options say, and all its
-  // numbers are finite.
+  // REQUIRES: index grows, predicted < classes, as many channels as the options say.
   DriftSignal Observe(const Sample& sample);
 
   Phase phase() const { return state_.phase; }
-  double limit() const { return cusum_.limit(); }
-  double statistic() const { return cusum_.statistic(); }
-  // The normal score of the last sample; 0 while learning.
-  double score() const { return state_.score; }
-  std::uint64_t learned() const { return state_.learned; }  // Commissioning samples so far.
+  std::uint64_t learned() const { return reference_.learned(); }  // Commissioning samples so far.
+  // What is compared with limit().
+  double statistic() const;
+  double limit() const;
+  std::uint64_t not_finite() const { return state_.not_finite; }
+  // Ranks of the last sample, by At(signal); NaN where there was none.
+  const std::array<float, kSignals>& ranks() const { return ranks_; }
+
+  const Reference& reference() const { return reference_; }
+  const Evidence& evidence() const { return evidence_; }
+  const History& history() const { return history_; }
 
   // What is known of the open drift; nullopt unless phase() is kOpen. May be asked again: it rests
   // on all samples since the change, up to `explain` after the alarm. Allocates.
@@ -86,41 +121,57 @@ class DriftMonitor {
   // Keeps what was usual and watches on: after a rollback, or a repair of the machine.
   void Resume();
 
-  // Everything learned so far, as a JSON value for a snapshot. Restore is strict: another shape, a
-  // wrong size or a number out of range is kInvalidArgument and leaves the monitor untouched.
-  base::Json SaveState() const;
-  base::Status RestoreState(const base::Json& state);
+  // Everything learned so far, as one block (state_block.h). `belongs_to`: of what else it must
+  // be, the bundle for one; a block that says otherwise is refused.
+  base::Bytes SaveState(std::uint64_t belongs_to = 0) const;
+  // Goes on bit for bit. What StateReader::Open refuses, or what no monitor with these options
+  // could have left behind, changes nothing.
+  base::Status RestoreState(base::ByteView block, std::uint64_t belongs_to = 0);
 
  private:
   struct State {
     Phase phase = Phase::kLearning;
-    std::uint64_t learned = 0;
-    double score = 0.0;
-    std::uint64_t run_first = 0;  // Index of the first sample since the CUSUM was last at zero.
-    std::uint64_t run_count = 0;
-    double run_scores = 0.0;  // Sum of the scores since then.
-    std::vector<double> class_evidence = {};
-    // The alarm, while open.
+    std::uint64_t not_finite = 0;
+    double quiet_level = 0.0;  // The evidence in the middle of quiet times.
     std::uint64_t alarm_index = 0;
     std::uint64_t since_alarm = 0;
   };
-  // The last scores, to place the change point within an interval.
-  struct Recent {
-    std::uint64_t index = 0;
-    double score = 0.0;
+  // Owns a detector and copies it whole.
+  struct Rule {
+    std::unique_ptr<Detector> detector;
+    bool is_warning = false;
+
+    Rule() = default;
+    Rule(Rule&&) noexcept = default;
+    Rule& operator=(Rule&&) noexcept = default;
+    Rule(const Rule& other)
+        : detector(other.detector ? other.detector->Clone() : nullptr),
+          is_warning(other.is_warning) {}
+    Rule& operator=(const Rule& other) {
+      Rule copy(other);
+      *this = std::move(copy);
+      return *this;
+    }
+    ~Rule() = default;
   };
 
-  DriftMonitor(const Options& options, ConformalRank rank, Cusum cusum, ChannelShift shift);
-  void BeginRun();
+  DriftMonitor(const Options& options, Reference reference, Evidence evidence, History history,
+               ChannelShift shift, Rule rule);
+  Sample OnlyFinite(const Sample& sample, bool& has_channels);
+  // Whether there is an alarm now.
+  bool Weigh(const Sample& sample);
+  void Remember(const Sample& sample);
+  void BeginAnew();
+  std::uint64_t Digest(std::uint64_t belongs_to) const;
 
   Options options_;
-  ConformalRank rank_;
-  Cusum cusum_;
+  Reference reference_;
+  Evidence evidence_;
+  History history_;
   ChannelShift shift_;
+  Rule rule_;
   State state_;
-  std::vector<Recent> recent_;  // A ring; none is added once the explanation is complete.
-  std::size_t recent_next_ = 0;
-  std::size_t recent_count_ = 0;
+  std::array<float, kSignals> ranks_;  // Of the last sample; not kept.
 };
 
 }  // namespace tinylcm::drift

@@ -20,7 +20,6 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "base/json.h"
 #include "base/result.h"
 #include "tinylcm/drift/drift_monitor.h"
 #include "tinylcm/feature/window.h"
@@ -102,7 +101,7 @@ class FramePath {
   std::optional<drift::DriftExplanation> Explanation() const;
   drift::DriftMonitor::Phase drift_phase() const;
   void Rebaseline();
-  base::Json SaveDriftState() const;
+  base::Bytes SaveDriftState(std::uint64_t belongs_to) const;  // DriftMonitor::SaveState.
 
  private:
   struct KnownBundle {

@@ -198,8 +198,10 @@ class Lifecycle {
             std::shared_ptr<const model::ModelBundle> bundle, state::TwoCopyRecord record,
             state::SnapshotStore snapshots, adapt::Quarantine quarantine);
 
-  base::Result<std::unique_ptr<drift::DriftMonitor>> MakeMonitor(
-      const model::ModelBundle& bundle) const;
+  base::Result<std::unique_ptr<drift::DriftMonitor>> MakeMonitor(const model::ModelBundle& bundle,
+                                                                 drift::SignalMask signals) const;
+  std::uint64_t MonitorBelongsTo() const;
+  void RestoreMonitor(drift::DriftMonitor& monitor);
   base::Result<std::unique_ptr<Serving>> MakeServing(
       const std::shared_ptr<const model::ModelBundle>& bundle, const adapt::Adaptation& adaptation,
       std::uint64_t revision) const;

@@ -1,0 +1,243 @@
+// What the drift monitor makes of numbers no field should give. Each test states its result.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdio>
+#include <limits>
+#include <vector>
+
+#include "base/random.h"
+#include "tinylcm/drift/drift_monitor.h"
+#include "tinylcm/src/drift/drift_field_test.h"
+
+namespace tinylcm::drift {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+
+// Result: the signal counts as not there and is counted; all others go on, and nothing of it is
+// learned: a monitor that was never shown it is in the same state but for the count.
+TEST(DriftMonitorBadInput, AValueThatIsNotFiniteIsCountedAndCountsAsNotThere) {
+  const DriftMonitor::Options options{.classes = 10, .signals = kFieldSignals, .channels = 8};
+  DriftMonitor shown = DriftMonitor::Create(options).value();
+  DriftMonitor spared = DriftMonitor::Create(options).value();
+  FieldStream stream(options.channels, 5);
+  std::uint64_t bad = 0;
+  for (int i = 0; i < 3000; ++i) {
+    Sample sample = stream.Next();
+    Sample without = sample;
+    if (i % 7 == 3) {
+      const Signal hit = i % 2 == 0 ? Signal::kMargin : Signal::kAnchorDistance;
+      sample.values[At(hit)] = i % 3 == 0 ? kNaN : i % 3 == 1 ? kInfinity : -kInfinity;
+      without.has &= ~Bit(hit);
+      bad += 1;
+    }
+    ASSERT_EQ(shown.Observe(sample), spared.Observe(without)) << i;
+    ASSERT_EQ(shown.statistic(), spared.statistic()) << i;
+  }
+  EXPECT_EQ(shown.not_finite(), bad);
+  EXPECT_EQ(spared.not_finite(), 0u);
+  EXPECT_GT(bad, 400u);
+}
+
+// Result: the row is not taken into the account of channels, and counted once; its signals are.
+TEST(DriftMonitorBadInput, ARowOfChannelsThatIsNotFiniteIsLeftOutOfTheExplanation) {
+  Field field;
+  std::vector<float> row(8);
+  for (int i = 0; i < 1000; ++i) {
+    Sample sample = field.stream.Next();
+    row.assign(sample.channels.begin(), sample.channels.end());
+    if (i % 10 == 0) row[static_cast<std::size_t>(i / 10 % 8)] = i % 20 == 0 ? kNaN : kInfinity;
+    sample.channels = row;
+    EXPECT_NE(field.monitor.Observe(sample), DriftSignal::kDrift);
+  }
+  EXPECT_EQ(field.monitor.not_finite(), 100u);
+  const std::uint64_t onset = field.stream.index;
+  ASSERT_GT(field.UntilAlarm(100, 3.0, 2.0f), 0);
+  while (!field.monitor.explanation_is_complete()) field.Next(3.0, 2.0f);
+  const DriftExplanation found = field.monitor.explanation().value();
+  EXPECT_EQ(found.channels.size(), 3u) << found.text;
+  EXPECT_NEAR(static_cast<double>(found.change_index), static_cast<double>(onset), 5.0);
+}
+
+// Result: no alarm in 50,000 samples at one in 1,000,000: equal values are ranked by lot.
+TEST(DriftMonitorBadInput, AConstantSignalNeverAlarms) {
+  DriftMonitor monitor = DriftMonitor::Create({.classes = 2}).value();
+  for (std::uint64_t i = 0; i < 50'000; ++i) {
+    ASSERT_NE(monitor.Observe(
+                  OneSignal(i, static_cast<std::uint16_t>(i % 2), Signal::kAnchorDistance, 0.25f)),
+              DriftSignal::kDrift)
+        << i;
+  }
+}
+
+// Result: an alarm within 20 samples of the first other value, larger or smaller.
+TEST(DriftMonitorBadInput, AConstantSignalThatMovesAlarms) {
+  for (const float moved : {0.26f, 0.24f}) {
+    DriftMonitor monitor = DriftMonitor::Create({.classes = 2}).value();
+    std::uint64_t i = 0;
+    for (; i < 2000; ++i) {
+      monitor.Observe(
+          OneSignal(i, static_cast<std::uint16_t>(i % 2), Signal::kAnchorDistance, 0.25f));
+    }
+    int noticed = 0;
+    for (int n = 1; n <= 100 && noticed == 0; ++n, ++i) {
+      const Sample sample =
+          OneSignal(i, static_cast<std::uint16_t>(i % 2), Signal::kAnchorDistance, moved);
+      if (monitor.Observe(sample) == DriftSignal::kDrift) noticed = n;
+    }
+    EXPECT_GT(noticed, 0) << moved;
+    EXPECT_LE(noticed, 20) << moved;
+  }
+}
+
+// Result: the false alarms asked for at most, and a change of the odds is found.
+TEST(DriftMonitorBadInput, ASignalOfTwoValuesKeepsItsPromise) {
+  const double every = 2000.0;
+  int alarms = 0;
+  int watched = 0;
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    DriftMonitor monitor =
+        DriftMonitor::Create({.classes = 2, .false_alarm_every = every, .seed = seed}).value();
+    base::Random random(100 + seed);
+    for (std::uint64_t i = 0; i < 40'000; ++i) {
+      const float value = random.Uniform() < 0.2 ? 1.0f : 0.0f;
+      const DriftSignal said = monitor.Observe(
+          OneSignal(i, static_cast<std::uint16_t>(i % 2), Signal::kAnchorDistance, value));
+      watched += said != DriftSignal::kLearning;
+      if (said == DriftSignal::kDrift) {
+        alarms += 1;
+        monitor.Rebaseline();
+      }
+    }
+  }
+  const double found = static_cast<double>(watched) / std::max(1, alarms);
+  std::printf("seeds 101..110: %d alarms in %d samples of two values, one every %.0f\n", alarms,
+              watched, found);
+  // About 200 alarms: a standard error of 7 %.
+  EXPECT_GE(found, 0.8 * every);
+
+  DriftMonitor monitor = DriftMonitor::Create({.classes = 2, .false_alarm_every = 1e5}).value();
+  base::Random random(9);
+  std::uint64_t index = 0;
+  const auto one = [&](double odds) {
+    const float value = random.Uniform() < odds ? 1.0f : 0.0f;
+    index += 1;
+    return monitor.Observe(
+        OneSignal(index, static_cast<std::uint16_t>(index % 2), Signal::kAnchorDistance, value));
+  };
+  for (int i = 0; i < 2000; ++i) ASSERT_NE(one(0.2), DriftSignal::kDrift);
+  int noticed = 0;
+  for (int i = 1; i <= 300 && noticed == 0; ++i) {
+    if (one(0.8) == DriftSignal::kDrift) noticed = i;
+  }
+  EXPECT_GT(noticed, 0);
+  EXPECT_LE(noticed, 60);
+}
+
+// Result: no alarm while a share of 30 % lies at the rail as it always did; one when all does.
+TEST(DriftMonitorBadInput, ASignalAtTheSensorsRailIsJudgedByWhatIsUsual) {
+  DriftMonitor monitor = DriftMonitor::Create({.classes = 2}).value();
+  base::Random random(6);
+  std::uint64_t index = 0;
+  const auto one = [&](double share) {
+    index += 1;
+    const double value =
+        random.Uniform() < share ? 4095.0 : std::min(4095.0, 2000.0 + 300.0 * random.Normal());
+    return monitor.Observe(OneSignal(index, static_cast<std::uint16_t>(random.Below(2)),
+                                     Signal::kAnchorDistance, static_cast<float>(value)));
+  };
+  for (int i = 0; i < 20'000; ++i) ASSERT_NE(one(0.3), DriftSignal::kDrift) << i;
+  int noticed = 0;
+  for (int i = 1; i <= 200 && noticed == 0; ++i) {
+    if (one(1.0) == DriftSignal::kDrift) noticed = i;
+  }
+  EXPECT_GT(noticed, 0);
+  EXPECT_LE(noticed, 60);
+}
+
+// Result: its first samples raise nothing by themselves, it learns its own reference, and is then
+// watched like any other.
+TEST(DriftMonitorBadInput, AClassNeverSeenInCalibrationIsLearnedWhenItComes) {
+  DriftMonitor monitor = DriftMonitor::Create({.classes = 3}).value();
+  base::Random random(12);
+  std::uint64_t index = 0;
+  const auto one = [&](std::uint16_t label, double rise) {
+    return monitor.Observe(OneSignal(index++, label, Signal::kAnchorDistance,
+                                     static_cast<float>(random.Normal() + 20.0 * label + rise)));
+  };
+  for (int i = 0; i < 1000; ++i) one(static_cast<std::uint16_t>(random.Below(2)), 0.0);
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_NE(one(static_cast<std::uint16_t>(random.Below(3)), 0.0), DriftSignal::kDrift) << i;
+  }
+  EXPECT_GT(monitor.reference().live_samples(Signal::kAnchorDistance, 2), 200u);
+  int noticed = 0;
+  for (int i = 1; i <= 100 && noticed == 0; ++i) {
+    if (one(2, 4.0) == DriftSignal::kDrift) noticed = i;
+  }
+  EXPECT_GT(noticed, 0);
+  EXPECT_LE(noticed, 30);
+}
+
+// Result: three held-out values are no reference; no alarm because of them.
+TEST(DriftMonitorBadInput, AClassWithThreeReferenceSamplesRaisesNothing) {
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    DriftMonitor::Options options{.classes = 3, .seed = seed};
+    options.held_out[At(Signal::kAnchorDistance)] = {
+        {-1.5f, -1.0f, -0.7f, -0.3f, 0.0f, 0.2f, 0.5f, 0.8f, 1.1f, 1.6f},
+        {-1.0f, 0.0f, 1.0f},
+        {-0.4f, 0.1f, 0.3f}};
+    DriftMonitor monitor = DriftMonitor::Create(options).value();
+    base::Random random(40 + seed);
+    for (std::uint64_t i = 0; i < 5000; ++i) {
+      // Class 2 comes once in a hundred.
+      const auto label = static_cast<std::uint16_t>(random.Below(100) == 0 ? 2 : random.Below(2));
+      ASSERT_NE(monitor.Observe(OneSignal(i, label, Signal::kAnchorDistance,
+                                          static_cast<float>(random.Normal()))),
+                DriftSignal::kDrift)
+          << "seed " << seed << ", " << i;
+    }
+  }
+}
+
+// Result: indices near the end of 64 bits and gaps in them change nothing but the indices told.
+TEST(DriftMonitorBadInput, IndicesMayLeapAndLieFarOut) {
+  const DriftMonitor::Options options{.classes = 10, .signals = kFieldSignals, .channels = 8};
+  DriftMonitor near = DriftMonitor::Create(options).value();
+  DriftMonitor far = DriftMonitor::Create(options).value();
+  FieldStream stream(options.channels, 3);
+  std::uint64_t at = ~std::uint64_t{0} - 40'000;
+  for (int i = 0; i < 3000; ++i) {
+    const double rise = i < 2500 ? 0.0 : 3.0;
+    Sample sample = stream.Next(rise);
+    const DriftSignal said = near.Observe(sample);
+    sample.index = at;
+    at += i % 500 == 0 ? 4000 : 1;
+    ASSERT_EQ(far.Observe(sample), said) << i;
+  }
+  ASSERT_EQ(near.phase(), DriftMonitor::Phase::kOpen);
+  const DriftExplanation found = far.explanation().value();
+  EXPECT_GT(found.sample_index, ~std::uint64_t{0} - 40'000);
+  EXPECT_LE(found.change_index, found.sample_index);
+}
+
+// Result: none. Where in the cycle a sample was taken is a value; a clock that was set wrong only
+// says another.
+TEST(DriftMonitorBadInput, AClockThatJumpsRaisesNothing) {
+  DriftMonitor monitor =
+      DriftMonitor::Create({.classes = 2, .commission = 500, .has_cycle = true}).value();
+  base::Random random(15);
+  for (std::uint64_t i = 0; i < 8000; ++i) {
+    Sample sample = OneSignal(i, static_cast<std::uint16_t>(random.Below(2)),
+                              Signal::kAnchorDistance, static_cast<float>(random.Normal()));
+    sample.phase = static_cast<float>(i % 400) / 400.0f;
+    if (i > 3000 && i % 97 == 0) sample.phase = static_cast<float>(random.Uniform());
+    if (i > 3000 && i % 89 == 0) sample.phase = -1.0f;  // Not known for a moment.
+    ASSERT_NE(monitor.Observe(sample), DriftSignal::kDrift) << i;
+  }
+}
+
+}  // namespace
+}  // namespace tinylcm::drift
