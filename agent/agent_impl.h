@@ -140,6 +140,7 @@ class Agent final : public pipeline::Outbox {
   Status OpenDeployments();
   void SendUpdateReport(const protocol::UpdateReport& report);
   void SendMetrics();
+  void SendSketches(base::Duration now);
   void TakeRollbackRequest();
   Status OpenLog();
   void TakeLog();   // Main thread, often: empties the rings.
@@ -211,6 +212,7 @@ class Agent final : public pipeline::Outbox {
   std::uint64_t frames_here_ = 0;  // Since this start.
   std::uint64_t frames_at_metrics_ = 0;
   base::Duration next_metrics_{0};
+  base::Duration sketches_at_{0};  // When they were sent last.
   bool is_healthy_ = false;
 
   // What status shows, written by the control thread.

@@ -2,13 +2,16 @@
 
 #include "agent/agent_impl.h"
 #include "protocol/metrics.h"
+#include "protocol/sketches.h"
 
 namespace agent {
 
 void Agent::ControlLoop() {
   ReportRunning("");
   base::Duration next_tick = clock_.Uptime();
-  next_metrics_ = clock_.Uptime() + std::min(live_.sync.interval, base::Duration{10'000});
+  const base::Duration began = clock_.Uptime();
+  next_metrics_ = began + std::min(live_.sync.interval, base::Duration{10'000});
+  sketches_at_ = began;
   while (true) {
     const bool is_last = frames_done_;
     rings_.seen.Wait(milliseconds(100));
@@ -31,8 +34,10 @@ void Agent::ControlLoop() {
     }
     const base::Duration now = clock_.Uptime();
     const std::uint64_t frames = monitor_->counts().frames;
-    if (now >= next_metrics_ ||
-        (live_.sync.samples > 0 && frames - frames_at_metrics_ >= live_.sync.samples)) {
+    const bool is_enough =
+        live_.sync.samples > 0 && frames - frames_at_metrics_ >= live_.sync.samples;
+    if (is_enough || now >= sketches_at_ + live_.sync.interval) SendSketches(now);
+    if (is_enough || now >= next_metrics_) {
       SendMetrics();
       frames_at_metrics_ = frames;
       next_metrics_ = now + live_.sync.interval;
@@ -53,6 +58,9 @@ void Agent::ControlLoop() {
     if (is_last) break;
   }
   SendMetrics();
+  // A few minutes' worth is not worth a package.
+  const base::Duration ended = clock_.Uptime();
+  if (ended - sketches_at_ >= live_.sync.interval / 10) SendSketches(ended);
   lifecycle_->SaveAll();
   if (source_ended_) {
     const Status told = slots_->StartedHealthy();  // A short file is no failed start.
@@ -81,6 +89,17 @@ void Agent::SendMetrics() {
     logger_.Error("metrics: " + sent.error().message);
   } else if (client_ != nullptr) {
     client_->RequestSend();
+  }
+}
+
+void Agent::SendSketches(base::Duration now) {
+  sketches_at_ = now;
+  for (const protocol::Sketches& sketches : path_->TakeSketches()) {
+    const auto sent =
+        maker_->Send(protocol::kTypeSketches, sketches.bundle,
+                     {{std::string(protocol::kSketchesPath), "application/octet-stream",
+                       protocol::WriteSketches(sketches)}});
+    if (!sent.ok()) logger_.Error("sketches: " + sent.error().message);
   }
 }
 

@@ -211,5 +211,16 @@ TEST(FrameLoop, AnAlarmWaitsForRoomAndComesWithItsFrame) {
   EXPECT_EQ(alarms, 1);
 }
 
+TEST(FrameLoop, WhatItAnsweredIsCountedForTheFleet) {
+  Device device(kRows);
+  device.Run(50);
+  const auto taken = device.path_.TakeSketches();
+  ASSERT_EQ(taken.size(), 1u);
+  EXPECT_EQ(taken[0].total(), 50);
+  EXPECT_EQ(taken[0].first_index, 0u);
+  EXPECT_EQ(taken[0].last_index, 49u);
+  EXPECT_TRUE(device.path_.TakeSketches().empty());  // Counted anew from here.
+}
+
 }  // namespace
 }  // namespace agent

@@ -20,6 +20,20 @@ float PhaseOf(base::Time time, base::Duration cycle) {
   return phase < 1.0f ? phase : 0.0f;  // The last of a long cycle may round up.
 }
 
+// What the fleet is told is counted among the bundle's own held-out values.
+std::unique_ptr<drift::StreamSketch> SketchFor(const model::ModelBundle& bundle,
+                                               drift::SignalMask signals) {
+  drift::StreamSketch::Options options;
+  options.bundle = bundle.bundle;
+  options.classes = static_cast<std::uint32_t>(bundle.manifest.labels.size());
+  options.dims = static_cast<std::uint32_t>(bundle.feature_count());
+  options.signals = signals;
+  options.held_out = bundle.reference.held_out;
+  auto sketch = drift::StreamSketch::Create(options);
+  CHECK(sketch.ok());  // LoadBundle has refused a reference that does not ascend.
+  return std::make_unique<drift::StreamSketch>(std::move(sketch).value());
+}
+
 }  // namespace
 
 FramePath::FramePath(std::unique_ptr<Stage> first, std::uint64_t first_index)
@@ -29,6 +43,8 @@ FramePath::FramePath(std::unique_ptr<Stage> first, std::uint64_t first_index)
   Prepare(stage);
   monitor_ = std::move(stage.monitor);
   window_ = std::move(stage.window);
+  sketch_ = std::move(stage.sketch);
+  sketched_ = stage.bundle;
 }
 
 void FramePath::Offer(std::unique_ptr<Stage> stage) {
@@ -39,6 +55,7 @@ void FramePath::Offer(std::unique_ptr<Stage> stage) {
 void FramePath::Prepare(Stage& stage) {
   const model::ModelBundle& bundle = stage.serving->bundle();
   stage.bundle = NumberOf(bundle);
+  stage.sketch = SketchFor(bundle, stage.serving->signals());
   const protocol::BundleInput& input = bundle.manifest.input;
   if (!input.window) return;
   auto window =
@@ -75,6 +92,12 @@ base::Status FramePath::Answer(source::Frame& frame, Seen& seen) {
     const std::scoped_lock lock(monitor_mutex_);
     std::swap(monitor_, stage.monitor);
   }
+  if (swapped && stage.bundle != sketched_) {
+    const std::scoped_lock lock(monitor_mutex_);
+    std::swap(left_, sketch_);
+    std::swap(sketch_, stage.sketch);
+    sketched_ = stage.bundle;
+  }
   if (swapped) {
     // The same window goes on as it is; another one begins empty.
     const bool is_same = window_ != nullptr && stage.window != nullptr &&
@@ -99,6 +122,7 @@ base::Status FramePath::Answer(source::Frame& frame, Seen& seen) {
   {
     const std::scoped_lock lock(monitor_mutex_);
     seen.signal = monitor_->Observe(sample);
+    sketch_->Observe(sample, inference_.feature);
   }
   seen.decode_us = inference_.decode_us;
   seen.model_us = inference_.model_us;
@@ -143,6 +167,22 @@ drift::DriftMonitor::Phase FramePath::drift_phase() const {
 void FramePath::Rebaseline() {
   const std::scoped_lock lock(monitor_mutex_);
   monitor_->Rebaseline();
+}
+
+std::vector<protocol::Sketches> FramePath::TakeSketches() {
+  std::unique_ptr<drift::StreamSketch> seen;
+  std::unique_ptr<drift::StreamSketch> left;
+  {
+    const std::scoped_lock lock(monitor_mutex_);
+    seen = std::make_unique<drift::StreamSketch>(*sketch_);
+    left = std::move(left_);
+    sketch_->Reset();
+  }
+  std::vector<protocol::Sketches> taken;
+  for (const drift::StreamSketch* sketch : {seen.get(), left.get()}) {
+    if (sketch != nullptr && sketch->sketches().total() > 0) taken.push_back(sketch->sketches());
+  }
+  return taken;
 }
 
 base::Bytes FramePath::SaveDriftState(std::uint64_t belongs_to) const {

@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "tinylcm/drift/drift_monitor.h"
+#include "tinylcm/drift/stream_sketch.h"
 #include "tinylcm/feature/window.h"
 #include "tinylcm/model/hot_swap.h"
 #include "tinylcm/pipeline/serving.h"
@@ -52,7 +53,8 @@ struct Stage {
   std::unique_ptr<drift::DriftMonitor> monitor;  // Null: the monitor goes on as it is.
   std::uint32_t bundle = 0;                      // FramePath's count; it fills it in.
   std::unique_ptr<feature::WindowFeatures>
-      window;  // It fills that in, too; null: rows as they are.
+      window;                                   // It fills that in, too; null: rows as they are.
+  std::unique_ptr<drift::StreamSketch> sketch;  // And that.
 };
 
 // What Answer says of a row that was taken and fills no window yet: neither bad nor answered.
@@ -101,6 +103,9 @@ class FramePath {
   std::optional<drift::DriftExplanation> Explanation() const;
   drift::DriftMonitor::Phase drift_phase() const;
   void Rebaseline();
+  // What was seen since the last call, a bundle each: that which answers, behind it the one before
+  // where it was swapped out meanwhile. Nothing seen, nothing given.
+  std::vector<protocol::Sketches> TakeSketches();
   base::Bytes SaveDriftState(std::uint64_t belongs_to) const;  // DriftMonitor::SaveState.
 
  private:
@@ -120,7 +125,10 @@ class FramePath {
   std::atomic<double> swap_gap_ms_{0.0};
   mutable std::mutex monitor_mutex_;
   std::unique_ptr<drift::DriftMonitor> monitor_;
-  std::unique_ptr<feature::WindowFeatures> window_;  // The frame thread's.
+  std::unique_ptr<drift::StreamSketch> sketch_;  // Behind monitor_mutex_ too; never null.
+  std::unique_ptr<drift::StreamSketch> left_;    // Of the bundle before; null: taken, or none.
+  std::uint32_t sketched_ = 0;                   // The bundle sketch_ is of. The frame thread's.
+  std::unique_ptr<feature::WindowFeatures> window_;  // Likewise.
   base::Duration cycle_{0};
   Inference inference_;
   double usual_us_ = 0.0;  // Running mean of the whole frame.
