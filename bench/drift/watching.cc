@@ -11,6 +11,7 @@ using tinylcm::drift::RunLengthEstimate;
 DriftMonitor MakeMonitor(const Watch& watch, std::uint32_t channels) {
   DriftMonitor::Options options;
   options.classes = watch.classes;
+  options.signals = watch.signals;
   options.channels = channels;
   options.false_alarm_every = watch.every;
   options.commission = watch.commission;
