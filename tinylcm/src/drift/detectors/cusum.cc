@@ -95,24 +95,4 @@ void Cusum::AddTo(OptionsDigest& digest) const {
       .Add(options_.side);
 }
 
-base::Json Cusum::SaveState() const {
-  return base::Json::MakeObject({{"up", state_.up},
-                                 {"down", state_.down},
-                                 {"statistic", state_.statistic},
-                                 {"samples", state_.samples},
-                                 {"samples_at_zero", state_.samples_at_zero}});
-}
-
-base::Status Cusum::RestoreState(const base::Json& state) {
-  base::JsonReader reader(state, "cusum state");
-  State restored;
-  restored.up = reader.Double("up");
-  restored.down = reader.Double("down");
-  restored.statistic = reader.Double("statistic");
-  restored.samples = static_cast<std::uint64_t>(reader.Int("samples", {.min = 0}));
-  restored.samples_at_zero = static_cast<std::uint64_t>(reader.Int("samples_at_zero", {.min = 0}));
-  RETURN_IF_ERROR(reader.status());
-  return Restore(restored);
-}
-
 }  // namespace tinylcm::drift

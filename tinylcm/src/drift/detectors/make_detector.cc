@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "base/text.h"
-#include "solved_limits.h"
 #include "tinylcm/drift/detectors/adwin.h"
 #include "tinylcm/drift/detectors/cusum.h"
 #include "tinylcm/drift/detectors/ddm.h"
@@ -20,6 +19,7 @@
 #include "tinylcm/drift/detectors/mmd_rff.h"
 #include "tinylcm/drift/detectors/page_hinkley.h"
 #include "tinylcm/drift/detectors/quanttree_ewma.h"
+#include "tinylcm/src/drift/detectors/solved_limits.h"
 
 namespace tinylcm::drift {
 namespace {

@@ -1,4 +1,4 @@
-#include "solved_limits.h"
+#include "tinylcm/src/drift/detectors/solved_limits.h"
 
 #include <algorithm>
 #include <array>
@@ -22,7 +22,7 @@ struct Known {
   double limit;  // On the scale it is interpolated on.
 };
 
-#include "solved_limits_table.inc"
+#include "tinylcm/src/drift/detectors/solved_limits_table.inc"
 
 // Between the logarithms of the run lengths, by the parabola through the three nearest.
 // kUnsupported outside of the table.

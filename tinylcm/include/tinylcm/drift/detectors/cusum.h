@@ -15,7 +15,6 @@
 
 #include <cstdint>
 
-#include "base/json.h"
 #include "tinylcm/drift/detectors/detector.h"
 
 namespace tinylcm::drift {
@@ -53,9 +52,6 @@ class Cusum final : public Detector {
   void Read(StateReader& reader) override;
   void AddTo(OptionsDigest& digest) const override;
   std::unique_ptr<Detector> Clone() const override { return std::make_unique<Cusum>(*this); }
-
-  base::Json SaveState() const;
-  base::Status RestoreState(const base::Json& state);
   const State& state() const { return state_; }
   base::Status Restore(const State& state);  // Refuses what no run could have left behind.
 
