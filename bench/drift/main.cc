@@ -40,6 +40,7 @@ constexpr Bar kBars[] = {
     {"D4", "drift_quality.d4", "false alarms in the long run", bench::drift::FalseAlarmsLong},
     {"D5", "drift_quality.d5", "beside river's ADWIN", bench::drift::BesideRiver},
     {"E1", "drift_quality.e1", "is the explanation right", bench::drift::Explained},
+    {"A", "drift_quality.accuracy", "accuracy without labels", bench::drift::AccuracyWithoutLabels},
     {"P1", "detector_ns", "nanoseconds a value", bench::drift::Nanoseconds},
 };
 
