@@ -175,6 +175,7 @@ DriftSignal DriftMonitor::Observe(const Sample& given) {
     const double rows = static_cast<double>(shift_.recent_count());
     const double since = static_cast<double>(evidence_.wound_for());
     if (rows - since > kQuietRowsMax * rows) shift_.Discard();
+    shift_.Alarm();
     state_.phase = Phase::kOpen;
     state_.alarm_index = sample.index;
     state_.since_alarm = 0;

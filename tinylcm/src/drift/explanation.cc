@@ -28,9 +28,16 @@ constexpr std::array<std::size_t, 5> kRampLengths = {16, 32, 64, 128, 256};
 // samples than a shift of all.
 constexpr double kRampLead = 2.0;
 constexpr double kShapeLead = 1.0;
-// A change that explains the history so much worse than none has no shape to speak of: whatever
-// raised the alarm, it is not seen here.
-constexpr double kGainToSpeakOf = -2.0;
+// A change that explains the history hardly better than none has no shape to speak of: whatever
+// raised the alarm, it is not seen here. Of a category little is seen at first.
+constexpr double kGainToSpeakOf = 1.0;
+constexpr double kGainOfACategory = -2.0;
+// Repeated values speak of a fault from this on: one sample in e^8 by chance.
+constexpr double kGainOfAFault = 8.0;
+// Within the classes all is as usual if no mean score since is larger, or is so by chance.
+constexpr double kUsualWithin = 0.3;
+// The figure of a picture that noise makes large (feature/picture_figures.h).
+constexpr std::string_view kStepsOfAPicture = "sharpness";
 // A class or signal is said to carry the evidence from this share on.
 constexpr double kMainShare = 0.5;
 constexpr double kAlsoShare = 0.15;
@@ -234,6 +241,31 @@ Change ChangeOf(const History& history, const Strip& strip, Signal signal) {
   return found;
 }
 
+// In all classes together or in one, whichever a change explains better; the choice of the class is
+// paid for. The class mix has no class of its own.
+struct Best {
+  int scope = kAllClasses;
+  Strip strip;
+  Change change;
+};
+
+Best BestChange(const History& history, Signal signal) {
+  Best best;
+  best.strip = CutStrip(history, signal, kAllClasses);
+  best.change = ChangeOf(history, best.strip, signal);
+  if (signal == Signal::kClassMix) return best;
+  const double choice = std::log(static_cast<double>(history.classes()));
+  for (std::uint32_t label = 0; label < history.classes(); ++label) {
+    Strip of_class = CutStrip(history, signal, static_cast<int>(label));
+    if (of_class.size() < 3) continue;
+    Change in_class = ChangeOf(history, of_class, signal);
+    in_class.gain -= choice;
+    if (in_class.gain <= best.change.gain) continue;
+    best = {static_cast<int>(label), std::move(of_class), in_class};
+  }
+  return best;
+}
+
 // Mean and the like of one signal since the change.
 struct Since {
   std::size_t samples = 0;
@@ -314,7 +346,7 @@ struct Words {
   const char* fell;
 };
 
-Words WordsOf(Signal signal) {
+Words WordsOf(Signal signal, bool is_picture) {
   switch (signal) {
     case Signal::kAnchorDistance:
       return {"distances to the known examples", "rose", "fell"};
@@ -325,25 +357,29 @@ Words WordsOf(Signal signal) {
     case Signal::kCentroidDistance:
       return {"distances to the class centres", "rose", "fell"};
     case Signal::kQuantTree:
-      return {"the places of the features within their class", "changed", "changed"};
+      return {"where the features of a class lie", "changed by", "changed by"};
     case Signal::kClassMix:
-      return {"the mix of classes", "changed", "changed"};
+      return {"the mix of classes", "changed by", "changed by"};
     case Signal::kBrightness:
       return {"brightness", "rose", "fell"};
     case Signal::kSharpness:
-      return {"sharpness", "rose", "fell"};
+      return {"the sharpness of edges", "rose", "fell"};
     case Signal::kSaturation:
-      return {"colour saturation", "rose", "fell"};
+      return {"the share of pixels at an end of their range", "rose", "fell"};
     case Signal::kStuck:
-      return {"the share of values that stand still", "rose", "fell"};
+      return {is_picture ? "the share of frames that repeat the one before"
+                         : "the share of values that repeat the ones before",
+              "rose", "fell"};
     case Signal::kRail:
-      return {"the share of values at an end of their range", "rose", "fell"};
+      return {is_picture ? "the darkest pixel against the mean"
+                         : "the share of values at or beyond the ends of their range",
+              "rose", "fell"};
   }
   return {"a signal", "rose", "fell"};
 }
 
-std::string Moved(Signal signal, double sigma) {
-  const Words words = WordsOf(signal);
+std::string Moved(Signal signal, double sigma, bool is_picture) {
+  const Words words = WordsOf(signal, is_picture);
   return StrCat(words.subject, " ", sigma < 0 ? words.fell : words.rose, " ",
                 OneDecimal(std::abs(sigma)), " sigma");
 }
@@ -355,12 +391,13 @@ std::string ClassName(std::uint16_t label, std::span<const std::string> labels) 
 // What was seen, in the order in which a person asks: what, how much, since when, where, of what
 // kind.
 std::string Tell(const DriftExplanation& found, const ExplanationInputs& inputs) {
+  const bool is_picture = (inputs.history->signals() & Bit(Signal::kBrightness)) != 0;
   std::string text;
   if (found.signals.empty()) {
     text = "Something changed";
   } else {
     const auto& lead = found.signals.front();
-    text = Moved(lead.signal, lead.shift_sigma.value_or(found.sigma));
+    text = Moved(lead.signal, lead.shift_sigma.value_or(found.sigma), is_picture);
     text[0] = static_cast<char>(text[0] >= 'a' && text[0] <= 'z' ? text[0] - 'a' + 'A' : text[0]);
   }
   const std::uint64_t ago = found.sample_index - std::min(found.sample_index, found.change_index);
@@ -382,7 +419,7 @@ std::string Tell(const DriftExplanation& found, const ExplanationInputs& inputs)
   for (std::size_t i = 1; i < found.signals.size(); ++i) {
     const auto& also = found.signals[i];
     if (also.share < kAlsoShare || !also.shift_sigma) break;
-    text += "; " + Moved(also.signal, *also.shift_sigma);
+    text += "; " + Moved(also.signal, *also.shift_sigma, is_picture);
   }
   if (!found.stuck.empty()) {
     text += StrCat("; ", DescribeChannels(found.stuck),
@@ -429,25 +466,42 @@ std::string Tell(const DriftExplanation& found, const ExplanationInputs& inputs)
   return text + ".";
 }
 
+// Noise: values scatter more about the same means. Of a picture, its steps from pixel to pixel grow
+// and its light stays.
+bool IsNoise(const ExplanationInputs& inputs, bool is_picture, const Since& brightness) {
+  const ChannelFindings& channels = inputs.channels;
+  if (is_picture) {
+    return std::abs(brightness.score) < 1.0 &&
+           std::ranges::any_of(
+               channels.moved,
+               [&](const MovedChannel& moved) {
+                 return moved.index < inputs.channel_names.size() &&
+                        inputs.channel_names[moved.index] == kStepsOfAPicture &&
+                        moved.shift_sigma > 1.0;
+               });
+  }
+  return channels.scattered > 0 && 10 * channels.scattered >= channels.looked_at &&
+         4 * channels.moved.size() <= channels.scattered;
+}
+
 DriftKind KindOf(const DriftExplanation& found, const ExplanationInputs& inputs, Signal lead,
                  int scope, const Change& change, std::size_t begin) {
   const History& history = *inputs.history;
+  const bool is_picture = (history.signals() & Bit(Signal::kBrightness)) != 0;
   if (!inputs.channels.stuck.empty()) return DriftKind::kSensorFault;
-  if (lead == Signal::kStuck || lead == Signal::kRail) {
-    if (Look(history, lead, scope, begin).score > 0.0) return DriftKind::kSensorFault;
+  const Since stuck = Look(history, Signal::kStuck, kAllClasses, begin);
+  if (stuck.score > 1.0 && stuck.gain() > kGainOfAFault) return DriftKind::kSensorFault;
+  if (IsNoise(inputs, is_picture, Look(history, Signal::kBrightness, scope, begin))) {
+    return DriftKind::kNoise;
   }
-  if (change.gain < kGainToSpeakOf) return DriftKind::kUnknown;
-
-  const Since brightness = Look(history, Signal::kBrightness, scope, begin);
-  const Since sharpness = Look(history, Signal::kSharpness, scope, begin);
-  const bool is_grainy = sharpness.score > 1.0 && std::abs(brightness.score) < 0.5;
-  const bool is_scattered =
-      inputs.channels.spread_ratio.value_or(1.0) > 1.25 && inputs.channels.moved.size() <= 1;
-  if (is_grainy || is_scattered) return DriftKind::kNoise;
+  if (change.gain < (IsCategory(lead) ? kGainOfACategory : kGainToSpeakOf))
+    return DriftKind::kUnknown;
 
   if (lead == Signal::kClassMix) {
     const bool is_usual_within = std::ranges::all_of(kPlaceSignals, [&](Signal signal) {
-      return std::abs(Look(history, signal, kAllClasses, begin).score) < 0.5;
+      const Since since = Look(history, signal, kAllClasses, begin);
+      return std::abs(since.score) < kUsualWithin ||
+             since.score * since.score * static_cast<double>(since.samples) < 4.0;
     });
     if (is_usual_within) return DriftKind::kClassMix;
   }
@@ -514,8 +568,7 @@ DriftExplanation Explain(const ExplanationInputs& inputs) {
     for (std::size_t s = 0; s < kSignals; ++s) {
       const auto signal = static_cast<Signal>(s);
       if ((history.signals() & Bit(signal)) == 0) continue;
-      const Change change = ChangeOf(history, CutStrip(history, signal, kAllClasses), signal);
-      shares[s] = std::max(0.0, change.gain);
+      shares[s] = std::max(0.0, BestChange(history, signal).change.gain);
       shares_sum += shares[s];
     }
   }
@@ -532,24 +585,8 @@ DriftExplanation Explain(const ExplanationInputs& inputs) {
   }
   const Signal lead = found.signals.front().signal;
 
-  // When, and whether in all classes or in one: where a change is the better explanation, the
-  // choice of the class paid for. The class mix has no class of its own.
-  int scope = kAllClasses;
-  Strip strip = CutStrip(history, lead, kAllClasses);
-  Change change = ChangeOf(history, strip, lead);
-  if (lead != Signal::kClassMix) {
-    const double choice = std::log(static_cast<double>(history.classes()));
-    for (std::uint32_t label = 0; label < history.classes(); ++label) {
-      Strip of_class = CutStrip(history, lead, static_cast<int>(label));
-      if (of_class.size() < 3) continue;
-      Change in_class = ChangeOf(history, of_class, lead);
-      in_class.gain -= choice;
-      if (in_class.gain <= change.gain) continue;
-      scope = static_cast<int>(label);
-      strip = std::move(of_class);
-      change = in_class;
-    }
-  }
+  // When, and whether in all classes or in one.
+  auto [scope, strip, change] = BestChange(history, lead);
   const std::size_t begin = strip.size() > 0 ? strip.at[change.begin] : history.size();
   if (strip.size() > 0) {
     found.change_index = change.middle;

@@ -10,6 +10,11 @@
 // would be named for two flashes.
 //
 // Not conditioned on the predicted class on purpose: under drift it is the first thing to be wrong.
+//
+// Rows are counted in three accounts: the reference; the rows of the last moments before an alarm,
+// which join the reference a block at a time while all is quiet; and those since the alarm, all of
+// which are changed. Beside them each channel remembers for how long it has stood still, and for
+// how long it ever did in quiet times: a channel that stands still for much longer is stuck.
 
 #pragma once
 
@@ -31,12 +36,16 @@ struct MovedChannel {
 
 // All that is told of the channels since the change.
 struct ChannelFindings {
-  std::vector<MovedChannel> moved = {};     // Largest shift first; only those beyond chance.
-  std::vector<std::uint32_t> stuck = {};    // Those that stand still although they used to move.
-  std::optional<double> spread_ratio = {};  // sd now / sd before, of the channel in the middle.
+  std::vector<MovedChannel> moved = {};   // Largest shift first; only those beyond chance.
+  std::vector<std::uint32_t> stuck = {};  // Those that stand still although they used to move.
+  // Of the channels looked at, how many there are and how many scatter more than before, beyond
+  // chance and by 30 % at least.
+  std::uint32_t looked_at = 0;
+  std::uint32_t scattered = 0;
 };
 
-// Not thread-safe. No allocation per row; cost: a few operations a channel.
+// Not thread-safe. No allocation per row; cost: a few operations a channel. State: 36 bytes a
+// channel.
 class ChannelShift {
  public:
   struct Options {
@@ -45,46 +54,35 @@ class ChannelShift {
     double shift_sigma_min = 0.5;          // A smaller shift is the class mix, not the channel.
     std::uint32_t samples_min = 5;         // Nothing is named from fewer rows.
     std::uint64_t reference_max = 10'000;  // The reference stops growing here.
-  };
-
-  struct State {
-    std::uint64_t reference_count = 0;
-    std::vector<double> reference_mean = {};
-    std::vector<double> reference_m2;  // Summed squared deviations.
-    // Means of successive spells of rows while learning: how alike neighbours in time are.
-    std::uint64_t spells = 0;
-    std::uint64_t spell_rows = 0;         // Of the spell under way.
-    std::vector<double> spell_sum = {};   // Likewise.
-    std::vector<double> spell_mean = {};  // Mean of the spells' means ...
-    std::vector<double> spell_m2;         // ... and their summed squared deviations.
-    std::uint64_t recent_count = 0;
-    std::vector<double> recent_sum = {};      // Of (value - reference mean).
-    std::vector<double> recent_squares = {};  // Of the same, squared.
-    std::vector<double> recent_clipped = {};  // Sum of the same in sigma, each cut at +-3.
-    friend bool operator==(const State&, const State&) = default;
+    std::uint32_t block = 16;              // Quiet rows that join the reference together.
   };
 
   static base::Result<ChannelShift> Create(const Options& options);
 
   // A row of quiet times straight into the reference (commissioning).
-  // REQUIRES: as many values as channels, all finite.
+  // REQUIRES: as many values as channels, all finite; nothing was observed since Reset.
   void Learn(std::span<const float> row);
-  // A row of which nobody knows yet: into the recent account.
+  // A row of which nobody knows yet. The first one ends the learning.
   void Observe(std::span<const float> row);
-  // The recent rows were quiet: moves the account into the reference.
+  // All is quiet as of now: what was observed joins the reference as soon as it is a block.
   void Accept();
-  // Empties the recent account.
+  // From here on rows are changed ones, and counted by themselves.
+  void Alarm();
+  // Empties the accounts of what was observed; the reference stays.
   void Discard();
   void Reset();
 
-  // The channels that moved, largest shift first. Allocates: not for the frame path.
+  // The channels that moved, largest shift first: by the rows since the alarm once they are some,
+  // before by the last ones too. Allocates: not for the frame path.
   std::vector<MovedChannel> Moved() const;
-  // Those, and what else is to be told of the recent rows. Allocates: not for the frame path.
+  // Those, and what else is to be told. Allocates likewise.
   ChannelFindings Findings() const;
 
-  std::uint64_t recent_count() const { return state_.recent_count; }
-  const State& state() const { return state_; }
-  base::Status Restore(const State& state);  // Refuses other sizes; then nothing changed.
+  // Rows that were observed and are not part of the reference.
+  std::uint64_t recent_count() const { return before_.count + after_.count; }
+  std::uint64_t reference_count() const { return reference_count_; }
+  double reference_mean(std::size_t channel) const { return static_cast<double>(mean_[channel]); }
+  double reference_sd(std::size_t channel) const;
 
   void Write(StateWriter& writer) const;
   // Of one with the same options. What is refused leaves this one in no certain state: read into a
@@ -93,14 +91,43 @@ class ChannelShift {
   void AddTo(OptionsDigest& digest) const;
 
  private:
+  // Sums of (value - reference mean), a channel.
+  struct Account {
+    std::uint32_t count = 0;
+    std::vector<float> sum = {};
+    std::vector<float> clipped = {};  // Of the same in sigma, each cut at +-3.
+    std::vector<float> squares = {};  // Of the same; of the account since the alarm for every
+                                      // stride_-th channel only.
+  };
+
   explicit ChannelShift(const Options& options);
-  double Likeness() const;  // The correlation of two rows of a spell, on average; at least 0.
-  void SettleScale();       // After the reference changed: the spreads and their floor.
+  static void Clear(Account& account);
+  void Watch(std::size_t channel, float value);  // For standing still.
+  void EndLearning();
+  void SettleScale();  // After the reference changed: the spreads and their floor.
 
   Options options_;
-  State state_;
-  std::vector<double> scale_;         // sd a channel, not below the floor.
-  std::vector<double> scale_sorted_;  // Scratch for the median.
+  std::size_t stride_ = 1;
+  // What is learned.
+  bool is_learning_ = true;
+  bool is_alarmed_ = false;
+  float likeness_ = 0.0f;  // The correlation of two rows of a spell, on average; at least 0.
+  std::uint32_t spells_ = 0;
+  std::uint32_t spell_rows_ = 0;  // Of the spell under way.
+  std::uint64_t reference_count_ = 0;
+  std::vector<float> mean_;
+  std::vector<float> m2_;  // Summed squared deviations.
+  // While learning `before_` is not needed and holds the means of successive spells of rows, which
+  // tell how alike neighbours in time are: sum: of the spell under way; clipped: mean of the
+  // spells' means; squares: their summed squared deviations.
+  Account before_;
+  Account after_;
+  std::vector<float> last_;             // The row before.
+  std::vector<std::uint8_t> still_;     // Rows for which the channel has stood still; 255: or more.
+  std::vector<std::uint8_t> stillest_;  // The longest in quiet times.
+  // What follows from it.
+  std::vector<float> scale_;         // sd a channel, not below the floor.
+  std::vector<float> scale_sorted_;  // Scratch for the median.
   bool scale_is_stale_ = true;
 };
 
