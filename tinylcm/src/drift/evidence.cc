@@ -13,16 +13,36 @@ using base::Error;
 using base::ErrorCode;
 
 // Of a signal's weight, what goes to the bets on single classes.
-constexpr float kClassPart = 0.35f;
+constexpr float kClassPart = 0.3f;
 
 constexpr double kWarningAt = 0.1;
 
+// Of several signals, see RunLengthOver.
+constexpr double kSeveral = 0.9;
+
 // Beyond every limit. From here on the stakes stay as they are, and with them whose they are; they
 // would only run into the ceiling and become alike.
-constexpr double kEnough = 1e20;
+constexpr double kEnough = kFortuneMax;
 
-// The run length at limit A is at least A; with what W overshoots it is c A. See the header.
-double LimitFor(const Evidence::Options& options) { return options.false_alarm_every; }
+// What the limit is over for the run length, see the header. A signal that reaches the limit does
+// so by bets of its own, and overshoots it as it would alone; so the alarm rates add up, each
+// divided by the signal's own overshoot. With several signals the rest of the sum lessens that a
+// little: kSeveral is the least that was measured over all scenarios (bench/drift/scenarios.cc).
+double RunLengthOver(const Evidence::Options& options, double limit) {
+  double rate = 0.0;
+  double signals = 0.0;
+  for (std::size_t at = 0; at < kSignals; ++at) {
+    const auto signal = static_cast<Signal>(at);
+    if ((options.signals & Bit(signal)) == 0) continue;
+    const bool in_classes = options.classes > 1 && IsWatchedPerClass(signal);
+    const Game game = IsCategory(signal) ? (in_classes ? Game::kCategoryInClasses : Game::kCategory)
+                                         : (in_classes ? Game::kNumberInClasses : Game::kNumber);
+    rate += 1.0 / RunLengthOverLimit(game, limit);
+    signals += 1.0;
+  }
+  const double over = signals / rate;
+  return signals == 1.0 ? over : std::max(1.0, kSeveral * over);
+}
 
 }  // namespace
 
@@ -34,7 +54,7 @@ base::Result<Evidence> Evidence::Create(const Options& options) {
     return Error{ErrorCode::kInvalidArgument, "evidence: signals: none, or one that is not known"};
   }
   // Written as "not good" rather than "bad" so that NaN is refused too.
-  if (!(options.false_alarm_every >= 10.0 && options.false_alarm_every <= 1e12)) {
+  if (!(options.false_alarm_every >= kRunLengthMin && options.false_alarm_every <= kRunLengthMax)) {
     return Error{ErrorCode::kInvalidArgument,
                  "evidence: false_alarm_every must be 10 to 1e12 samples"};
   }
@@ -43,7 +63,8 @@ base::Result<Evidence> Evidence::Create(const Options& options) {
 
 Evidence::Evidence(const Options& options)
     : options_(options),
-      limit_(LimitFor(options)),
+      limit_(LimitForRunLength(options.false_alarm_every,
+                               [&](double limit) { return RunLengthOver(options, limit); })),
       table_(&BetTable::Get()),
       number_weights_(NumberWeights()),
       category_weights_(CategoryWeights()) {
@@ -224,21 +245,10 @@ void Evidence::Write(StateWriter& writer) const {
   writer.Put(level_.statistic);
   writer.Put(level_.warning);
   writer.Put(level_.alarm);
-  const auto put = [&](std::span<const Stakes> all) {
-    for (const Stakes& stakes : all) {
-      writer.PutSpan(std::span<const float>(stakes.capital));
-      writer.PutSpan(std::span<const float>(stakes.age));
-    }
-  };
-  const auto put_shape = [&](std::span<const RecentShape> all) {
-    for (const RecentShape& shape : all) {
-      for (const auto& share : shape.share) writer.PutSpan(std::span<const float>(share));
-    }
-  };
-  put(pooled_);
-  put_shape(pooled_shape_);
-  put(by_class_);
-  put_shape(class_shape_);
+  for (const Stakes& stakes : pooled_) stakes.Write(writer);
+  for (const RecentShape& shape : pooled_shape_) shape.Write(writer);
+  for (const Stakes& stakes : by_class_) stakes.Write(writer);
+  for (const RecentShape& shape : class_shape_) shape.Write(writer);
   writer.Put(class_total_);
   writer.PutSpan(std::span<const float>(pooled_sum_));
   writer.PutSpan(std::span<const float>(class_sum_));
@@ -251,37 +261,18 @@ void Evidence::Read(StateReader& reader) {
   level_.statistic = reader.GetFinite<double>();
   level_.warning = reader.Get<bool>();
   level_.alarm = reader.Get<bool>();
-  // No run leaves anything negative behind.
-  const auto owned = [&](std::span<const float> values) {
-    for (const float value : values) {
-      if (!(value >= 0.0f)) return reader.Refuse("a stake is negative");
-    }
-  };
-  const auto get = [&](std::span<Stakes> all) {
-    for (Stakes& stakes : all) {
-      reader.GetFiniteSpan(std::span<float>(stakes.capital));
-      reader.GetFiniteSpan(std::span<float>(stakes.age));
-      owned(stakes.capital);
-      owned(stakes.age);
-    }
-  };
-  const auto get_shape = [&](std::span<RecentShape> all) {
-    for (RecentShape& shape : all) {
-      for (auto& share : shape.share) {
-        reader.GetFiniteSpan(std::span<float>(share));
-        owned(share);
-      }
-    }
-  };
-  get(pooled_);
-  get_shape(pooled_shape_);
-  get(by_class_);
-  get_shape(class_shape_);
+  for (Stakes& stakes : pooled_) stakes.Read(reader);
+  for (RecentShape& shape : pooled_shape_) shape.Read(reader);
+  for (Stakes& stakes : by_class_) stakes.Read(reader);
+  for (RecentShape& shape : class_shape_) shape.Read(reader);
   class_total_ = reader.GetFinite<double>();
   reader.GetFiniteSpan(std::span<float>(pooled_sum_));
   reader.GetFiniteSpan(std::span<float>(class_sum_));
-  owned(pooled_sum_);
-  owned(class_sum_);
+  for (const auto* sums : {&pooled_sum_, &class_sum_}) {
+    for (const float sum : *sums) {
+      if (sum < 0.0f) return reader.Refuse("a sum below zero");
+    }
+  }
   reader.GetSpan(std::span<std::uint64_t>(class_last_));
   for (const std::uint64_t last : class_last_) {
     if (last > samples_) reader.Refuse("a class was seen after the last sample");

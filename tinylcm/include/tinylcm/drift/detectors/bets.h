@@ -23,7 +23,8 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <span>
+
+#include "tinylcm/drift/state_block.h"
 
 namespace tinylcm::drift {
 
@@ -59,22 +60,22 @@ inline constexpr std::size_t kFixedBets = 14;  // The first ones; the rest learn
 inline constexpr std::size_t kShapeBets = kBets - kFixedBets;
 // Chosen on streams of their own; see docs/decisions/0009.
 inline constexpr std::array<Bet, kBets> kAllBets = {{
-    {BetKind::kRise, 0.25, 1.0, 0.05, 0.0, false},
-    {BetKind::kRise, 0.55, 1.0, 0.10, 0.0, false},
-    {BetKind::kRise, 1.1, 1.0, 0.10, 0.0, true},
-    {BetKind::kRise, 2.4, 1.0, 0.09, 0.0, true},
-    {BetKind::kFall, 0.25, 1.0, 0.05, 0.0, false},
-    {BetKind::kFall, 0.55, 1.0, 0.10, 0.0, false},
-    {BetKind::kFall, 1.1, 1.0, 0.10, 0.0, true},
-    {BetKind::kFall, 2.4, 1.0, 0.09, 0.0, true},
-    {BetKind::kSomeRise, 3.0, 0.15, 0.06, 0.0, false},
-    {BetKind::kSomeFall, 3.0, 0.15, 0.06, 0.0, false},
-    {BetKind::kSomeRise, 2.0, 0.30, 0.03, 0.0, false},
-    {BetKind::kSomeFall, 2.0, 0.30, 0.03, 0.0, false},
-    {BetKind::kWider, 1.6, 1.0, 0.04, 0.0, true},
-    {BetKind::kNarrower, 0.6, 1.0, 0.04, 0.0, true},
-    {BetKind::kShape, 40.0, 0.5, 0.03, 0.5, true},
-    {BetKind::kShape, 150.0, 0.7, 0.03, 0.5, false},
+    {BetKind::kRise, 0.25, 1.0, 0.04, 0.0, false},
+    {BetKind::kRise, 0.55, 1.0, 0.07, 0.0, false},
+    {BetKind::kRise, 1.1, 1.0, 0.07, 0.0, true},
+    {BetKind::kRise, 2.4, 1.0, 0.07, 0.0, true},
+    {BetKind::kFall, 0.25, 1.0, 0.04, 0.0, false},
+    {BetKind::kFall, 0.55, 1.0, 0.07, 0.0, false},
+    {BetKind::kFall, 1.1, 1.0, 0.07, 0.0, true},
+    {BetKind::kFall, 2.4, 1.0, 0.07, 0.0, true},
+    {BetKind::kSomeRise, 1.8, 0.10, 0.12, 0.0, false},
+    {BetKind::kSomeFall, 1.8, 0.10, 0.12, 0.0, false},
+    {BetKind::kSomeRise, 2.8, 0.25, 0.06, 0.0, true},
+    {BetKind::kSomeFall, 2.8, 0.25, 0.06, 0.0, true},
+    {BetKind::kWider, 1.6, 1.0, 0.03, 0.0, true},
+    {BetKind::kNarrower, 0.6, 1.0, 0.03, 0.0, true},
+    {BetKind::kShape, 40.0, 0.5, 0.04, 0.5, true},
+    {BetKind::kShape, 150.0, 0.7, 0.04, 0.5, false},
 }};
 
 // What the fixed bets pay, by cell of the grid. Immutable; 20 KB, one a program.
@@ -116,6 +117,9 @@ struct alignas(64) Stakes {
   // Capital times the mean number of samples since its coins were lent: when what is large now
   // began to grow.
   std::array<float, kBets> age{};
+
+  void Write(StateWriter& writer) const;
+  void Read(StateReader& reader);  // Refuses what no game leaves behind.
 };
 
 // What came up of late: the share of each sixteenth of (0, 1), of the last values; what the shape
@@ -124,6 +128,9 @@ struct alignas(64) RecentShape {
   static constexpr std::size_t kBins = 16;
   std::array<std::array<float, kBins>, kShapeBets> share;
   RecentShape();
+
+  void Write(StateWriter& writer) const;
+  void Read(StateReader& reader);
 };
 
 // What all bets pay on one u.
@@ -141,5 +148,30 @@ BetWeights CategoryWeights();
 // Gives what they own then, each counted by its weight.
 float Play(const Payment& payment, float lent, float elapsed, const BetWeights& weights,
            Stakes& stakes);
+
+// What is played until the capital, weighed, reaches a limit.
+enum class Game : std::uint8_t {
+  kNumber,           // One number, all bets.
+  kNumberOneSide,    // One number, the bets on a rise or on a fall alone.
+  kNumberInClasses,  // One number, over all samples and within each predicted class.
+  kCategory,         // The same for a category.
+  kCategoryInClasses,
+};
+
+// The mean number of samples until a limit is reached, over that limit: by how much the last throw
+// carries the capital past it. Above 1; tabulated by bench/drift/solve_limits.cc.
+double RunLengthOverLimit(Game game, double limit);
+
+inline constexpr double kRunLengthMin = 10.0;
+inline constexpr double kRunLengthMax = 1e12;
+inline constexpr double kFortuneMax = 1e20;  // No limit lies above.
+
+// The limit with limit * over(limit) = run_length, for a slowly changing `over` >= 1.
+template <typename Over>
+double LimitForRunLength(double run_length, const Over& over) {
+  double limit = run_length;
+  for (int i = 0; i < 60; ++i) limit = run_length / over(limit);
+  return limit;
+}
 
 }  // namespace tinylcm::drift
