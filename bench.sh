@@ -40,6 +40,7 @@ drift_quality.d1                 drift_quality          {river} {names}
 drift_quality.d4                 drift_quality          {river} {names}
 drift_quality.d5                 drift_quality          {river} {names}
 drift_quality.e1                 drift_quality          {river} {names}
+drift_quality.accuracy           drift_quality          {river} {names}
 adapt_quality.rows24_mean        rows_adapt             20 24
 adapt_quality.rows24_worst       rows_adapt             20 24
 adapt_quality.rows24_quiet_mean  rows_adapt             20 24
