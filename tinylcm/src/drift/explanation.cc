@@ -523,6 +523,28 @@ DriftKind KindOf(const DriftExplanation& found, const ExplanationInputs& inputs,
                                                                              : DriftKind::kAbrupt;
 }
 
+// The history holds nothing of it: what it compares with has changed along.
+void TellSlowChange(const SlowChange& slow, const ExplanationInputs& inputs,
+                    DriftExplanation& found) {
+  const bool is_picture = (inputs.history->signals() & Bit(Signal::kBrightness)) != 0;
+  found.kind = DriftKind::kGradual;
+  found.sigma = std::abs(slow.shift_sigma);
+  found.signals = {{slow.signal, 1.0, slow.shift_sigma}};
+  found.change_index = found.change_first = std::min(slow.begin_index, inputs.alarm_index);
+  found.change_is_older = true;
+  found.samples = inputs.alarm_index - found.change_index + 1;
+  found.text = StrCat("Compared with the first days here, ",
+                      Moved(slow.signal, slow.shift_sigma, is_picture),
+                      ", too slowly to be seen from one day to the next; it has added up for ",
+                      found.samples, " ", inputs.samples_noun);
+  if (!found.channels.empty() && inputs.channel_names.empty()) {
+    std::vector<std::uint32_t> indices;
+    for (const MovedChannel& channel : found.channels) indices.push_back(channel.index);
+    found.text += StrCat("; ", DescribeChannels(std::move(indices)), " moved");
+  }
+  found.text += ".";
+}
+
 }  // namespace
 
 const char* Name(DriftKind kind) {
@@ -556,6 +578,11 @@ DriftExplanation Explain(const ExplanationInputs& inputs) {
   found.accuracy_drop_interval = inputs.accuracy_drop_interval;
   found.channels = inputs.channels.moved;
   found.stuck = inputs.channels.stuck;
+
+  if (inputs.slow) {
+    TellSlowChange(*inputs.slow, inputs, found);
+    return found;
+  }
 
   // The signals, by what the evidence says or, without it, by how well a change explains each.
   std::array<double, kSignals> shares{};

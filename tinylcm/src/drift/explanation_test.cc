@@ -376,6 +376,24 @@ TEST(Explanation, SaysThatAChangeIsOlderThanWhatIsRemembered) {
   EXPECT_NE(found.text.find(" ago or earlier"), std::string::npos) << found.text;
 }
 
+TEST(Explanation, TellsAChangeTooSlowForTheHistoryGradual) {
+  Teller teller(7, 4);
+  teller.Quiet(400);
+  ExplanationInputs inputs = teller.Inputs(399);
+  inputs.slow = {{.signal = Signal::kCentroidDistance, .shift_sigma = 0.4, .begin_index = 100}};
+  inputs.signal_shares[At(Signal::kMargin)] = 1.0;  // Of evidence that proved nothing.
+  const DriftExplanation found = Explain(inputs);
+  EXPECT_EQ(found.kind, DriftKind::kGradual);
+  ASSERT_EQ(found.signals.size(), 1u);
+  EXPECT_EQ(found.signals[0].signal, Signal::kCentroidDistance);
+  EXPECT_EQ(found.change_index, 100u);
+  EXPECT_TRUE(found.change_is_older);
+  EXPECT_DOUBLE_EQ(found.sigma, 0.4);
+  EXPECT_TRUE(found.text.starts_with(
+      "Compared with the first days here, distances to the class centres rose 0.4 sigma"))
+      << found.text;
+}
+
 // 2 sigma: the median error is at most 5 samples, the interval holds the change in at least 90 % of
 // the runs, and where one class of ten drifts it is named first in at least 90 % (E1).
 TEST(Explanation, FindsTheChangePointAndTheClass) {

@@ -80,12 +80,21 @@ struct DriftExplanation {
   std::string text;                    // One sentence for a person.
 };
 
+// What the long memory (factory_watch.h) raised an alarm for: too slow a change for the live
+// reference, which has learned along.
+struct SlowChange {
+  Signal signal = Signal::kAnchorDistance;
+  double shift_sigma = 0.0;       // Against the first days here, in usual standard deviations.
+  std::uint64_t begin_index = 0;  // Since when it has added up.
+};
+
 struct ExplanationInputs {
   const History* history = nullptr;  // REQUIRED. Up to now, the samples after the alarm included.
   std::uint64_t alarm_index = 0;
   // Of the evidence at the alarm, >= 0; need not add up to 1. All 0: as the history tells.
   std::array<double, kSignals> signal_shares{};
   std::span<const double> class_shares{};  // One a class, or none.
+  std::optional<SlowChange> slow{};        // Where that is what raised the alarm.
   ChannelFindings channels{};
   std::optional<double> log10_e{};
   std::optional<double> accuracy_drop{};
