@@ -57,6 +57,7 @@ void Cycle::Observe(float phase, float value) {
   }
   previous_ = value;
   has_previous_ = true;
+  has_begun_ = true;
 }
 
 void Cycle::Discard() { turn_ = Sums{}; }
@@ -160,6 +161,7 @@ void Cycle::Read(StateReader& reader) {
   reader.GetFiniteSpan(deviation_);
   previous_ = reader.GetFinite<float>();
   has_previous_ = reader.Get<bool>();
+  has_begun_ = true;
   for (const float deviation : deviation_) {
     if (!(deviation >= kDeviationMin)) reader.Refuse("an hour has no spread");
   }

@@ -137,15 +137,28 @@ void RankSketch::Write(StateWriter& writer) const {
   writer.Put(static_cast<std::uint8_t>(edges_));
   writer.PutSpan(std::span(values_).first(edges_));
   writer.PutSpan(std::span(ties_).first(edges_));
-  writer.PutSpan(std::span(weights_).first(edges_ + 1));
+  // Seven bits a byte, the lowest first; the eighth says that more follow.
+  for (std::uint32_t at = 0; at <= edges_; ++at) {
+    std::uint32_t left = weights_[at];
+    for (; left > 0x7f; left >>= 7) writer.Put(static_cast<std::uint8_t>(left | 0x80u));
+    writer.Put(static_cast<std::uint8_t>(left));
+  }
 }
 
 void RankSketch::Read(StateReader& reader) {
   Clear();
+  weights_[0] = 0;
   edges_ = reader.GetUpTo<std::uint8_t>(kEdges);
   reader.GetFiniteSpan(std::span(values_).first(edges_));
   reader.GetSpan(std::span(ties_).first(edges_));
-  reader.GetSpan(std::span(weights_).first(edges_ + 1));
+  for (std::uint32_t at = 0; at <= edges_; ++at) {
+    std::uint8_t byte = 0x80;
+    for (unsigned shift = 0; shift < 32 && (byte & 0x80u) != 0; shift += 7) {
+      byte = reader.Get<std::uint8_t>();
+      weights_[at] |= static_cast<std::uint32_t>(byte & 0x7fu) << shift;
+    }
+    if ((byte & 0x80u) != 0) reader.Refuse("a weight has no end");
+  }
   std::uint64_t total = 0;
   bool is_good = weights_[0] == 1 && weights_[edges_] == 1;
   for (std::uint32_t i = 0; i <= edges_; ++i) {

@@ -44,6 +44,48 @@ RankSketch::Key KeyOf(std::int64_t order) {
           static_cast<std::uint16_t>(order >> 8), static_cast<std::uint8_t>(order)};
 }
 
+// How many samples one look at a category is worth, 1 where they come in any order. Two samples a
+// few steps apart are of the same kind more often than chance would have it while a spell lasts:
+// the sum of that excess over all distances (the integrated autocorrelation time). 0: all were
+// equal, so nobody knows how long a spell is. Only pairs that `may_compare` count.
+template <typename MayCompare, typename Equal>
+double SpellTime(const Whitening::Gathered& gathered, const MayCompare& may_compare,
+                 const Equal& equal) {
+  const std::size_t count = gathered.values.size();
+  // How often two would be equal in an even shuffle: over all pairs.
+  double pairs = 0.0;
+  double alike = 0.0;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (!gathered.Has(i)) continue;
+    for (std::size_t j = i + 1; j < count; ++j) {
+      if (!gathered.Has(j) || !may_compare(i, j)) continue;
+      pairs += 1.0;
+      alike += equal(i, j) ? 1.0 : 0.0;
+    }
+  }
+  const double by_chance = pairs > 0.0 ? alike / pairs : 1.0;
+  if (!(by_chance < 1.0)) return 0.0;
+
+  double time = 1.0;
+  const std::size_t spell_max = std::min(kSpellMax, count / 4);
+  for (std::size_t lag = 1; lag <= spell_max; ++lag) {
+    double compared = 0.0;
+    double agreed = 0.0;
+    for (std::size_t i = 0; i + lag < count; ++i) {
+      if (!gathered.Has(i) || !gathered.Has(i + lag) || !may_compare(i, i + lag)) continue;
+      compared += 1.0;
+      agreed += equal(i, i + lag) ? 1.0 : 0.0;
+    }
+    if (compared < 10.0) continue;
+    const double excess = (agreed / compared - by_chance) / (1.0 - by_chance);
+    const double error = std::sqrt(by_chance / ((1.0 - by_chance) * compared));
+    // In any order, or the spells have run out.
+    if (excess < (lag == 1 ? 3.0 : 2.0) * error) break;
+    time += 2.0 * excess;
+  }
+  return time;
+}
+
 struct MeanAndSpread {
   double mean = 0.0;
   double sd = 0.0;
@@ -72,6 +114,11 @@ base::Result<Reference> Reference::Create(const Options& options) {
   }
   if (options.commission < 1) {
     return Error{ErrorCode::kInvalidArgument, "reference: commission must be at least 1"};
+  }
+  if (!(options.false_alarm_every == 0.0 ||
+        (options.false_alarm_every >= 10.0 && options.false_alarm_every <= 1e12))) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "reference: false_alarm_every must be 0 or between 10 and 1e12"};
   }
   if (options.live_min >= RankSketch::kEdges) {
     return Error{ErrorCode::kInvalidArgument,
@@ -119,6 +166,17 @@ Reference::Reference(const Options& options) : options_(options), random_(option
   gathered_phases_.assign(gather_, 0.0f);
   gathered_predicted_.assign(gather_, 0);
   gathered_has_.assign(gather_, 0);
+  factory_.resize(slots);
+  scores_.assign(gather_, 0.0f);
+  scores_has_.assign(gather_, 0);
+  for (std::size_t slot = 0; slot < slots; ++slot) {
+    const auto& held_out = options.held_out[At(signals_[slot])];
+    const bool has_some =
+        std::ranges::any_of(held_out, [](const auto& values) { return values.size() > 1; });
+    if (has_some && !IsCategory(signals_[slot]) && options.false_alarm_every > 0.0) {
+      factory_[slot].emplace(options.classes, held_out);
+    }
+  }
 }
 
 std::size_t Reference::SlotOf(Signal signal) const {
@@ -256,6 +314,12 @@ void Reference::FollowTurn() {
       if (IsCategory(signals_[slot]) || (staged_.has >> slot & 1u) == 0) continue;
       whitening_[slot].cycle().Observe(
           staged_.phase, whitening_[slot].Standardise(staged_.predicted, staged_.values[slot]));
+      if (!factory_[slot].has_value()) continue;
+      Whitening& whitening = factory_[slot]->whitening();
+      const float score = factory_[slot]->Score(staged_.predicted, staged_.values[slot]);
+      if (std::isfinite(score)) {
+        whitening.cycle().Observe(staged_.phase, whitening.Standardise(staged_.predicted, score));
+      }
     }
   }
   if (last_phase_ >= 0.0f) {
@@ -272,6 +336,9 @@ void Reference::FollowTurn() {
     if (IsCategory(signals_[slot])) continue;
     whitening_[slot].cycle().Settle();
     whitening_[slot].UseCycle();
+    if (!factory_[slot].has_value()) continue;
+    factory_[slot]->whitening().cycle().Settle();
+    factory_[slot]->whitening().UseCycle();
   }
   if (stage_ == Stage::kTurning) stage_ = Stage::kGatheringAgain;
 }
@@ -282,6 +349,20 @@ Whitening::Gathered Reference::Gathered(std::size_t slot) const {
           .predicted = std::span(gathered_predicted_).first(gathered_),
           .has = std::span(gathered_has_).first(gathered_),
           .bit = SignalMask{1} << slot};
+}
+
+// The gathered values as scores among the held-out ones; those of a class that has none are absent.
+Whitening::Gathered Reference::GatheredScores(std::size_t slot) {
+  Whitening::Gathered gathered = Gathered(slot);
+  for (std::uint32_t i = 0; i < gathered_; ++i) {
+    scores_[i] = gathered.Has(i) ? factory_[slot]->Score(gathered.predicted[i], gathered.values[i])
+                                 : std::numeric_limits<float>::quiet_NaN();
+    scores_has_[i] = std::isfinite(scores_[i]) ? 1u : 0u;
+  }
+  gathered.values = std::span(scores_).first(gathered_);
+  gathered.has = std::span(scores_has_).first(gathered_);
+  gathered.bit = 1;
+  return gathered;
 }
 
 void Reference::Gather() {
@@ -297,6 +378,9 @@ void Reference::Gather() {
   if (stage_ == Stage::kGathering) {
     for (std::size_t slot = 0; slot < signals_.size(); ++slot) {
       whitening_[slot].SettleMoments(Gathered(slot));
+      if (factory_[slot].has_value()) {
+        factory_[slot]->whitening().SettleMoments(GatheredScores(slot));
+      }
     }
     if (options_.has_cycle) {
       stage_ = Stage::kTurning;
@@ -310,12 +394,15 @@ void Reference::Gather() {
 }
 
 void Reference::Settle() {
+  const double label_time = LabelTime();
+  in_spells_ = label_time != 1.0;
   for (std::size_t slot = 0; slot < signals_.size(); ++slot) {
     whitening_[slot].SettleCorrelation(Gathered(slot), !IsCategory(signals_[slot]));
-    every_[slot] = IsCategory(signals_[slot]) ? IndependentEvery(slot) : 1;
+    every_[slot] = IsCategory(signals_[slot]) ? IndependentEvery(slot, label_time) : 1;
     since_[slot] = 0;
     PrepareFill(slot);
   }
+  SettleFactory();
   for (std::uint32_t i = 0; i < gathered_; ++i) {
     const std::uint16_t predicted = gathered_predicted_[i];
     for (std::size_t slot = 0; slot < signals_.size(); ++slot) {
@@ -331,53 +418,50 @@ void Reference::Settle() {
   }
 }
 
-// Every how many samples a category is news. Two samples a few steps apart are of the same kind
-// more often than chance would have it while a spell lasts: the sum of that excess over all
-// distances (the integrated autocorrelation time) is how many samples one look is worth, and twice
-// that far apart little is left of it. For bins within a class, only pairs of the same class are
-// compared.
-std::uint32_t Reference::IndependentEvery(std::size_t slot) const {
-  const Whitening::Gathered gathered = Gathered(slot);
-  const std::size_t count = gathered.values.size();
-  const bool is_pooled = IsPooled(slot);
-  const auto is_same_class = [&](std::size_t i, std::size_t j) {
-    return is_pooled || gathered.predicted[i] == gathered.predicted[j];
-  };
-  // How often two values far apart in an even shuffle would agree: over all pairs.
-  double pairs = 0.0;
-  double equal = 0.0;
-  for (std::size_t i = 0; i < count; ++i) {
-    if (!gathered.Has(i)) continue;
-    for (std::size_t j = i + 1; j < count; ++j) {
-      if (!gathered.Has(j) || !is_same_class(i, j)) continue;
-      pairs += 1.0;
-      equal += gathered.values[i] == gathered.values[j] ? 1.0 : 0.0;
-    }
+// Of the predicted classes. Where half of them were never seen, they are taken to come in spells so
+// long that commissioning saw the inside of one.
+double Reference::LabelTime() const {
+  if (options_.classes == 1) return 1.0;
+  Whitening::Gathered gathered = Gathered(0);
+  std::uint32_t seen = 0;
+  for (std::uint32_t label = 0; label < options_.classes; ++label) {
+    seen += std::ranges::find(gathered.predicted, label) != gathered.predicted.end() ? 1u : 0u;
   }
-  const double by_chance = pairs > 0.0 ? equal / pairs : 1.0;
-  // Only one kind was ever seen: nobody knows how long its spell is.
-  if (!(by_chance < 1.0)) return is_pooled ? 0 : 1;
+  if (2 * seen < options_.classes) return 0.0;
+  gathered.bit = ~SignalMask{0};
+  return SpellTime(
+      gathered, [](std::size_t, std::size_t) { return true; },
+      [&](std::size_t i, std::size_t j) { return gathered.predicted[i] == gathered.predicted[j]; });
+}
 
-  double time = 1.0;
-  const std::size_t spell_max = std::min(kSpellMax, count / 4);
-  for (std::size_t lag = 1; lag <= spell_max; ++lag) {
-    double compared = 0.0;
-    double agreed = 0.0;
-    for (std::size_t i = 0; i + lag < count; ++i) {
-      if (!gathered.Has(i) || !gathered.Has(i + lag) || !is_same_class(i, i + lag)) continue;
-      compared += 1.0;
-      agreed += gathered.values[i] == gathered.values[i + lag] ? 1.0 : 0.0;
-    }
-    if (compared < 10.0) continue;
-    const double excess = (agreed / compared - by_chance) / (1.0 - by_chance);
-    const double error = std::sqrt(by_chance / ((1.0 - by_chance) * compared));
-    // Independent, or the spells have run out.
-    if (excess < (lag == 1 ? 3.0 : 2.0) * error) break;
-    time += 2.0 * excess;
+void Reference::SettleFactory() {
+  double watched = 0.0;
+  for (const auto& factory : factory_) watched += factory.has_value() ? 1.0 : 0.0;
+  for (std::size_t slot = 0; slot < signals_.size(); ++slot) {
+    if (!factory_[slot].has_value()) continue;
+    FactoryWatch& factory = *factory_[slot];
+    factory.whitening().SettleCorrelation(GatheredScores(slot), true);
+    // The watches' alarm rates add up, whatever the signals have to do with one another.
+    factory.Settle(watched * options_.false_alarm_every / kFactoryShare, in_spells_);
   }
+}
+
+std::uint32_t Reference::IndependentEvery(std::size_t slot, double label_time) const {
+  const Whitening::Gathered gathered = Gathered(slot);
+  const double time = IsPooled(slot) ? label_time
+                                     : SpellTime(
+                                           gathered,
+                                           [&](std::size_t i, std::size_t j) {
+                                             return gathered.predicted[i] == gathered.predicted[j];
+                                           },
+                                           [&](std::size_t i, std::size_t j) {
+                                             return gathered.values[i] == gathered.values[j];
+                                           });
+  if (time == 0.0) return IsPooled(slot) ? 0 : 1;
   if (time == 1.0) return 1;
   const double every = std::ceil(2.0 * time);
-  return static_cast<double>(count) / every >= kLooksMin ? static_cast<std::uint32_t>(every) : 0;
+  return static_cast<double>(gathered_) / every >= kLooksMin ? static_cast<std::uint32_t>(every)
+                                                             : 0;
 }
 
 void Reference::PrepareFill(std::size_t slot) {
@@ -410,27 +494,41 @@ void Reference::PrepareFill(std::size_t slot) {
       float value = values[(2 * i + 1) * values.size() / (2 * size)];
       if (!whitening.passes()) {
         const double z = of.sd > 0.0 ? (value - of.mean) / of.sd : 0.0;
-        value = static_cast<float>(z) * whitening.innovation();
+        value = static_cast<float>(z) * whitening.spread_of_news(static_cast<std::uint16_t>(label));
       }
       fill_[at * size + i] = value;
     }
   }
 }
 
-// A class of which commissioning saw next to nothing gets moments of its own; what was whitened of
-// it before is in other units.
+// What was whitened in other units is forgotten: ranks begin anew, exact from the first value on.
 void Reference::Learn() {
   for (std::size_t slot = 0; slot < signals_.size(); ++slot) {
     const SignalMask bit = SignalMask{1} << slot;
-    if ((staged_.keyed & bit) == 0) continue;
-    if (!whitening_[slot].Learn(staged_.predicted, staged_.values[slot])) continue;
-    sketches_[SketchAt(slot, staged_.predicted)].Clear();
+    if ((staged_.keyed & bit) == 0 || IsCategory(signals_[slot])) continue;
+    const Whitening::Anew anew = whitening_[slot].Learn(staged_.predicted, staged_.values[slot]);
+    if (anew == Whitening::Anew::kNothing) continue;
+    const bool is_class = anew == Whitening::Anew::kClass;
+    for (std::uint32_t label = 0; label < options_.classes; ++label) {
+      if (is_class && label != staged_.predicted) continue;
+      const std::size_t at = SketchAt(slot, static_cast<std::uint16_t>(label));
+      sketches_[at].Clear();
+      has_fill_[at] = false;
+    }
     for (std::uint32_t at = 0; at < options_.hold_back; ++at) {
-      if (waiting_predicted_[at] == staged_.predicted) {
-        waiting_keys_[slot * options_.hold_back + at] = kAbsent;
-      }
+      if (is_class && waiting_predicted_[at] != staged_.predicted) continue;
+      waiting_keys_[slot * options_.hold_back + at] = kAbsent;
     }
     staged_.keyed &= ~bit;
+  }
+  if (stage_ != Stage::kWatching) return;
+  for (std::size_t slot = 0; slot < signals_.size(); ++slot) {
+    if (!factory_[slot].has_value()) continue;
+    if ((staged_.has >> slot & 1u) == 0) {
+      factory_[slot]->Skip();
+    } else {
+      factory_[slot]->Observe(staged_.predicted, staged_.values[slot], staged_.phase);
+    }
   }
 }
 
@@ -506,12 +604,21 @@ void Reference::Discard() {
     whitening.Discard();
     whitening.cycle().Discard();
   }
+  for (auto& factory : factory_) {
+    if (!factory.has_value()) continue;
+    factory->whitening().cycle().Discard();
+    if (factory->alarms()) factory->Restart();
+  }
 }
 
 void Reference::Reset() {
   Discard();
   for (RankSketch& sketch : sketches_) sketch.Clear();
   for (Whitening& whitening : whitening_) whitening.Reset();
+  for (auto& factory : factory_) {
+    if (factory.has_value()) factory->Reset();
+  }
+  in_spells_ = false;
   std::ranges::fill(every_, 1u);
   std::ranges::fill(since_, 0u);
   has_fill_.assign(has_fill_.size(), false);
@@ -538,6 +645,29 @@ std::uint32_t Reference::every(Signal signal) const {
   return slot < signals_.size() ? every_[slot] : 1;
 }
 
+bool Reference::watches_factory() const {
+  return std::ranges::any_of(factory_, [](const auto& factory) { return factory.has_value(); });
+}
+
+const FactoryWatch* Reference::factory(Signal signal) const {
+  const std::size_t slot = SlotOf(signal);
+  return slot < signals_.size() && factory_[slot].has_value() ? &*factory_[slot] : nullptr;
+}
+
+Reference::FactoryLevel Reference::factory_level() const {
+  FactoryLevel leading;
+  double highest = -1.0;
+  for (std::size_t slot = 0; slot < signals_.size(); ++slot) {
+    if (!factory_[slot].has_value()) continue;
+    const FactoryWatch::Level level = factory_[slot]->level();
+    const double height = level.limit > 0.0 ? level.statistic / level.limit : 0.0;
+    if (height <= highest) continue;
+    highest = height;
+    leading = {level, signals_[slot], factory_[slot]->alarms()};
+  }
+  return leading;
+}
+
 std::uint64_t Reference::live_samples(Signal signal, std::uint16_t predicted) const {
   const std::size_t slot = SlotOf(signal);
   if (slot == signals_.size()) return 0;
@@ -548,6 +678,7 @@ std::uint64_t Reference::live_samples(Signal signal, std::uint16_t predicted) co
 void Reference::AddTo(OptionsDigest& digest) const {
   digest.Add(options_.classes).Add(options_.signals).Add(options_.hold_back);
   digest.Add(options_.commission).Add(options_.has_cycle).Add(options_.live_min);
+  digest.Add(options_.false_alarm_every);
   for (const auto& of_classes : options_.held_out) {
     digest.Add(static_cast<std::uint64_t>(of_classes.size()));
     for (const std::vector<float>& values : of_classes) digest.AddSpan(values);
@@ -559,10 +690,14 @@ void Reference::Write(StateWriter& writer) const {
   writer.Put(stage_);
   writer.Put(learned_);
   writer.Put(keep_learning_);
+  writer.Put(in_spells_);
   writer.Put(turned_);
   writer.Put(last_phase_);
   writer.Put(random_.state());
   for (const Whitening& whitening : whitening_) whitening.Write(writer);
+  for (const auto& factory : factory_) {
+    if (factory.has_value()) factory->Write(writer);
+  }
   if (stage_ == Stage::kGathering || stage_ == Stage::kTurning ||
       stage_ == Stage::kGatheringAgain) {
     writer.Put(gathered_);
@@ -613,11 +748,15 @@ void Reference::Read(StateReader& reader) {
   stage_ = static_cast<Stage>(reader.GetUpTo(static_cast<std::uint8_t>(Stage::kWatching)));
   learned_ = reader.Get<std::uint64_t>();
   keep_learning_ = reader.Get<bool>();
+  in_spells_ = reader.Get<bool>();
   turned_ = reader.GetFinite<float>();
   last_phase_ = reader.GetFinite<float>();
   if (!(last_phase_ < 1.0f)) reader.Refuse("a phase is below 1");
   random_ = base::Random(reader.Get<std::uint64_t>());
   for (Whitening& whitening : whitening_) whitening.Read(reader);
+  for (auto& factory : factory_) {
+    if (factory.has_value()) factory->Read(reader);
+  }
   if (!reader.ok()) return;
   if (!options_.has_cycle && (stage_ == Stage::kTurning || stage_ == Stage::kGatheringAgain)) {
     return reader.Refuse("follows a cycle that is not configured");

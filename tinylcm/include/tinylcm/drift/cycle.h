@@ -34,6 +34,9 @@ class Cycle {
   // The turn was not a good one: forgets what came since the last Settle.
   void Discard();
 
+  // True from the first value on.
+  bool has_begun() const { return has_begun_; }
+
   // What is left of a value when its hour is taken off: (value - mean) / deviation, where a
   // deviation of 1 is that of all hours. The value itself before the first Settle.
   float Remove(float phase, float value) const;
@@ -59,6 +62,7 @@ class Cycle {
   std::array<float, kBins> deviation_ = Ones();
   float previous_ = 0.0f;
   bool has_previous_ = false;
+  bool has_begun_ = false;
 
   static constexpr std::array<float, kBins> Ones() {
     std::array<float, kBins> ones{};

@@ -27,11 +27,14 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "base/random.h"
 #include "base/result.h"
+#include "tinylcm/drift/factory_watch.h"
+#include "tinylcm/drift/held_out.h"
 #include "tinylcm/drift/rank_sketch.h"
 #include "tinylcm/drift/sample.h"
 #include "tinylcm/drift/state_block.h"
@@ -39,9 +42,9 @@
 
 namespace tinylcm::drift {
 
-// Held-out values of the bundle, by At(signal) and class; ascending; any may be empty. Never
-// training data, which the model has seen.
-using HeldOut = std::array<std::vector<std::vector<float>>, kSignals>;
+// The part of the false alarms that is the factory watch's; the live evidence has the rest. Rates
+// add up: 1 / (every / 0.1) + 1 / (every / 0.9) = 1 / every.
+inline constexpr double kFactoryShare = 0.1;
 
 // Not thread-safe. Allocates only in Create; cost a signal: one pass over a sketch and over those
 // of its class who wait.
@@ -56,6 +59,9 @@ class Reference {
     std::uint32_t live_min = 20;     // A class with fewer values is filled up from the held-out.
     std::uint64_t seed = 1;
     HeldOut held_out = {};
+    // Of the whole device; signals with held-out values are watched against them as well, with
+    // kFactoryShare of the alarms. 0: not.
+    double false_alarm_every = 0.0;
   };
 
   enum class Phase : std::uint8_t { kLearning, kWatching };
@@ -92,6 +98,23 @@ class Reference {
   // A category is ranked every so many samples; 1: always, 0: never (it comes in spells). 1 for
   // other signals.
   std::uint32_t every(Signal signal) const;
+  // True if the predicted classes come in spells rather than in any order, as far as commissioning
+  // could see.
+  bool in_spells() const { return in_spells_; }
+
+  // The factory watch (factory_watch.h). False where no number has held-out values, or none of the
+  // alarms is for it: then the live evidence has them all.
+  bool watches_factory() const;
+  struct FactoryLevel {
+    FactoryWatch::Level level;  // Of the leading signal.
+    Signal signal = Signal::kAnchorDistance;
+    bool alarm = false;  // Stays until Discard or Reset.
+  };
+  // As of the last Take.
+  FactoryLevel factory_level() const;
+  // nullptr where the signal is not watched so.
+  const FactoryWatch* factory(Signal signal) const;
+
   // How many values the next of this class will be measured against.
   std::uint64_t live_samples(Signal signal, std::uint16_t predicted) const;
 
@@ -132,9 +155,12 @@ class Reference {
   void Wait();
   void Join(std::size_t slot, std::uint16_t predicted, std::int64_t order);
   void Learn();
-  std::uint32_t IndependentEvery(std::size_t slot) const;
+  std::uint32_t IndependentEvery(std::size_t slot, double label_time) const;
+  void SettleFactory();
+  double LabelTime() const;
   void PrepareFill(std::size_t slot);
   Whitening::Gathered Gathered(std::size_t slot) const;
+  Whitening::Gathered GatheredScores(std::size_t slot);
   RankSketch::Key Draw(float value);
 
   Options options_;
@@ -144,6 +170,8 @@ class Reference {
   std::vector<RankSketch> sketches_;
   std::vector<std::uint32_t> every_;  // One a slot.
   std::vector<std::uint32_t> since_;  // Samples since a category was last looked at.
+  // By slot; made where there are held-out values, otherwise empty.
+  std::vector<std::optional<FactoryWatch>> factory_;
   // Held-out values reduced to live_min a class, as the sketches are ordered; in whitened units
   // once settled. Empty where there are none, or where they do not agree with the field.
   std::vector<float> fill_;
@@ -158,6 +186,8 @@ class Reference {
 
   // What commissioning gathers; values by slot, then sample.
   std::vector<float> gathered_values_;
+  std::vector<float> scores_;  // Of one slot, while the factory watch settles.
+  std::vector<SignalMask> scores_has_;
   std::vector<float> gathered_phases_;
   std::vector<std::uint16_t> gathered_predicted_;
   std::vector<SignalMask> gathered_has_;
@@ -167,6 +197,7 @@ class Reference {
   Stage stage_ = Stage::kGathering;
   std::uint64_t learned_ = 0;
   bool keep_learning_ = false;
+  bool in_spells_ = false;
   float turned_ = 0.0f;  // How much of a turn was seen since the last full one.
   float last_phase_ = -1.0f;
   base::Random random_;

@@ -11,10 +11,10 @@
 //   x_t = z_t - phi z_{t-1}
 //
 // phi is estimated once from what commissioning gathered, and used only where it is beyond chance
-// and worth it (> max(0.1, 3 / sqrt(n))); a signal without it, and without a cycle, passes as it
-// is, so that equal values stay equal. As the device runs it is refined whenever the number of
-// samples has doubled. It is set on the high side by its own uncertainty: too little leaves
-// correlation that rings false alarms, too much costs a little delay.
+// and worth it (> max(0.1, 3.5 / sqrt(n))); a signal without it, and without a cycle, passes as it
+// is, so that equal values stay equal. As the device runs it is estimated again whenever the number
+// of samples has doubled. It is set on the high side by half of its own uncertainty: too little
+// leaves correlation that rings false alarms, too much costs a little delay.
 
 #pragma once
 
@@ -71,9 +71,14 @@ class Whitening {
   // The sample had no such value: the next does not follow the last.
   void Skip();
 
-  // The value given to Whiten last was an ordinary one. True if `predicted`, which commissioning
-  // hardly saw, has just got moments of its own: what was whitened of it before is worth nothing.
-  bool Learn(std::uint16_t predicted, float value);
+  // What was whitened before is in other units, and worth nothing ...
+  enum class Anew : std::uint8_t {
+    kNothing,
+    kClass,   // ... of this class: commissioning hardly saw it, and now it has moments of its own.
+    kSignal,  // ... of all classes: that values hang on the last came to light only now.
+  };
+  // The value given to Whiten last was an ordinary one.
+  Anew Learn(std::uint16_t predicted, float value);
   // Since when values count towards a better phi only once as many more have come and no alarm.
   void Discard();
 
@@ -81,8 +86,9 @@ class Whitening {
   const Moments& moments(std::uint16_t predicted) const { return moments_[predicted]; }
   Cycle& cycle() { return cycle_; }
   const Cycle& cycle() const { return cycle_; }
-  // How far values of the same class spread after whitening, in units of sd (1 where they pass).
-  float innovation() const;
+  // How far what is news spreads: in units of sd where values are whitened at all, in their own
+  // where they pass.
+  float spread_of_news(std::uint16_t predicted) const;
 
   void Reset();
   void Write(StateWriter& writer) const;
@@ -95,7 +101,9 @@ class Whitening {
   struct Sums {
     double products = 0.0;
     double squares = 0.0;
+    double sum = 0.0;
     double pairs = 0.0;
+    void Add(double now, double last);
     Sums& operator+=(const Sums& other);
   };
   struct Late {
@@ -109,6 +117,7 @@ class Whitening {
   std::vector<Late> late_;
   Cycle cycle_;
   bool has_cycle_ = false;
+  bool may_correlate_ = false;
   float phi_ = 0.0f;
   // Towards a better phi: what is certain, the block that waits, the block that fills.
   Sums settled_;
@@ -118,7 +127,8 @@ class Whitening {
   float previous_ = 0.0f;
   float before_previous_ = 0.0f;
   bool has_previous_ = false;
-  bool has_before_previous_ = false;
+  bool previous_known_ = false;  // Its class has moments of its own ...
+  bool is_pair_ = false;         // ... and so had the one before it.
 };
 
 }  // namespace tinylcm::drift
