@@ -95,10 +95,10 @@ void Agent::SendMetrics() {
 void Agent::SendSketches(base::Duration now) {
   sketches_at_ = now;
   for (const protocol::Sketches& sketches : path_->TakeSketches()) {
-    const auto sent =
-        maker_->Send(protocol::kTypeSketches, sketches.bundle,
-                     {{std::string(protocol::kSketchesPath), "application/octet-stream",
-                       protocol::WriteSketches(sketches)}});
+    const std::vector<protocol::PackageFile> files{{std::string(protocol::kSketchesPath),
+                                                    "application/octet-stream",
+                                                    protocol::WriteSketches(sketches)}};
+    const auto sent = maker_->Send(protocol::kTypeSketches, sketches.bundle, files);
     if (!sent.ok()) logger_.Error("sketches: " + sent.error().message);
   }
 }

@@ -189,6 +189,30 @@ std::string TextOf(const Json& status, std::string_view key) {
   return value->is_string() ? value->as_string() : value->Write();
 }
 
+// "watching 6 signals, evidence 12.5 of the 1e+06 an alarm takes".
+std::string DriftLine(const Json& drift) {
+  const std::string phase = TextOf(drift, "phase");
+  const auto count = [&](std::string_view key) {
+    const Json* list = drift.Find(key);
+    return list != nullptr && list->is_array() ? list->as_array().size() : 0;
+  };
+  const auto figure = [&](std::string_view key) {
+    const Json* value = drift.Find(key);
+    return base::FormatShort(value != nullptr && value->is_number() ? value->as_double() : 0.0);
+  };
+  std::string line = phase;
+  if (phase == "learning") {
+    line += StrCat(", ", TextOf(drift, "learned"), " of ", TextOf(drift, "commission"), " samples");
+  } else if (phase == "watching") {
+    line += StrCat(" ", count("signals") - count("unwatched"), " signals, evidence ",
+                   figure("evidence"), " of the ", figure("limit"), " an alarm takes");
+  }
+  if (TextOf(drift, "not_finite") != "0" && TextOf(drift, "not_finite") != "-") {
+    line += StrCat(", ", TextOf(drift, "not_finite"), " values were not finite");
+  }
+  return line;
+}
+
 void PrintStatus(const Json& status) {
   const Json empty = Json::MakeObject();
   const auto part = [&](std::string_view key) -> const Json& {
@@ -207,6 +231,7 @@ void PrintStatus(const Json& status) {
             << " (by the " << TextOf(status, "mode_source") << ")\n"
             << "  serves      hypothesis " << TextOf(part("adaptation"), "hypothesis")
             << ", challenger " << TextOf(part("adaptation"), "challenger") << '\n'
+            << "  drift       " << DriftLine(part("drift")) << '\n'
             << "  frames      " << TextOf(status, "frames") << " answered, "
             << TextOf(status, "skipped") << " bad, " << TextOf(status, "dropped") << " dropped\n"
             << "  source      started again " << TextOf(status, "source_restarts")

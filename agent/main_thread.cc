@@ -129,6 +129,7 @@ void Agent::WriteStatus(bool is_running) {
                         {"rollbacks", lifecycle.rollbacks},
                         {"escalations", lifecycle.escalations},
                         {"swap_gap_ms", lifecycle.swap_gap_ms},
+                        {"drift", pipeline::ToJson(lifecycle.drift)},
                         {"events", std::move(events)},
                         {"queue", Json::MakeObject({{"waiting", queue.waiting},
                                                     {"waiting_bytes", queue.waiting_bytes},

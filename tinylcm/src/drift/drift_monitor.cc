@@ -194,6 +194,36 @@ DriftSignal DriftMonitor::Observe(const Sample& given) {
   return is_warning ? DriftSignal::kWarning : DriftSignal::kSteady;
 }
 
+const char* Name(DriftMonitor::Phase phase) {
+  switch (phase) {
+    case DriftMonitor::Phase::kLearning:
+      return "learning";
+    case DriftMonitor::Phase::kWatching:
+      return "watching";
+    case DriftMonitor::Phase::kOpen:
+      return "open";
+  }
+  return "learning";
+}
+
+DriftMonitor::Standing DriftMonitor::standing() const {
+  Standing standing{.phase = state_.phase,
+                    .learned = learned(),
+                    .commission = options_.commission,
+                    .statistic = statistic(),
+                    .limit = limit(),
+                    .not_finite = state_.not_finite,
+                    .signals = options_.signals};
+  for (std::size_t i = 0; i < kSignals && state_.phase != Phase::kLearning; ++i) {
+    const auto signal = static_cast<Signal>(i);
+    const bool is_watched = (options_.signals & Bit(signal)) != 0;
+    if (is_watched && IsCategory(signal) && reference_.every(signal) == 0) {
+      standing.unwatched |= Bit(signal);
+    }
+  }
+  return standing;
+}
+
 double DriftMonitor::statistic() const {
   return rule_.detector ? rule_.detector->statistic() : evidence_.level().statistic;
 }

@@ -4,7 +4,10 @@
 
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <limits>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/random.h"
@@ -200,6 +203,118 @@ TEST(DriftMonitorBadInput, AClassWithThreeReferenceSamplesRaisesNothing) {
           << "seed " << seed << ", " << i;
     }
   }
+}
+
+// A block's numbers changed and the block sealed again.
+class Forgery {
+ public:
+  explicit Forgery(base::Bytes block) : block_(std::move(block)) {}
+
+  std::size_t PartAt(std::string_view name) const {
+    const auto tag = static_cast<std::uint32_t>(OptionsDigest().AddText(name).value());
+    for (std::size_t at = 28; at + 4 <= block_.size(); ++at) {
+      if (Get<std::uint32_t>(at) == tag) return at + 4;
+    }
+    ADD_FAILURE() << "there is no part " << name;
+    return 28;
+  }
+  template <typename T>
+  T Get(std::size_t at) const {
+    T value;
+    std::memcpy(&value, block_.data() + at, sizeof(T));
+    return value;
+  }
+  template <typename T>
+  void Set(std::size_t at, T value) {
+    std::memcpy(block_.data() + at, &value, sizeof(T));
+  }
+  std::size_t size() const { return block_.size(); }
+  base::Bytes Sealed() {
+    Set(block_.size() - 4, base::Crc32c(base::ByteView(block_).first(block_.size() - 4)));
+    return block_;
+  }
+
+ private:
+  base::Bytes block_;
+};
+
+// Result: a monitor that has seen 2^50 samples goes on to the bit like one that has seen a
+// thousand.
+TEST(DriftMonitorBadInput, ABillionSamplesAndMoreChangeNothing) {
+  const DriftMonitor::Options options{.classes = 3, .signals = Bit(Signal::kAnchorDistance)};
+  FieldStream stream(0, 8, options.classes);
+  DriftMonitor young = DriftMonitor::Create(options).value();
+  for (int i = 0; i < 1000; ++i) young.Observe(stream.Next());
+
+  // The evidence counts all samples, and of each class when it came last: its part ends with these.
+  constexpr std::uint64_t kMore = std::uint64_t{1} << 50;
+  Forgery forged(young.SaveState());
+  const std::size_t samples = forged.PartAt("evidence");
+  ASSERT_EQ(forged.Get<std::uint64_t>(samples), 700u);  // 1000 less 300 that taught.
+  forged.Set(samples, forged.Get<std::uint64_t>(samples) + kMore);
+  const std::size_t end = forged.PartAt("history") - 4;
+  for (std::size_t at = end - 8 * options.classes; at < end; at += 8) {
+    forged.Set(at, forged.Get<std::uint64_t>(at) + kMore);
+  }
+  DriftMonitor old = DriftMonitor::Create(options).value();
+  const base::Status restored = old.RestoreState(forged.Sealed());
+  ASSERT_TRUE(restored.ok()) << restored.error().message;
+  for (int i = 0; i < 3000; ++i) {
+    const Sample sample = stream.Next(i < 2500 ? 0.0 : 3.0);
+    ASSERT_EQ(old.Observe(sample), young.Observe(sample)) << i;
+    ASSERT_EQ(old.statistic(), young.statistic()) << i;
+  }
+  EXPECT_EQ(old.phase(), DriftMonitor::Phase::kOpen);
+  EXPECT_EQ(old.explanation()->text, young.explanation()->text);
+}
+
+// Result: where the weights of the ranks would run over they are halved; nothing is raised, and a
+// change is found as ever.
+TEST(DriftMonitorBadInput, RanksOfABillionValuesAreHalvedAndGoOn) {
+  const DriftMonitor::Options options{.classes = 2, .signals = Bit(Signal::kAnchorDistance)};
+  FieldStream stream(0, 9, options.classes);
+  DriftMonitor monitor = DriftMonitor::Create(options).value();
+  for (int i = 0; i < 3000; ++i) monitor.Observe(stream.Next());
+
+  // A sketch is written as its number of posts, their values and ties, and the weights of the
+  // gaps between and beside them, the outermost of weight 1.
+  Forgery forged(monitor.SaveState());
+  int found = 0;
+  const std::size_t last = forged.PartAt("evidence");
+  for (std::size_t at = forged.PartAt("reference"); at < last; ++at) {
+    const std::size_t posts = forged.Get<std::uint8_t>(at);
+    const std::size_t weights = at + 1 + posts * (sizeof(float) + sizeof(std::uint16_t));
+    if (posts > RankSketch::kEdges || posts < RankSketch::kEdges / 2) continue;
+    if (weights + 4 * (posts + 1) > last) continue;
+    std::uint64_t total = 0;
+    for (std::size_t i = 0; i <= posts; ++i) {
+      total += forged.Get<std::uint32_t>(weights + 4 * i);
+    }
+    if (forged.Get<std::uint32_t>(weights) != 1 ||
+        forged.Get<std::uint32_t>(weights + 4 * posts) != 1 || total < 1000 || total > 2000) {
+      continue;
+    }
+    // To just below what a total may be.
+    const double grow =
+        static_cast<double>(RankSketch::kTotalMax - 500) / static_cast<double>(total - 2);
+    for (std::size_t i = 1; i < posts; ++i) {
+      forged.Set(weights + 4 * i,
+                 static_cast<std::uint32_t>(grow * forged.Get<std::uint32_t>(weights + 4 * i)));
+    }
+    found += 1;
+  }
+  ASSERT_EQ(found, 2) << "one sketch a class";
+  const base::Status restored = monitor.RestoreState(forged.Sealed());
+  ASSERT_TRUE(restored.ok()) << restored.error().message;
+  EXPECT_GT(monitor.reference().live_samples(Signal::kAnchorDistance, 0), 1'000'000'000u);
+  for (int i = 0; i < 20'000; ++i) ASSERT_NE(monitor.Observe(stream.Next()), DriftSignal::kDrift);
+  EXPECT_LT(monitor.reference().live_samples(Signal::kAnchorDistance, 0), 600'000'000u);
+  int noticed = 0;
+  for (int i = 1; i <= 100 && noticed == 0; ++i) {
+    if (monitor.Observe(stream.Next(3.0)) == DriftSignal::kDrift) noticed = i;
+  }
+  EXPECT_GT(noticed, 0);
+  EXPECT_LE(noticed, 20);
 }
 
 // Result: indices near the end of 64 bits and gaps in them change nothing but the indices told.

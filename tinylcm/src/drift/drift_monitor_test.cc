@@ -234,7 +234,7 @@ TEST(DriftMonitor, RaisesFalseAlarmsAsSeldomAsAsked) {
     std::printf("seeds 1001..1020, %s: %d alarms in %d samples, one every %.0f\n",
                 in_blocks ? "in blocks of two classes" : "in any order", alarms, watched, every);
     EXPECT_GE(every, 8'000.0);
-    EXPECT_LE(every, 20'000.0);
+    EXPECT_LE(every, 12'500.0);
   }
 }
 

@@ -164,6 +164,11 @@ drift::DriftMonitor::Phase FramePath::drift_phase() const {
   return monitor_->phase();
 }
 
+drift::DriftMonitor::Standing FramePath::drift_standing() const {
+  const std::scoped_lock lock(monitor_mutex_);
+  return monitor_->standing();
+}
+
 void FramePath::Rebaseline() {
   const std::scoped_lock lock(monitor_mutex_);
   monitor_->Rebaseline();

@@ -73,6 +73,25 @@ std::string InWords(const protocol::BundleInput& input) {
 
 }  // namespace
 
+Json ToJson(const drift::DriftMonitor::Standing& standing) {
+  const auto names = [](drift::SignalMask mask) {
+    Json list = Json::MakeArray();
+    for (std::size_t i = 0; i < drift::kSignals; ++i) {
+      const auto signal = static_cast<drift::Signal>(i);
+      if ((mask & drift::Bit(signal)) != 0) list.Append(drift::Name(signal));
+    }
+    return list;
+  };
+  return Json::MakeObject({{"phase", drift::Name(standing.phase)},
+                           {"learned", standing.learned},
+                           {"commission", standing.commission},
+                           {"evidence", standing.statistic},
+                           {"limit", standing.limit},
+                           {"not_finite", standing.not_finite},
+                           {"signals", names(standing.signals)},
+                           {"unwatched", names(standing.unwatched)}});
+}
+
 Json ToJson(const EventSummary& event) {
   Json channels = Json::MakeArray();
   for (const std::int64_t channel : event.channels) channels.Append(channel);
@@ -416,6 +435,7 @@ Result<std::unique_ptr<drift::DriftMonitor>> Lifecycle::MakeMonitor(
   options.false_alarm_every = options_.false_alarm_every;
   options.commission = options_.commission;
   options.hold_back = options_.hold_back;
+  options.alarm = options_.alarm;
   options.seed = options_.seed;
   options.held_out = bundle.reference.held_out;
   options.labels = bundle.manifest.labels;
@@ -1279,8 +1299,9 @@ Status Lifecycle::RollBackTo(const std::string& snapshot_id) {
 
 LifecycleStatus Lifecycle::status() const {
   LifecycleStatus status;
+  if (path_ != nullptr) status.drift = path_->drift_standing();
   const bool learning = path_ != nullptr &&
-                        path_->drift_phase() == drift::DriftMonitor::Phase::kLearning &&
+                        status.drift.phase == drift::DriftMonitor::Phase::kLearning &&
                         adapter_->state() == adapt::AdapterState::kStable;
   status.state = learning ? "learning" : adapt::Name(adapter_->state());
   status.mode = adapt::Name(EffectiveMode());

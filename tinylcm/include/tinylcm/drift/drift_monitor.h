@@ -93,6 +93,19 @@ class DriftMonitor {
   // REQUIRES: index grows, predicted < classes, as many channels as the options say.
   DriftSignal Observe(const Sample& sample);
 
+  // How it stands, in figures for people.
+  struct Standing {
+    Phase phase = Phase::kLearning;
+    std::uint64_t learned = 0;     // Commissioning samples so far, ...
+    std::uint32_t commission = 0;  // ... of at least so many.
+    double statistic = 0.0;
+    double limit = 0.0;
+    std::uint64_t not_finite = 0;  // Values that were none, since the state folder was made.
+    SignalMask signals = 0;
+    SignalMask unwatched = 0;  // Of these, categories that come in spells too long to be judged.
+  };
+  Standing standing() const;
+
   Phase phase() const { return state_.phase; }
   std::uint64_t learned() const { return reference_.learned(); }  // Commissioning samples so far.
   // What is compared with limit().
@@ -173,5 +186,8 @@ class DriftMonitor {
   State state_;
   std::array<float, kSignals> ranks_;  // Of the last sample; not kept.
 };
+
+// "learning", "watching", "open".
+const char* Name(DriftMonitor::Phase phase);
 
 }  // namespace tinylcm::drift

@@ -102,6 +102,7 @@ class FramePath {
 
   std::optional<drift::DriftExplanation> Explanation() const;
   drift::DriftMonitor::Phase drift_phase() const;
+  drift::DriftMonitor::Standing drift_standing() const;
   void Rebaseline();
   // What was seen since the last call, a bundle each: that which answers, behind it the one before
   // where it was swapped out meanwhile. Nothing seen, nothing given.

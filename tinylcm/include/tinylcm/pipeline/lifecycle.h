@@ -53,6 +53,7 @@ struct LifecycleOptions {
   std::uint32_t commission = 300;  // Samples that only teach what is usual.
   base::Duration cycle{0};         // What is usual repeats after so long (a day); 0: it does not.
   std::uint32_t hold_back = 64;    // Samples that wait before they are learned from.
+  std::optional<drift::AlarmRule> alarm{};  // One detector of the zoo instead of all evidence.
   std::uint32_t quarantine_samples = 300;
   std::uint32_t labels_per_event = 24;
   std::uint32_t probation_samples = 100;
@@ -75,6 +76,7 @@ struct EventSummary {
   std::vector<std::int64_t> channels;
 };
 base::Json ToJson(const EventSummary& event);
+base::Json ToJson(const drift::DriftMonitor::Standing& standing);
 
 // What status shows.
 struct LifecycleStatus {
@@ -88,6 +90,7 @@ struct LifecycleStatus {
   std::uint64_t rollbacks = 0;
   std::uint64_t escalations = 0;
   double swap_gap_ms = 0.0;  // Of the last bundle.
+  drift::DriftMonitor::Standing drift;
   std::vector<EventSummary> events;
 };
 
