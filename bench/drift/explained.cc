@@ -64,7 +64,9 @@ std::optional<Run> Explain(std::uint64_t seed, bool one_class) {
     const DriftSignal signal = monitor.Observe(sample);
     if (signal != DriftSignal::kLearning && !change && ++watched == kCalm) change = i + 1;
     if (signal == DriftSignal::kDrift && (!change || i < *change)) return std::nullopt;
-    if (!monitor.explanation_is_complete()) continue;
+    // When a device packs the event.
+    if (monitor.phase() != DriftMonitor::Phase::kOpen || monitor.samples_since_alarm() < 25)
+      continue;
     const auto found = monitor.explanation();
     Run run;
     run.change_error =
@@ -127,11 +129,7 @@ void Explained(const Settings& settings, Table& table) {
   errors("one_class", one, "one class of ten rises by 2 deviations", false);
 
   std::uint64_t named = 0;
-  std::vector<double> precisions;
-  for (const Run& run : one) {
-    named += run.class_named ? 1 : 0;
-    precisions.push_back(run.precision);
-  }
+  for (const Run& run : one) named += run.class_named ? 1 : 0;
   const auto share = tinylcm::evaluation::ShareInterval(named, one.size());
   table.Add({.name = "e1.class_named",
              .bar = "E1",
@@ -142,17 +140,26 @@ void Explained(const Settings& settings, Table& table) {
              .better = "higher",
              .at_least = 0.9,
              .conditions = StrCat("the class that drifted leads the list, ", one.size(), " runs")});
-  const Summary precision = Summarise(precisions);
-  table.Add({.name = "e1.top5_precision",
-             .bar = "E1",
-             .value = precision.mean,
-             .low = precision.mean_low,
-             .high = precision.mean_high,
-             .unit = "share",
-             .better = "higher",
-             .at_least = 0.8,
-             .conditions = StrCat("of the five leading channels of 64, how many moved, ",
-                                  one.size(), " runs, one class drifts")});
+  const auto precision = [&](const char* name, const std::vector<Run>& runs, const char* what,
+                             bool is_bar) {
+    std::vector<double> values;
+    for (const Run& run : runs) values.push_back(run.precision);
+    const Summary is = Summarise(values);
+    Measured measured = {
+        .name = StrCat("e1.top5_precision.", name),
+        .bar = "E1",
+        .value = is.mean,
+        .low = is.mean_low,
+        .high = is.mean_high,
+        .unit = "share",
+        .better = "higher",
+        .conditions = StrCat("of the five leading channels of 64, how many moved, ", what, ", ",
+                             runs.size(), " runs")};
+    if (is_bar) measured.at_least = 0.8;
+    table.Add(measured);
+  };
+  precision("all_classes", all, "by 2 deviations in all classes", true);
+  precision("one_class", one, "by 2 deviations in one class of ten", false);
 }
 
 }  // namespace bench::drift
