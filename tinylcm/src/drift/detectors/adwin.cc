@@ -1,6 +1,7 @@
 #include "tinylcm/drift/detectors/adwin.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -32,7 +33,8 @@ Adwin::Adwin(const Options& options)
     : options_(options),
       limit_(-std::log(options.delta)),
       row_size_(options.max_buckets + 1),
-      totals_(kRows * (options.max_buckets + 1), 0.0) {
+      row_slots_(std::bit_ceil(options.max_buckets + 1)),
+      totals_(kRows * row_slots_, 0.0) {
   Restart();
 }
 
@@ -56,12 +58,14 @@ DriftSignal Adwin::Observe(double value) {
 
 void Adwin::Insert(double value) {
   double* row = totals_.data();
-  for (std::size_t i = 0; i < kRows; ++i, row += row_size_) {
-    row[boxes_[i]] = value;
+  const std::uint32_t last = row_slots_ - 1;
+  for (std::size_t i = 0; i < kRows; ++i, row += row_slots_) {
+    const std::uint32_t oldest = oldest_[i];
+    row[(oldest + boxes_[i]) & last] = value;
     if (++boxes_[i] < row_size_) return;
     // One too many: the two oldest become one of the next size.
-    value = row[0] + row[1];
-    std::copy(row + 2, row + row_size_, row);
+    value = row[oldest] + row[(oldest + 1) & last];
+    oldest_[i] = (oldest + 2) & last;
     boxes_[i] -= 2;
   }
   // 2^42 values a box: at a thousand a second after 2,000 years.
@@ -78,10 +82,10 @@ bool Adwin::AnySeam(const Visit& visit) const {
   double sum = 0.0;
   for (std::size_t i = rows; i-- > 0;) {
     const double size = static_cast<double>(std::uint64_t{1} << i);
-    const double* row = totals_.data() + i * row_size_;
+    const double* row = totals_.data() + i * row_slots_;
     for (std::uint32_t box = 0; box < boxes_[i]; ++box) {
       before += size;
-      sum += row[box];
+      sum += row[(oldest_[i] + box) & (row_slots_ - 1)];
       if (before < least) continue;
       if (all - before < least) return false;
       if (visit(before, sum)) return true;
@@ -153,6 +157,7 @@ void Adwin::Reset() {
 void Adwin::Restart() {
   std::fill(totals_.begin(), totals_.end(), 0.0);
   boxes_ = {};
+  oldest_ = {};
   samples_ = 0;
   until_test_ = options_.clock;
   first_ = sum_ = square_ = 0.0;
@@ -167,6 +172,7 @@ void Adwin::Write(StateWriter& writer) const {
   writer.Put(has_alarmed_);
   writer.Put(alarmed_);
   writer.PutSpan(boxes_);
+  writer.PutSpan(oldest_);
   writer.PutSpan(totals_);
 }
 
@@ -179,12 +185,14 @@ void Adwin::Read(StateReader& reader) {
   has_alarmed_ = reader.Get<bool>();
   alarmed_ = reader.GetFinite<double>();
   reader.GetSpan(boxes_);
+  reader.GetSpan(oldest_);
   reader.GetFiniteSpan(totals_);
   until_test_ = options_.clock - static_cast<std::uint32_t>(samples_ % options_.clock);
   std::uint64_t held = 0;
   bool has_ended = false;
   for (std::size_t i = 0; i < kRows; ++i) {
-    if (boxes_[i] > options_.max_buckets || (has_ended && boxes_[i] > 0)) {
+    if (boxes_[i] > options_.max_buckets || oldest_[i] >= row_slots_ ||
+        (has_ended && boxes_[i] > 0)) {
       return reader.Refuse("boxes as no run leaves them behind");
     }
     has_ended = boxes_[i] == 0;

@@ -35,13 +35,14 @@ base::Status Ddm::Accepts(double value) const { return IsBit("ddm", value); }
 DriftSignal Ddm::Observe(double value) {
   CHECK(value == 0.0 || value == 1.0);
   samples_ += 1.0;
-  rate_ += (1.0 / samples_) * (value - rate_);
-  statistic_ = 0.0;
+  const double share = 1.0 / samples_;
+  rate_ += share * (value - rate_);
+  above_ = 0.0;
   bool is_drift = false;
   bool is_warning = false;
   if (samples_ > static_cast<double>(options_.warm_start)) {
     // A rate of all ones may round to a hair above 1.
-    const double deviation = std::sqrt(std::max(0.0, rate_ * (1.0 - rate_) / samples_));
+    const double deviation = std::sqrt(std::max(0.0, rate_ * (1.0 - rate_) * share));
     const double now = rate_ + deviation;
     if (now <= best_) {
       best_rate_ = rate_;
@@ -50,11 +51,8 @@ DriftSignal Ddm::Observe(double value) {
     }
     is_drift = now > best_rate_ + options_.drift_threshold * best_deviation_;
     is_warning = now > best_rate_ + options_.warning_threshold * best_deviation_;
-    const double above = now - best_rate_;
-    // Without an error at the best time any error is beyond all deviations.
-    statistic_ = best_deviation_ > 0.0 ? above / best_deviation_
-                 : above > 0.0         ? std::numeric_limits<double>::max()
-                                       : 0.0;
+    above_ = now - best_rate_;
+    above_what_ = best_deviation_;
   }
   if (is_drift) {
     Restart();
@@ -69,14 +67,21 @@ void Ddm::Restart() {
   best_ = std::numeric_limits<double>::infinity();
 }
 
+double Ddm::statistic() const {
+  if (above_what_ > 0.0) return above_ / above_what_;
+  // Without an error at the best time any error is beyond all deviations.
+  return above_ > 0.0 ? std::numeric_limits<double>::max() : 0.0;
+}
+
 void Ddm::Reset() {
   Restart();
-  statistic_ = 0.0;
+  above_ = above_what_ = 0.0;
 }
 
 void Ddm::Write(StateWriter& writer) const {
   writer.Section("ddm");
-  for (const double number : {samples_, rate_, best_rate_, best_deviation_, best_, statistic_}) {
+  for (const double number :
+       {samples_, rate_, best_rate_, best_deviation_, best_, above_, above_what_}) {
     writer.Put(number);
   }
 }
@@ -87,7 +92,8 @@ void Ddm::Read(StateReader& reader) {
     *number = reader.GetFinite<double>();
   }
   best_ = reader.Get<double>();
-  statistic_ = reader.GetFinite<double>();
+  above_ = reader.GetFinite<double>();
+  above_what_ = reader.GetFinite<double>();
   if (samples_ < 0.0 || samples_ != std::floor(samples_) || rate_ < -1e-9 || rate_ > 1.0 + 1e-9 ||
       best_deviation_ < 0.0 || !(best_ >= 0.0)) {
     reader.Refuse("no run leaves such a state behind");

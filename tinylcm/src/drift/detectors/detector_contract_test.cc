@@ -201,7 +201,9 @@ INSTANTIATE_TEST_SUITE_P(
         Contender{"knn_distance",
                   {{"initial_reference_mean", "0"}, {"initial_reference_std", "1"}}},
         Contender{"js_distribution", {{"reference_size", "200"}}, Feed::kClasses, 3000.0},
-        Contender{"quanttree_ewma", {}}, Contender{"mmd_rff", {}}),
+        Contender{"quanttree_ewma", {}}, Contender{"mmd_rff", {}},
+        Contender{"shiryaev_roberts", {}},
+        Contender{"shiryaev_roberts", {{"limit", "1000"}, {"mode", "up"}}}),
     [](const auto& named) {
       std::string name = named.param.name;
       for (const auto& [key, value] : named.param.options) {

@@ -36,20 +36,26 @@ base::Result<Ewma> Ewma::Create(const Options& options) {
 }
 
 Ewma::Ewma(const Options& options)
-    : options_(options), scale_(std::sqrt((2.0 - options.lambda) / options.lambda)) {}
+    : options_(options),
+      is_both_(options.side == Side::kBoth),
+      keep_(1.0 - options.lambda),
+      part_(options.lambda / options.sd),
+      scale_(std::sqrt((2.0 - options.lambda) / options.lambda) *
+             (options.side == Side::kDown ? -1.0 : 1.0)) {}
 
 DriftSignal Ewma::Observe(double value) {
   CHECK(std::isfinite(value));
-  const double z = (value - options_.mean) / options_.sd;
-  needle_ += options_.lambda * (z - needle_);
-  const double height = needle_ * scale_;
-  statistic_ = options_.side == Side::kBoth   ? std::abs(height)
-               : options_.side == Side::kDown ? -height
-                                              : height;
+  // One multiplication and one addition wait for the value before.
+  const double needle = keep_ * needle_ + part_ * (value - options_.mean);
+  needle_ = needle;
+  const double height = needle * scale_;
+  statistic_ = is_both_ ? std::abs(height) : height;
   if (!(statistic_ > options_.limit)) return DriftSignal::kSteady;
-  needle_ = 0.0;
+  Restart();
   return DriftSignal::kDrift;
 }
+
+void Ewma::Restart() { needle_ = 0.0; }
 
 void Ewma::Write(StateWriter& writer) const {
   writer.Section("ewma");
@@ -61,7 +67,7 @@ void Ewma::Read(StateReader& reader) {
   reader.Section("ewma");
   needle_ = reader.GetFinite<double>();
   statistic_ = reader.GetFinite<double>();
-  if (options_.side == Side::kBoth && std::abs(needle_) * scale_ > options_.limit) {
+  if ((is_both_ ? std::abs(needle_) : needle_) * scale_ > options_.limit) {
     reader.Refuse("a needle past its limit");
   }
 }

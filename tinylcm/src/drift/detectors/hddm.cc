@@ -39,38 +39,30 @@ base::Result<HddmA> HddmA::Create(const Options& options) {
 
 HddmA::HddmA(const Options& options)
     : options_(options),
-      log_bound_(std::log(1.0 / options.drift_confidence)),
+      // Below a confidence of 1 as published; a laxer one (of a short run length) allows nothing.
+      half_log_bound_(std::max(0.0, std::log(1.0 / options.drift_confidence)) / 2.0),
       log_drift_(std::log(2.0 / options.drift_confidence)),
       log_warning_(std::log(2.0 / options.warning_confidence)) {}
 
 base::Status HddmA::Accepts(double value) const { return InUnit("hddm_a", value); }
 
-double HddmA::Bound(double count) const {
-  // Below a confidence of 1 as published; a laxer one (from a short run length) allows nothing.
-  return std::sqrt(1.0 / (2.0 * count) * std::max(0.0, log_bound_));
-}
-
-double HddmA::Allowed(const Mean& part) const {
-  return (all_.count - part.count) / part.count * (1.0 / all_.count) / 2.0;
-}
-
 DriftSignal HddmA::Observe(double value) {
   CHECK(value >= 0.0 && value <= 1.0);
   all_.count += 1.0;
-  all_.mean += (1.0 / all_.count) * (value - all_.mean);
-  all_.bound = Bound(all_.count);
+  const double share = 1.0 / all_.count;
+  all_.mean += share * (value - all_.mean);
+  all_.bound = std::sqrt(share * half_log_bound_);
   if (lowest_.count == 0.0 || lowest_.mean + lowest_.bound >= all_.mean + all_.bound) {
     lowest_ = all_;
   }
-  statistic_ = 0.0;
-  bool is_drift = false;
-  bool is_warning = false;
+  // The squared distance that is allowed is (nz - nx) / (nx nz) ln(2 / confidence) / 2: compared
+  // without a root or a division.
+  moved_ = 0.0;
+  allowed_ = 1.0;
   const double rise = all_.mean - lowest_.mean;
   if (lowest_.count != all_.count && rise >= 0.0) {
-    const double allowed = Allowed(lowest_);
-    statistic_ = rise * rise / (allowed * log_drift_);
-    is_drift = rise >= std::sqrt(allowed * log_drift_);
-    is_warning = !is_drift && rise >= std::sqrt(allowed * log_warning_);
+    moved_ = 2.0 * rise * rise * lowest_.count * all_.count;
+    allowed_ = all_.count - lowest_.count;
   }
   if (options_.two_sided_test) {
     if (highest_.count == 0.0 || highest_.mean - highest_.bound <= all_.mean - all_.bound) {
@@ -78,13 +70,16 @@ DriftSignal HddmA::Observe(double value) {
     }
     const double fall = highest_.mean - all_.mean;
     if (highest_.count != all_.count && fall >= 0.0) {
-      const double allowed = Allowed(highest_);
-      statistic_ = std::max(statistic_, fall * fall / (allowed * log_drift_));
-      is_drift = is_drift || fall >= std::sqrt(allowed * log_drift_);
-      is_warning = is_warning || fall >= std::sqrt(allowed * log_warning_);
+      const double moved = 2.0 * fall * fall * highest_.count * all_.count;
+      const double allowed = all_.count - highest_.count;
+      if (moved * allowed_ > moved_ * allowed) {
+        moved_ = moved;
+        allowed_ = allowed;
+      }
     }
   }
-  if (is_drift) {
+  const bool is_warning = moved_ > 0.0 && moved_ >= allowed_ * log_warning_;
+  if (moved_ > 0.0 && moved_ >= allowed_ * log_drift_) {
     Restart();
     return DriftSignal::kDrift;
   }
@@ -96,7 +91,8 @@ void HddmA::Restart() { all_ = lowest_ = highest_ = {}; }
 
 void HddmA::Reset() {
   Restart();
-  statistic_ = 0.0;
+  moved_ = 0.0;
+  allowed_ = 1.0;
 }
 
 void HddmA::Write(StateWriter& writer) const {
@@ -106,7 +102,8 @@ void HddmA::Write(StateWriter& writer) const {
     writer.Put(part->mean);
     writer.Put(part->bound);
   }
-  writer.Put(statistic_);
+  writer.Put(moved_);
+  writer.Put(allowed_);
 }
 
 void HddmA::Read(StateReader& reader) {
@@ -120,7 +117,9 @@ void HddmA::Read(StateReader& reader) {
       reader.Refuse("a mean that no run leaves behind");
     }
   }
-  statistic_ = reader.GetFinite<double>();
+  moved_ = reader.GetFinite<double>();
+  allowed_ = reader.GetFinite<double>();
+  if (moved_ < 0.0 || !(allowed_ > 0.0)) reader.Refuse("a distance that is none");
 }
 
 void HddmA::AddTo(OptionsDigest& digest) const {

@@ -14,7 +14,19 @@ using base::ErrorCode;
 
 namespace {
 constexpr std::uint64_t kSeed = 0x6b7377696e;  // Of the native draws.
+
+// How many of the ascending values are below `value`, without a branch that could be mispredicted.
+std::size_t CountBelow(const double* values, std::size_t size, double value) {
+  const double* at = values;
+  while (size > 1) {
+    const std::size_t half = size / 2;
+    at += at[half - 1] < value ? half : 0;
+    size -= half;
+  }
+  return static_cast<std::size_t>(at - values) + (*at < value ? 1 : 0);
 }
+
+}  // namespace
 
 base::Result<Kswin> Kswin::Create(const Options& options) {
   if (!(options.alpha >= 0.0 && options.alpha <= 1.0)) {
@@ -57,6 +69,7 @@ DriftSignal Kswin::Observe(double value) {
                        slots_.begin() + filled_ + 1);
     sorted_[at] = value;
     slots_[at] = static_cast<std::uint16_t>(filled_);
+    if (at > 0 && sorted_[at - 1] == value) equals_left_ = options_.window_size;
     if (++filled_ < options_.window_size) return DriftSignal::kLearning;
   } else {
     Replace(oldest_, value);
@@ -82,11 +95,11 @@ DriftSignal Kswin::Observe(double value) {
 void Kswin::Replace(std::uint32_t slot, double value) {
   const std::uint32_t size = options_.window_size;
   const double old = ring_[slot];
-  std::size_t from = static_cast<std::size_t>(
-      std::lower_bound(sorted_.begin(), sorted_.end(), old) - sorted_.begin());
+  std::size_t from = CountBelow(sorted_.data(), size, old);
   while (slots_[from] != slot) ++from;  // Among equals.
-  std::size_t to = static_cast<std::size_t>(
-      std::upper_bound(sorted_.begin(), sorted_.end(), value) - sorted_.begin());
+  // Before its equals, if there are any; one place less where the old value stood before it.
+  std::size_t to = CountBelow(sorted_.data(), size, value);
+  if (to < size && sorted_[to] == value) equals_left_ = size;
   if (to > from) --to;
   double* sorted = sorted_.data();
   std::uint16_t* slots = slots_.data();
@@ -142,6 +155,15 @@ std::uint32_t Kswin::Distance() {
   int apart = 0;
   int highest = 0;
   int lowest = 0;
+  if (equals_left_ == 0) {
+    for (std::uint32_t i = 0; i < size; ++i) {
+      apart += weights[slots[i]];
+      highest = std::max(highest, apart);
+      lowest = std::min(lowest, apart);
+    }
+    return static_cast<std::uint32_t>(std::max(highest, -lowest));
+  }
+  --equals_left_;
   for (std::uint32_t i = 0; i + 1 < size; ++i) {
     apart += weights[slots[i]];
     // Equal values are one step.
@@ -160,7 +182,7 @@ void Kswin::Reset() {
 }
 
 void Kswin::Restart() {
-  filled_ = oldest_ = 0;
+  filled_ = oldest_ = equals_left_ = 0;
   // As river: a seeded generator starts from its seed again. The native one goes on.
   if (python_) python_->Seed(*options_.seed);
 }
@@ -198,6 +220,8 @@ void Kswin::Read(StateReader& reader) {
   std::stable_sort(slots_.begin(), slots_.begin() + filled_,
                    [this](std::uint16_t a, std::uint16_t b) { return ring_[a] < ring_[b]; });
   for (std::uint32_t i = 0; i < filled_; ++i) sorted_[i] = ring_[slots_[i]];
+  // To be on the safe side: at most a window long.
+  equals_left_ = options_.window_size;
 }
 
 void Kswin::AddTo(OptionsDigest& digest) const {

@@ -19,6 +19,7 @@
 #include "tinylcm/drift/detectors/mmd_rff.h"
 #include "tinylcm/drift/detectors/page_hinkley.h"
 #include "tinylcm/drift/detectors/quanttree_ewma.h"
+#include "tinylcm/drift/detectors/shiryaev_roberts.h"
 #include "tinylcm/src/drift/detectors/solved_limits.h"
 
 namespace tinylcm::drift {
@@ -127,6 +128,13 @@ constexpr DetectorOption kQuantTreeOptions[] = {
     {"seed", "1", "of the cuts"},
 };
 
+constexpr DetectorOption kShiryaevOptions[] = {
+    {"limit", "solved", "of the purse", true},
+    {"mean", "0", "what is usual"},
+    {"sd", "1", "how far values usually lie from it"},
+    {"mode", "both", "up, down or both"},
+};
+
 constexpr DetectorKind kKinds[] = {
     {"adwin", "the mean, by a window that keeps what is of one time", "a number",
      "independent normal values of sd 1", kAdwinOptions},
@@ -155,6 +163,8 @@ constexpr DetectorKind kKinds[] = {
     {"quanttree_ewma", "the whole distribution of a number or a row",
      "a number, or a row of numbers", "independent values of any continuous distribution",
      kQuantTreeOptions},
+    {"shiryaev_roberts", "any lasting change, of whatever size", "a standardised number",
+     "independent normal values with the given mean and sd", kShiryaevOptions},
 };
 
 // What a person typed, checked against what there is. Errors are sticky: ask once.
@@ -510,6 +520,20 @@ Made MakeQuantTree(Typed typed) {
   return Create<QuantTreeEwma>(typed, options);
 }
 
+Made MakeShiryaev(Typed typed) {
+  ShiryaevRoberts::Options options;
+  typed.Number("limit", options.limit);
+  typed.Number("mean", options.mean);
+  typed.Number("sd", options.sd);
+  typed.Side(options.side);
+  if (typed.is_solved()) {
+    options.run_length = typed.run_length();
+  } else if (!(options.limit > 1.0)) {
+    typed.Refuse("limit must be > 1");
+  }
+  return Create<ShiryaevRoberts>(typed, options);
+}
+
 constexpr std::pair<std::string_view, Made (*)(Typed)> kMakers[] = {
     {"adwin", MakeAdwin},
     {"cusum", MakeCusum},
@@ -524,6 +548,7 @@ constexpr std::pair<std::string_view, Made (*)(Typed)> kMakers[] = {
     {"mmd_rff", MakeMmd},
     {"page_hinkley", MakePageHinkley},
     {"quanttree_ewma", MakeQuantTree},
+    {"shiryaev_roberts", MakeShiryaev},
 };
 static_assert(std::size(kMakers) == std::size(kKinds));
 

@@ -47,6 +47,7 @@ double MinusLog(double x) { return -std::log(x); }
 void Make(std::string_view only) {
   constexpr double kRate = 0.1;
   const std::vector<double> kFrom100 = {1e2, 3e2, 1e3, 3e3, 1e4, 3e4, 1e5, 1e6};
+  const std::vector<double> kUpTo1e5 = {1e2, 3e2, 1e3, 3e3, 1e4, 3e4, 1e5};
   const std::vector<double> kFrom500 = {500, 1e3, 3e3, 1e4, 3e4, 1e5, 3e5};
   const std::vector<double> kFrom1000 = {1e3, 2e3, 4e3, 1e4, 3e4, 1e5, 3e5};
   if (only.empty()) {
@@ -73,13 +74,13 @@ void Make(std::string_view only) {
           return logged(trial.KswinAlpha({}, run_length));
         });
   for (const bool is_both : {false, true}) {
-    Table(only, is_both ? "kHddmATwoSided" : "kHddmA", 6e6, kFrom100,
+    Table(only, is_both ? "kHddmATwoSided" : "kHddmA", 6e6, kUpTo1e5,
           [&](const LimitsByTrial& trial, double run_length) {
             return logged(trial.HddmAConfidence(
                 {.two_sided_test = is_both, .restart = static_cast<std::uint64_t>(run_length)},
                 kRate, run_length));
           });
-    Table(only, is_both ? "kHddmWTwoSided" : "kHddmW", 6e6, kFrom100,
+    Table(only, is_both ? "kHddmWTwoSided" : "kHddmW", 6e6, kUpTo1e5,
           [&](const LimitsByTrial& trial, double run_length) {
             return logged(trial.HddmWConfidence({.two_sided_test = is_both}, kRate, run_length));
           });

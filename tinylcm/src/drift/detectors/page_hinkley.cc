@@ -26,10 +26,11 @@ base::Result<PageHinkley> PageHinkley::Create(const Options& options) {
 DriftSignal PageHinkley::Observe(double value) {
   CHECK(std::isfinite(value));
   samples_ += 1.0;
-  mean_ += (1.0 / samples_) * (value - mean_);
-  const double deviation = value - mean_;
-  up_ = options_.alpha * up_ + deviation - options_.delta;
-  down_ = options_.alpha * down_ + deviation + options_.delta;
+  sum_ += value;
+  const double deviation = value - sum_ * (1.0 / samples_);
+  // One multiplication and one addition wait for the value before.
+  up_ = options_.alpha * up_ + (deviation - options_.delta);
+  down_ = options_.alpha * down_ + (deviation + options_.delta);
   lowest_ = std::min(lowest_, up_);
   highest_ = std::max(highest_, down_);
   if (samples_ < static_cast<double>(options_.min_instances)) return DriftSignal::kLearning;
@@ -50,7 +51,7 @@ void PageHinkley::Reset() {
 }
 
 void PageHinkley::Restart() {
-  samples_ = mean_ = up_ = down_ = 0.0;
+  samples_ = sum_ = up_ = down_ = 0.0;
   // As river has it: the first value sets the one, and never lowers the other below -1.
   lowest_ = std::numeric_limits<double>::infinity();
   highest_ = -1.0;
@@ -58,7 +59,7 @@ void PageHinkley::Restart() {
 
 void PageHinkley::Write(StateWriter& writer) const {
   writer.Section("page_hinkley");
-  for (const double number : {samples_, mean_, up_, down_, lowest_, highest_, statistic_}) {
+  for (const double number : {samples_, sum_, up_, down_, lowest_, highest_, statistic_}) {
     writer.Put(number);
   }
 }
@@ -66,7 +67,7 @@ void PageHinkley::Write(StateWriter& writer) const {
 void PageHinkley::Read(StateReader& reader) {
   reader.Section("page_hinkley");
   samples_ = reader.GetFinite<double>();
-  for (double* number : {&mean_, &up_, &down_}) *number = reader.GetFinite<double>();
+  for (double* number : {&sum_, &up_, &down_}) *number = reader.GetFinite<double>();
   lowest_ = reader.Get<double>();
   highest_ = reader.GetFinite<double>();
   statistic_ = reader.GetFinite<double>();

@@ -68,9 +68,11 @@ class Adwin final : public Detector {
 
   Options options_;
   double limit_ = 0.0;
-  std::uint32_t row_size_ = 0;                   // Boxes a row holds, the one too many included.
-  std::vector<double> totals_;                   // Row after row; in a row the oldest box first.
-  std::array<std::uint32_t, kRows> boxes_ = {};  // In use, a row.
+  std::uint32_t row_size_ = 0;                    // Boxes a row holds, the one too many included.
+  std::uint32_t row_slots_ = 0;                   // A power of two.
+  std::array<std::uint32_t, kRows> oldest_ = {};  // Where a row's oldest box is.
+  std::vector<double> totals_;                    // Row after row, each a ring.
+  std::array<std::uint32_t, kRows> boxes_ = {};   // In use, a row.
   std::uint64_t samples_ = 0;
   std::uint32_t until_test_ = 0;
   double first_ = 0.0;  // Sums are of deviations from the first value: large levels cost no digits.

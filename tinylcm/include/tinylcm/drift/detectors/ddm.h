@@ -35,7 +35,7 @@ class Ddm final : public Detector {
 
   DriftSignal Observe(double value) override;
   base::Status Accepts(double value) const override;
-  double statistic() const override { return statistic_; }
+  double statistic() const override;
   double limit() const override { return options_.drift_threshold; }
   void Reset() override;
   void Write(StateWriter& writer) const override;
@@ -53,7 +53,8 @@ class Ddm final : public Detector {
   double best_rate_ = 0.0;
   double best_deviation_ = 0.0;
   double best_ = std::numeric_limits<double>::infinity();
-  double statistic_ = 0.0;
+  double above_ = 0.0;  // The best rate, as last compared with the limit times this:
+  double above_what_ = 0.0;
 };
 
 // Not thread-safe. Constant time and no allocation per value, which must be 0 or 1.

@@ -41,9 +41,14 @@ class Ewma final : public Detector {
 
  private:
   explicit Ewma(const Options& options);
+  // Not inlined: merged with the usual case it would keep every value waiting for the comparison.
+  [[gnu::noinline]] void Restart();
 
   Options options_;
-  double scale_ = 1.0;  // 1 / the needle's deviation.
+  bool is_both_;
+  double keep_;   // Of the needle, a value.
+  double part_;   // Of the newest value, whatever the unit.
+  double scale_;  // 1 / the needle's deviation; below 0 where only a fall counts.
   double needle_ = 0.0;
   double statistic_ = 0.0;
 };

@@ -38,7 +38,7 @@ class HddmA final : public Detector {
   DriftSignal Observe(double value) override;
   base::Status Accepts(double value) const override;
   // How far the mean moved, in units of what drift_confidence allows: drift at 1.
-  double statistic() const override { return statistic_; }
+  double statistic() const override { return moved_ / (allowed_ * log_drift_); }
   double limit() const override { return 1.0; }
   void Reset() override;
   void Write(StateWriter& writer) const override;
@@ -54,19 +54,17 @@ class HddmA final : public Detector {
   };
 
   explicit HddmA(const Options& options);
-  double Bound(double count) const;
-  // (nz - nx) / (nx nz) / 2: times ln(2 / confidence), the squared distance that is allowed.
-  double Allowed(const Mean& part) const;
   void Restart();
 
   Options options_;
-  double log_bound_;  // ln(1 / drift_confidence)
-  double log_drift_;  // ln(2 / confidence)
+  double half_log_bound_;  // ln(1 / drift_confidence) / 2
+  double log_drift_;       // ln(2 / confidence)
   double log_warning_;
   Mean all_;
   Mean lowest_;
   Mean highest_;
-  double statistic_ = 0.0;
+  double moved_ = 0.0;    // Squared, and times twice both counts ...
+  double allowed_ = 1.0;  // ... which times ln(2 / confidence) is what is allowed.
 };
 
 // Not thread-safe. Constant time and no allocation per value, which must lie in [0, 1].

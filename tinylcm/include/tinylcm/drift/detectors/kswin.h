@@ -59,6 +59,7 @@ class Kswin final : public Detector {
   std::vector<double> ring_;   // The window, by slot.
   std::uint32_t oldest_ = 0;   // Slot.
   std::uint32_t filled_ = 0;
+  std::uint32_t equals_left_ = 0;     // Tests until which equal values may lie in the window.
   std::vector<double> sorted_;        // The window, ascending ...
   std::vector<std::uint16_t> slots_;  // ... and the slot of each.
   std::vector<std::int8_t> weights_;  // By slot: +1 newest, -1 drawn, 0 neither.

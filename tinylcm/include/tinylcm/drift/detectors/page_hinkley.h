@@ -48,7 +48,7 @@ class PageHinkley final : public Detector {
 
   Options options_;
   double samples_ = 0.0;  // A whole number.
-  double mean_ = 0.0;
+  double sum_ = 0.0;
   double up_ = 0.0;  // The walks ...
   double down_ = 0.0;
   double lowest_ = 0.0;  // ... and their turning points.
