@@ -4,6 +4,7 @@
 
 #include "agent/agent_impl.h"
 #include "agent/heap.h"
+#include "tinylcm/pipeline/accuracy.h"
 
 namespace agent {
 
@@ -75,6 +76,7 @@ monitor::MetricsSnapshot Agent::LookAtMetrics() {
       monitor_->Look(clock_.Now(), clock_.Uptime(), monitor::ReadProcessFigures());
   protocol::DeviceMetrics& metrics = snapshot.metrics;
   FillMetrics(metrics);
+  pipeline::Tell(path_->Accuracy(), metrics);
   const std::scoped_lock lock(status_mutex_);
   metrics.drift_state = status_.state;
   metrics.mode = status_.mode;

@@ -29,9 +29,9 @@ struct DeviceMetrics {
   std::optional<double> fps;              // (w)
   std::optional<double> confidence_mean;  // (w)
   std::optional<double> distance_mean;    // (w)
-  // (w) From calibrated confidences; docs/formats/metrics.md says what that assumes.
+  // Of the last 500 answers, without labels: docs/guides/accuracy.md. Null: unknown.
   std::optional<double> accuracy_estimated;
-  std::optional<double> accuracy_low;  // 95 %.
+  std::optional<double> accuracy_low;  // 90 %.
   std::optional<double> accuracy_high;
   // (w) Answers by confidence, in kConfidenceBins equal steps from 0 to 1; empty: none.
   static constexpr std::size_t kConfidenceBins = 20;

@@ -187,11 +187,4 @@ std::optional<Drop> Estimator::DropOver(std::size_t answers) const {
   return Drop{*usual_ - now.mean, *usual_ - now.high, *usual_ - now.low};
 }
 
-void Estimator::Reset() {
-  next_ = 0;
-  filled_ = 0;
-  compared_ = 0.0;
-  differed_ = 0.0;
-}
-
 }  // namespace tinylcm::accuracy

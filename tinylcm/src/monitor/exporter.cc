@@ -318,11 +318,11 @@ std::string WritePrometheus(const MetricsSnapshot& snapshot) {
   text.Gauge("tinylcm_frames_per_second", "Over the current window.", metrics.fps);
   text.Gauge("tinylcm_distance_mean", "Mean distance to the anchors in the window.",
              metrics.distance_mean);
-  text.Gauge("tinylcm_accuracy_estimated", "From calibrated confidences, over the window.",
+  text.Gauge("tinylcm_accuracy_estimated", "Without labels, over the last answers; absent: unknown.",
              metrics.accuracy_estimated);
-  text.Gauge("tinylcm_accuracy_estimated_low", "Lower end of its 95 % interval.",
+  text.Gauge("tinylcm_accuracy_estimated_low", "Lower end of its 90 % interval.",
              metrics.accuracy_low);
-  text.Gauge("tinylcm_accuracy_estimated_high", "Upper end of its 95 % interval.",
+  text.Gauge("tinylcm_accuracy_estimated_high", "Upper end of its 90 % interval.",
              metrics.accuracy_high);
   text.Gauge("tinylcm_resident_memory_bytes", "Resident set.", metrics.rss_bytes);
   text.Gauge("tinylcm_proportional_memory_bytes", "Proportional set.", metrics.pss_bytes);

@@ -20,18 +20,6 @@ std::size_t BinOf(float confidence) {
 
 }  // namespace
 
-AccuracyEstimate EstimateAccuracy(std::uint64_t count, double sum, double sum_of_squares) {
-  const auto n = static_cast<double>(count);
-  AccuracyEstimate estimate;
-  estimate.mean = sum / n;
-  // The variance of a sum of independent yes-or-no answers: each has c (1 - c).
-  const double deviation = std::sqrt(std::max(0.0, sum - sum_of_squares)) / n;
-  constexpr double kNormal95 = 1.959964;
-  estimate.low = std::max(0.0, estimate.mean - kNormal95 * deviation);
-  estimate.high = std::min(1.0, estimate.mean + kNormal95 * deviation);
-  return estimate;
-}
-
 Monitor::Monitor(std::vector<std::string> labels, base::Duration now) : labels_(std::move(labels)) {
   window_.since = now;
   window_.classes.assign(labels_.size() + 1, 0);
@@ -41,9 +29,7 @@ void Monitor::Answered(const FrameFigures& figures) {
   const std::scoped_lock lock(mutex_);
   ++counts_.frames;
   ++window_.frames;
-  const double confidence = figures.confidence;
-  window_.confidence += confidence;
-  window_.confidence_squared += confidence * confidence;
+  window_.confidence += figures.confidence;
   ++window_.confidences[BinOf(figures.confidence)];
   window_.distance += figures.distance;
   window_.total.Add(figures.total_us);
@@ -127,11 +113,6 @@ protocol::DeviceMetrics Monitor::FiguresLocked(base::Time at, base::Duration now
     const auto frames = static_cast<double>(window_.frames);
     metrics.confidence_mean = window_.confidence / frames;
     metrics.distance_mean = window_.distance / frames;
-    const AccuracyEstimate accuracy =
-        EstimateAccuracy(window_.frames, window_.confidence, window_.confidence_squared);
-    metrics.accuracy_estimated = accuracy.mean;
-    metrics.accuracy_low = accuracy.low;
-    metrics.accuracy_high = accuracy.high;
     metrics.confidence_histogram.assign(window_.confidences.begin(), window_.confidences.end());
     metrics.latency_sketch = window_.total.Save();
     metrics.latency_ms_p50 = window_.total.Percentile(0.5) / 1000.0;

@@ -69,21 +69,6 @@ TEST(LatencySketch, RefusesABucketThatThereIsNotOneTwiceAndMoreThanCanBeCounted)
   EXPECT_FALSE(LatencySketch::Restore({{7, INT64_MAX}, {8, 1}}).ok());
 }
 
-TEST(Accuracy, IsTheMeanConfidenceWithTheSpreadOfIndependentAnswers) {
-  // 100 answers of confidence .8: the spread of their share is sqrt(.8 * .2 / 100) = .04.
-  const AccuracyEstimate estimate = EstimateAccuracy(100, 80.0, 64.0);
-  EXPECT_DOUBLE_EQ(estimate.mean, 0.8);
-  EXPECT_NEAR(estimate.low, 0.8 - 1.96 * 0.04, 1e-4);
-  EXPECT_NEAR(estimate.high, 0.8 + 1.96 * 0.04, 1e-4);
-}
-
-TEST(Accuracy, OfSureAnswersHasNoSpreadAndStaysAShare) {
-  const AccuracyEstimate sure = EstimateAccuracy(3, 3.0, 3.0);
-  EXPECT_DOUBLE_EQ(sure.low, 1.0);
-  EXPECT_DOUBLE_EQ(sure.high, 1.0);
-  EXPECT_DOUBLE_EQ(EstimateAccuracy(1, 0.9, 0.81).high, 1.0);
-}
-
 TEST(Monitor, CountsAnswersByConfidenceTheEndsIncluded) {
   Monitor monitor({"cat"}, milliseconds(0));
   for (const float confidence : {0.0f, 0.04f, 0.06f, 1.0f, 1.5f, -1.0f, std::nanf("")}) {

@@ -42,4 +42,14 @@ accuracy::Estimator MakeEstimator(const model::ModelBundle& bundle,
   return std::move(made).value();
 }
 
+void Tell(const accuracy::Estimate& estimate, protocol::DeviceMetrics& metrics) {
+  metrics.accuracy_estimated.reset();
+  metrics.accuracy_low.reset();
+  metrics.accuracy_high.reset();
+  if (!estimate.known()) return;
+  metrics.accuracy_estimated = estimate.mean;
+  metrics.accuracy_low = estimate.low;
+  metrics.accuracy_high = estimate.high;
+}
+
 }  // namespace tinylcm::pipeline

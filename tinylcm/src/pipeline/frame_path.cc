@@ -4,6 +4,8 @@
 #include <chrono>
 #include <utility>
 
+#include "tinylcm/pipeline/accuracy.h"
+
 namespace tinylcm::pipeline {
 
 namespace {
@@ -44,6 +46,7 @@ FramePath::FramePath(std::unique_ptr<Stage> first, std::uint64_t first_index)
   monitor_ = std::move(stage.monitor);
   window_ = std::move(stage.window);
   sketch_ = std::move(stage.sketch);
+  accuracy_ = std::move(stage.accuracy);
   sketched_ = stage.bundle;
 }
 
@@ -56,6 +59,8 @@ void FramePath::Prepare(Stage& stage) {
   const model::ModelBundle& bundle = stage.serving->bundle();
   stage.bundle = NumberOf(bundle);
   stage.sketch = SketchFor(bundle, stage.serving->signals());
+  stage.accuracy =
+      std::make_unique<accuracy::Estimator>(MakeEstimator(bundle, stage.serving->adaptation()));
   const protocol::BundleInput& input = bundle.manifest.input;
   if (!input.window) return;
   auto window =
@@ -92,6 +97,10 @@ base::Status FramePath::Answer(source::Frame& frame, Seen& seen) {
     const std::scoped_lock lock(monitor_mutex_);
     std::swap(monitor_, stage.monitor);
   }
+  if (swapped) {
+    const std::scoped_lock lock(monitor_mutex_);
+    std::swap(accuracy_, stage.accuracy);
+  }
   if (swapped && stage.bundle != sketched_) {
     const std::scoped_lock lock(monitor_mutex_);
     std::swap(left_, sketch_);
@@ -119,10 +128,12 @@ base::Status FramePath::Answer(source::Frame& frame, Seen& seen) {
   stage.serving->Measure(inference_, sample);
   sample.index = seen.index;
   sample.phase = PhaseOf(frame.time, cycle_);
+  const accuracy::Answer answer = AnswerOf(inference_.prediction, stage.serving->bundle());
   {
     const std::scoped_lock lock(monitor_mutex_);
     seen.signal = monitor_->Observe(sample);
     sketch_->Observe(sample, inference_.feature);
+    accuracy_->Observe(answer);
   }
   seen.decode_us = inference_.decode_us;
   seen.model_us = inference_.model_us;
@@ -188,6 +199,22 @@ std::vector<protocol::Sketches> FramePath::TakeSketches() {
     if (sketch != nullptr && sketch->sketches().total() > 0) taken.push_back(sketch->sketches());
   }
   return taken;
+}
+
+accuracy::Estimate FramePath::Accuracy() const {
+  const std::scoped_lock lock(monitor_mutex_);
+  return accuracy_->Over();
+}
+
+std::optional<accuracy::Drop> FramePath::AccuracyDrop(std::uint64_t since_index) const {
+  const std::scoped_lock lock(monitor_mutex_);
+  const std::uint64_t next = next_index_.load();
+  return accuracy_->DropOver(since_index < next ? next - since_index : 0);
+}
+
+void FramePath::Compare(bool agrees) {
+  const std::scoped_lock lock(monitor_mutex_);
+  accuracy_->Compare(agrees);
 }
 
 base::Bytes FramePath::SaveDriftState(std::uint64_t belongs_to) const {

@@ -11,6 +11,7 @@
 #include "protocol/safetensors.h"
 #include "protocol/samples.h"
 #include "tinylcm/feature/picture_figures.h"
+#include "tinylcm/pipeline/accuracy.h"
 
 namespace tinylcm::pipeline {
 
@@ -517,6 +518,7 @@ void Lifecycle::OnSeen(const Seen& seen) {
       seen.revision == probation_revision_) {
     Inference shadow;
     if (champion_->Infer(seen.frame, shadow).ok()) {
+      path_->Compare(shadow.prediction.nearest == seen.prediction.nearest);
       Do(adapter_->OnProbation({.champion_distance = shadow.prediction.anchor_distance,
                                 .champion_confidence = shadow.prediction.confidence,
                                 .challenger_distance = seen.prediction.anchor_distance,
@@ -559,8 +561,10 @@ void Lifecycle::Explain() {
   protocol::DriftEvent& event = *event_;
   event.kind = drift::Name(explanation->kind);
   event.sigma = explanation->sigma;
-  event.accuracy_drop = explanation->accuracy_drop;
-  event.accuracy_drop_interval = explanation->accuracy_drop_interval;
+  if (const auto drop = path_->AccuracyDrop(explanation->change_index)) {
+    event.accuracy_drop = drop->mean;
+    event.accuracy_drop_interval = {drop->low, drop->high};
+  }
   event.log10_e = explanation->log10_e;
   event.change_point = explanation->change_index;
   event.change_point_interval = {explanation->change_first, explanation->change_last};
@@ -1174,7 +1178,9 @@ void Lifecycle::WatchHealth(const Seen& seen) {
   Inference shadow;
   if (!swap.old_serving->Infer(seen.frame, shadow).ok()) return;
   ++swap.frames;
-  if (shadow.prediction.nearest == seen.prediction.nearest) ++swap.agreed;
+  const bool agrees = shadow.prediction.nearest == seen.prediction.nearest;
+  if (agrees) ++swap.agreed;
+  path_->Compare(agrees);
   swap.confidence_new += seen.prediction.confidence;
   swap.confidence_old += shadow.prediction.confidence;
   if (swap.frames < options_.health_frames) return;
@@ -1319,6 +1325,7 @@ LifecycleStatus Lifecycle::status() const {
 
 void Lifecycle::Describe(protocol::DeviceMetrics& metrics) const {
   const LifecycleStatus now = status();
+  Tell(path_->Accuracy(), metrics);
   metrics.drift_state = now.state;
   metrics.mode = now.mode;
   metrics.hypothesis = now.hypothesis;

@@ -115,9 +115,6 @@ class Estimator {
   // What was lost against that over the last `answers`; nullopt where either is unknown.
   std::optional<Drop> DropOver(std::size_t answers) const;
 
-  // Forgets the window and the comparisons.
-  void Reset();
-
  private:
   static constexpr std::size_t kBins = 64;
   static constexpr std::size_t kOwnMin = 8;

@@ -48,18 +48,6 @@ struct ProcessFigures {
 // for the frame thread.
 ProcessFigures ReadProcessFigures(const std::string& root = "");
 
-// How accurate the answers were, if confidence is what it says: each answer is right with that
-// probability, whatever the others are. The interval is the 95 % one of that assumption alone: it
-// knows nothing of a calibration that no longer holds, and frames of one scene are not independent,
-// so it is a lower bound of the doubt.
-struct AccuracyEstimate {
-  double mean = 0.0;
-  double low = 0.0;
-  double high = 1.0;
-};
-// `sum`, `sum_of_squares`: of `count` confidences. REQUIRES: count > 0.
-AccuracyEstimate EstimateAccuracy(std::uint64_t count, double sum, double sum_of_squares);
-
 // What exporters are given: the current window, which goes on, and what was counted since the
 // start.
 struct MetricsSnapshot {
@@ -103,7 +91,6 @@ class Monitor {
     base::Duration since{0};
     std::uint64_t frames = 0;
     double confidence = 0.0;
-    double confidence_squared = 0.0;
     double distance = 0.0;
     std::array<std::uint64_t, protocol::DeviceMetrics::kConfidenceBins> confidences{};
     LatencySketch total, decode, model, classify;

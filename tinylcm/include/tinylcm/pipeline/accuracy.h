@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include "protocol/metrics.h"
 #include "tinylcm/accuracy/estimator.h"
 #include "tinylcm/adapt/adaptation.h"
 #include "tinylcm/classify/knn_classifier.h"
@@ -17,5 +18,8 @@ accuracy::Answer AnswerOf(const classify::Prediction& prediction, const model::M
 // the canary: not for the frame thread.
 accuracy::Estimator MakeEstimator(const model::ModelBundle& bundle,
                                   const adapt::Adaptation& adaptation);
+
+// Into the figures of a device; unknown is null, never 0.
+void Tell(const accuracy::Estimate& estimate, protocol::DeviceMetrics& metrics);
 
 }  // namespace tinylcm::pipeline

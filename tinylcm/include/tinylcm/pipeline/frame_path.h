@@ -21,6 +21,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "tinylcm/accuracy/estimator.h"
 #include "tinylcm/drift/drift_monitor.h"
 #include "tinylcm/drift/stream_sketch.h"
 #include "tinylcm/feature/window.h"
@@ -53,8 +54,9 @@ struct Stage {
   std::unique_ptr<drift::DriftMonitor> monitor;  // Null: the monitor goes on as it is.
   std::uint32_t bundle = 0;                      // FramePath's count; it fills it in.
   std::unique_ptr<feature::WindowFeatures>
-      window;                                   // It fills that in, too; null: rows as they are.
-  std::unique_ptr<drift::StreamSketch> sketch;  // And that.
+      window;                                     // It fills that in, too; null: rows as they are.
+  std::unique_ptr<drift::StreamSketch> sketch;    // And that.
+  std::unique_ptr<accuracy::Estimator> accuracy;  // And that.
 };
 
 // What Answer says of a row that was taken and fills no window yet: neither bad nor answered.
@@ -107,6 +109,13 @@ class FramePath {
   // What was seen since the last call, a bundle each: that which answers, behind it the one before
   // where it was swapped out meanwhile. Nothing seen, nothing given.
   std::vector<protocol::Sketches> TakeSketches();
+  // How many of the last answers were right, without labels; begins anew with every stage. May be
+  // called from any thread, as the two below.
+  accuracy::Estimate Accuracy() const;
+  // What of it was lost since that inference; nullopt: unknown.
+  std::optional<accuracy::Drop> AccuracyDrop(std::uint64_t since_index) const;
+  // What answered in the shadow said of a frame that was answered, too.
+  void Compare(bool agrees);
   base::Bytes SaveDriftState(std::uint64_t belongs_to) const;  // DriftMonitor::SaveState.
 
  private:
@@ -126,9 +135,10 @@ class FramePath {
   std::atomic<double> swap_gap_ms_{0.0};
   mutable std::mutex monitor_mutex_;
   std::unique_ptr<drift::DriftMonitor> monitor_;
-  std::unique_ptr<drift::StreamSketch> sketch_;  // Behind monitor_mutex_ too; never null.
-  std::unique_ptr<drift::StreamSketch> left_;    // Of the bundle before; null: taken, or none.
-  std::uint32_t sketched_ = 0;                   // The bundle sketch_ is of. The frame thread's.
+  std::unique_ptr<drift::StreamSketch> sketch_;    // Behind monitor_mutex_ too; never null.
+  std::unique_ptr<accuracy::Estimator> accuracy_;  // Likewise; never null.
+  std::unique_ptr<drift::StreamSketch> left_;      // Of the bundle before; null: taken, or none.
+  std::uint32_t sketched_ = 0;                     // The bundle sketch_ is of. The frame thread's.
   std::unique_ptr<feature::WindowFeatures> window_;  // Likewise.
   base::Duration cycle_{0};
   Inference inference_;
