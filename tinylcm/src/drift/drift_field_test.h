@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "tinylcm/drift/detectors/normal.h"
 #include "tinylcm/drift/drift_monitor.h"
 
 namespace tinylcm::drift {
@@ -51,6 +52,20 @@ class FieldStream {
   std::vector<float> row_;
   std::uint32_t classes_;
 };
+
+// What a factory would have kept of the field's distances.
+inline HeldOut FieldHeldOut(std::uint32_t classes, std::size_t count) {
+  HeldOut held_out;
+  std::vector<std::vector<float>>& distances = held_out[At(Signal::kAnchorDistance)];
+  for (std::uint32_t label = 0; label < classes; ++label) {
+    std::vector<float>& values = distances.emplace_back();
+    for (std::size_t i = 0; i < count; ++i) {
+      const double share = (static_cast<double>(i) + 0.5) / static_cast<double>(count);
+      values.push_back(static_cast<float>(std::exp(0.3 * label + 0.5 * NormalQuantile(share))));
+    }
+  }
+  return held_out;
+}
 
 class Field {
  public:

@@ -25,6 +25,9 @@ constexpr double kQuietFirst = 1.0;
 // Quiet rows counted among those since the change, at most, as a share of the latter.
 constexpr double kQuietRowsMax = 0.5;
 
+// What the factory watch takes off every value, at the least (factory_watch.h).
+constexpr double kFactoryAllowance = 0.25;
+
 constexpr float kNone = std::numeric_limits<float>::quiet_NaN();
 
 }  // namespace
@@ -37,17 +40,23 @@ base::Result<DriftMonitor> DriftMonitor::Create(const Options& options) {
     return Error{ErrorCode::kInvalidArgument,
                  "drift monitor: channel names must be one a channel, or none"};
   }
+  // A rule that somebody chose decides alone.
+  const double factory_every = options.alarm ? 0.0 : options.false_alarm_every;
   ASSIGN_OR_RETURN(Reference reference, Reference::Create({.classes = options.classes,
                                                            .signals = options.signals,
                                                            .hold_back = options.hold_back,
                                                            .commission = options.commission,
                                                            .has_cycle = options.has_cycle,
                                                            .seed = options.seed,
-                                                           .held_out = options.held_out}));
-  ASSIGN_OR_RETURN(Evidence evidence,
-                   Evidence::Create({.classes = options.classes,
-                                     .signals = options.signals,
-                                     .false_alarm_every = options.false_alarm_every}));
+                                                           .held_out = options.held_out,
+                                                           .false_alarm_every = factory_every}));
+  // The rates of both add up to the one asked for.
+  const double live_every = reference.watches_factory()
+                                ? options.false_alarm_every / (1.0 - kFactoryShare)
+                                : options.false_alarm_every;
+  ASSIGN_OR_RETURN(Evidence evidence, Evidence::Create({.classes = options.classes,
+                                                        .signals = options.signals,
+                                                        .false_alarm_every = live_every}));
   ASSIGN_OR_RETURN(History history,
                    History::Create({.classes = options.classes, .signals = options.signals}));
   ASSIGN_OR_RETURN(ChannelShift shift,
@@ -143,6 +152,14 @@ void DriftMonitor::Remember(const Sample& sample) {
   history_.Add(sample.index, sample.predicted, ranks_, effects);
 }
 
+DriftSignal DriftMonitor::Alarm(std::uint64_t index) {
+  shift_.Alarm();
+  state_.phase = Phase::kOpen;
+  state_.alarm_index = index;
+  state_.since_alarm = 0;
+  return DriftSignal::kDrift;
+}
+
 DriftSignal DriftMonitor::Observe(const Sample& given) {
   CHECK(given.predicted < options_.classes);
   CHECK(given.channels.size() == options_.channels);
@@ -175,13 +192,19 @@ DriftSignal DriftMonitor::Observe(const Sample& given) {
     const double rows = static_cast<double>(shift_.recent_count());
     const double since = static_cast<double>(evidence_.wound_for());
     if (rows - since > kQuietRowsMax * rows) shift_.Discard();
-    shift_.Alarm();
-    state_.phase = Phase::kOpen;
-    state_.alarm_index = sample.index;
-    state_.since_alarm = 0;
-    return DriftSignal::kDrift;
+    return Alarm(sample.index);
   }
   reference_.Take();
+  if (const Reference::FactoryLevel factory = reference_.factory_level(); factory.alarm) {
+    const std::uint64_t wound_for = factory.level.wound_for;
+    const double slope = factory.level.statistic / std::max(1.0, static_cast<double>(wound_for));
+    state_.is_slow = true;
+    state_.slow.signal = factory.signal;
+    state_.slow.shift_sigma = (slope + kFactoryAllowance) * (factory.level.rose ? 1.0 : -1.0);
+    state_.slow.begin_index = sample.index - std::min(sample.index, wound_for);
+    reference_.Discard();
+    return Alarm(sample.index);
+  }
   // Half of all quiet samples are below the level; the rows before such a one were quiet too.
   const double statistic = evidence_.level().statistic;
   if (statistic <= state_.quiet_level) {
@@ -220,6 +243,8 @@ DriftMonitor::Standing DriftMonitor::standing() const {
     if (is_watched && IsCategory(signal) && reference_.every(signal) == 0) {
       standing.unwatched |= Bit(signal);
     }
+    const FactoryWatch* factory = is_watched ? reference_.factory(signal) : nullptr;
+    if (factory != nullptr && factory->field_differs()) standing.differs |= Bit(signal);
   }
   return standing;
 }
@@ -240,6 +265,8 @@ void DriftMonitor::BeginAnew() {
   state_.quiet_level = kQuietFirst;
   state_.alarm_index = 0;
   state_.since_alarm = 0;
+  state_.is_slow = false;
+  state_.slow = {};
   ranks_.fill(kNone);
 }
 
@@ -267,8 +294,9 @@ std::optional<DriftExplanation> DriftMonitor::explanation() const {
   inputs.alarm_index = state_.alarm_index;
   inputs.signal_shares = evidence_.shares().signals;
   inputs.class_shares = class_shares;
+  if (state_.is_slow) inputs.slow = state_.slow;
   inputs.channels = shift_.Findings();
-  if (rule_.detector == nullptr) inputs.log10_e = evidence_.log10_evidence();
+  if (rule_.detector == nullptr && !state_.is_slow) inputs.log10_e = evidence_.log10_evidence();
   inputs.labels = options_.labels;
   inputs.channel_names = options_.channel_names;
   inputs.samples_noun = options_.samples_noun;
@@ -300,6 +328,10 @@ base::Bytes DriftMonitor::SaveState(std::uint64_t belongs_to) const {
   writer.Put(state_.quiet_level);
   writer.Put(state_.alarm_index);
   writer.Put(state_.since_alarm);
+  writer.Put(state_.is_slow);
+  writer.Put(state_.slow.signal);
+  writer.Put(state_.slow.shift_sigma);
+  writer.Put(state_.slow.begin_index);
   reference_.Write(writer);
   evidence_.Write(writer);
   history_.Write(writer);
@@ -323,6 +355,10 @@ base::Status DriftMonitor::RestoreState(base::ByteView block, std::uint64_t belo
   state.quiet_level = reader.GetFinite<double>();
   state.alarm_index = reader.Get<std::uint64_t>();
   state.since_alarm = reader.Get<std::uint64_t>();
+  state.is_slow = reader.Get<bool>();
+  state.slow.signal = reader.GetUpTo(static_cast<Signal>(kSignals - 1));
+  state.slow.shift_sigma = reader.GetFinite<double>();
+  state.slow.begin_index = reader.Get<std::uint64_t>();
   spare.reference_.Read(reader);
   spare.evidence_.Read(reader);
   spare.history_.Read(reader);

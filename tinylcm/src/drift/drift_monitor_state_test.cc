@@ -20,7 +20,8 @@ constexpr std::size_t kOnset = 1500;
 DriftMonitor::Options Small() {
   return {.classes = 3,
           .signals = Bit(Signal::kAnchorDistance) | Bit(Signal::kMargin) | Bit(Signal::kClassMix),
-          .channels = 4};
+          .channels = 4,
+          .held_out = FieldHeldOut(3, 40)};
 }
 
 struct Stream {

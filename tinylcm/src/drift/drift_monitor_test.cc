@@ -178,6 +178,35 @@ TEST(DriftMonitor, RefusesOptionsThatCannotWork) {
           .ok());
 }
 
+// A sensor that ages by a standard deviation in 50,000 samples is learned along by any reference
+// that learns; the factory's does not.
+TEST(DriftMonitor, FindsAChangeTooSlowForAReferenceThatLearns) {
+  int found = 0;
+  for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+    Field field({.classes = 10,
+                 .channels = 8,
+                 .commission = 1000,
+                 .seed = seed,
+                 .held_out = FieldHeldOut(10, 60)},
+                seed);
+    ASSERT_EQ(field.UntilAlarm(5000), 0) << seed;
+    const std::uint64_t onset = field.stream.index;
+    int noticed = 0;
+    for (int i = 1; i <= 60'000 && noticed == 0; ++i) {
+      if (field.Next(i / 50'000.0) == DriftSignal::kDrift) noticed = i;
+    }
+    std::printf("seed %d: noticed after %d samples, %.2f sigma\n", static_cast<int>(seed), noticed,
+                noticed / 50'000.0);
+    ASSERT_GT(noticed, 0) << seed;
+    const DriftExplanation told = field.monitor.explanation().value();
+    if (told.kind == DriftKind::kGradual) ++found;
+    EXPECT_LE(told.change_index, told.sample_index);
+    EXPECT_GE(told.change_index + 5000, onset);
+    EXPECT_LE(noticed, 20'000) << seed;
+  }
+  EXPECT_GE(found, 2);  // The live evidence may be the first to see it.
+}
+
 // Whoever trusts one detector of the zoo more than the sum of all evidence may have it decide.
 TEST(DriftMonitor, LetsOneDetectorOfTheZooDecide) {
   Field field({.classes = 10,

@@ -90,7 +90,8 @@ Json ToJson(const drift::DriftMonitor::Standing& standing) {
                            {"limit", standing.limit},
                            {"not_finite", standing.not_finite},
                            {"signals", names(standing.signals)},
-                           {"unwatched", names(standing.unwatched)}});
+                           {"unwatched", names(standing.unwatched)},
+                           {"differs_from_factory", names(standing.differs)}});
 }
 
 Json ToJson(const EventSummary& event) {
@@ -495,7 +496,10 @@ void Lifecycle::OnSeen(const Seen& seen) {
     Save();
   }
   const bool is_learning = seen.signal == drift::DriftSignal::kLearning;
-  if (was_learning_ && !is_learning) SaveAll();
+  if (was_learning_ && !is_learning) {
+    SaveAll();
+    SayIfFieldDiffers();
+  }
   was_learning_ = is_learning;
   if (seen.signal == drift::DriftSignal::kDrift) NoteAlarm(seen);
   const bool has_frame = bundle_->is_image ? !seen.frame.picture.empty()
@@ -526,6 +530,23 @@ void Lifecycle::OnSeen(const Seen& seen) {
     }
   }
   Do(adapter_->OnSample(seen.index));
+}
+
+// That the field is not the factory is no drift, but a person should know.
+void Lifecycle::SayIfFieldDiffers() {
+  const drift::DriftMonitor::Standing standing = path_->drift_standing();
+  std::string names;
+  for (std::size_t i = 0; i < drift::kSignals; ++i) {
+    const auto signal = static_cast<drift::Signal>(i);
+    if ((standing.differs & drift::Bit(signal)) == 0) continue;
+    names += StrCat(names.empty() ? "" : ", ", drift::Name(signal));
+  }
+  if (names.empty()) return;
+  parts_.logger->Warning(
+      "what is usual here is not as it was when the bundle was fitted, by half a standard "
+      "deviation "
+      "or more: " +
+      names);
 }
 
 void Lifecycle::NoteAlarm(const Seen& seen) {

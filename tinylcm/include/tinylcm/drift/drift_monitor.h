@@ -20,7 +20,9 @@
 // A warning is no promise: with one alarm in A samples there is about one warning in A / 10, and
 // most of them pass. It is worth keeping samples, nothing more.
 //
-// The bundle's held-out values (the factory's) stay what they are over a re-baseline.
+// A change so slow that the live reference learns it along is found by the factory watch: the
+// bundle's held-out values never change, and stay what they are over a re-baseline, which only
+// measures anew by how much the field differs from them. It has a tenth of the false alarms.
 
 #pragma once
 
@@ -103,6 +105,8 @@ class DriftMonitor {
     std::uint64_t not_finite = 0;  // Values that were none, since the state folder was made.
     SignalMask signals = 0;
     SignalMask unwatched = 0;  // Of these, categories that come in spells too long to be judged.
+    SignalMask differs = 0;    // Of these, those of which the field was not as the factory's,
+                               // beyond chance and by half a standard deviation at least.
   };
   Standing standing() const;
 
@@ -148,6 +152,8 @@ class DriftMonitor {
     double quiet_level = 0.0;  // The evidence in the middle of quiet times.
     std::uint64_t alarm_index = 0;
     std::uint64_t since_alarm = 0;
+    bool is_slow = false;  // The alarm was the factory watch's:
+    SlowChange slow = {};
   };
   // Owns a detector and copies it whole.
   struct Rule {
@@ -174,6 +180,7 @@ class DriftMonitor {
   // Whether there is an alarm now.
   bool Weigh(const Sample& sample);
   void Remember(const Sample& sample);
+  DriftSignal Alarm(std::uint64_t index);
   void BeginAnew();
   std::uint64_t Digest(std::uint64_t belongs_to) const;
 

@@ -233,6 +233,7 @@ class Lifecycle {
   // A snapshot of an adaptation of the bundle that runs.
   base::Result<std::string> Keep(const adapt::Adaptation& adaptation, const std::string& reason);
   base::Status AddToQuarantine(const Seen& seen);
+  void SayIfFieldDiffers();
   void NoteAlarm(const Seen& seen);
   void Explain();
   void NameMedoids();
