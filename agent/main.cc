@@ -5,6 +5,7 @@
 #include "agent/doctor.h"
 #include "agent/evaluate_verb.h"
 #include "agent/log_verbs.h"
+#include "agent/report_verb.h"
 #include "agent/verbs.h"
 
 int main(int argc, char** argv) {
@@ -16,6 +17,7 @@ int main(int argc, char** argv) {
   agent::AddRun(line);
   agent::AddEnroll(line);
   agent::AddStatus(line);
+  agent::AddReport(line);
   agent::AddDoctor(line);
   agent::AddConfig(line);
   agent::AddLog(line);
