@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "tinylcm/drift/evidence.h"
 
 namespace tinylcm::drift {
 namespace {
@@ -41,6 +42,8 @@ constexpr std::string_view kStepsOfAPicture = "sharpness";
 // A class or signal is said to carry the evidence from this share on.
 constexpr double kMainShare = 0.5;
 constexpr double kAlsoShare = 0.15;
+// What a signal says of the classes counts for so much where all its evidence is another's.
+constexpr double kShareOfAny = 0.01;
 constexpr std::size_t kNamesTold = 4;  // Of the channels, in the text.
 // A rank beyond this is far: one in a hundred where nothing changed.
 constexpr double kFarScore = 2.326;
@@ -242,7 +245,7 @@ Change ChangeOf(const History& history, const Strip& strip, Signal signal) {
 }
 
 // In all classes together or in one, whichever a change explains better; the choice of the class is
-// paid for. The class mix has no class of its own.
+// paid for. Light and the mix of classes are no single class's.
 struct Best {
   int scope = kAllClasses;
   Strip strip;
@@ -253,7 +256,7 @@ Best BestChange(const History& history, Signal signal) {
   Best best;
   best.strip = CutStrip(history, signal, kAllClasses);
   best.change = ChangeOf(history, best.strip, signal);
-  if (signal == Signal::kClassMix) return best;
+  if (!IsWatchedPerClass(signal)) return best;
   const double choice = std::log(static_cast<double>(history.classes()));
   for (std::uint32_t label = 0; label < history.classes(); ++label) {
     Strip of_class = CutStrip(history, signal, static_cast<int>(label));
@@ -631,13 +634,14 @@ DriftExplanation Explain(const ExplanationInputs& inputs) {
                     ? std::abs(*found.signals.front().shift_sigma)
                     : ShiftAsEasyToSee(std::span(strip.ranks).subspan(change.begin), BinsOf(lead));
 
-  // The classes, by how much the leading signals say of each since the change.
+  // The classes, by how much the signals that know of classes say of each since the change; those
+  // that carry the evidence most.
   std::vector<double> class_shares(history.classes(), 0.0);
   for (const auto& share : found.signals) {
-    if (share.signal == Signal::kClassMix) continue;
+    if (!IsWatchedPerClass(share.signal)) continue;
     for (std::uint32_t label = 0; label < history.classes(); ++label) {
-      class_shares[label] +=
-          share.share * Look(history, share.signal, static_cast<int>(label), begin).gain();
+      class_shares[label] += (kShareOfAny + share.share) *
+                             Look(history, share.signal, static_cast<int>(label), begin).gain();
     }
   }
   double class_sum = std::accumulate(class_shares.begin(), class_shares.end(), 0.0);
