@@ -174,7 +174,7 @@ void RunLengthFused(const Settings& settings, Table& table) {
                .at_most = 2.5,
                .what = StrCat("four log-normal signals, correlation ", together, ", ", classes,
                               classes == 1 ? " class" : " classes")},
-              Of(world), settings.Runs(600), seed, table);
+              Of(world), settings.Runs(1500), seed, table);
     }
   }
 }

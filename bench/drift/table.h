@@ -25,20 +25,20 @@ struct Settings {
 };
 
 struct Measured {
-  std::string name;  // "c1.normal.1e4.n100"; "drift_quality." comes before it, unless it holds its
-                     // own ("detector_ns.").
-  std::string bar;   // "C1"
+  std::string name = {};  // "c1.normal.1e4.n100"; "drift_quality." comes before it, unless it holds
+                          // its own ("detector_ns.").
+  std::string bar = {};  // "C1"
   double value = 0.0;
   double low = std::numeric_limits<double>::quiet_NaN();  // 95 % interval, where there is one.
   double high = std::numeric_limits<double>::quiet_NaN();
-  std::string unit;
+  std::string unit = {};
   std::string better = "lower";  // As in figure.h.
   // What is asked: value, or (touches) its interval, within these; neither: nothing is.
   double at_least = -std::numeric_limits<double>::infinity();
   double at_most = std::numeric_limits<double>::infinity();
   bool touches = false;
-  double baseline = 1.0;   // Never 0.
-  std::string conditions;  // No quotes.
+  double baseline = 1.0;        // Never 0.
+  std::string conditions = {};  // No quotes.
 
   bool has_target() const;
   bool met() const;
