@@ -1,11 +1,13 @@
 // tinylcm: the device's one binary. This is the list of what it can do.
 
 #include "agent/config_verbs.h"
+#include "agent/detect_verb.h"
 #include "agent/device_verbs.h"
 #include "agent/doctor.h"
 #include "agent/evaluate_verb.h"
 #include "agent/log_verbs.h"
 #include "agent/report_verb.h"
+#include "agent/run_length_verb.h"
 #include "agent/verbs.h"
 
 int main(int argc, char** argv) {
@@ -28,6 +30,7 @@ int main(int argc, char** argv) {
   agent::AddBundle(line);
   agent::AddReplay(line);
   agent::AddDetect(line);
+  agent::AddRunLength(line);
   agent::AddEvaluate(line);
   return line.Run(argc, argv);
 }

@@ -15,7 +15,6 @@
 #include "base/file_system.h"
 #include "base/logger.h"
 #include "base/text.h"
-#include "tinylcm/drift/detectors/detector.h"
 #include "tinylcm/model/bundle_verbs.h"
 #include "tinylcm/model/engine.h"
 #include "tinylcm/model/fit.h"
@@ -207,64 +206,6 @@ int RunFitVerb(FitArguments& given) {
   return base::kExitDone;
 }
 
-struct DetectArguments {
-  std::string detector;
-  std::vector<std::string> options;
-  double run_length = 0.0;
-  bool json = false;
-};
-
-int RunDetect(const DetectArguments& given) {
-  tinylcm::drift::DetectorOptions options;
-  for (const std::string& option : given.options) {
-    const std::size_t equals = option.find('=');
-    if (equals == std::string::npos) {
-      return Fail(kProgram, Error{ErrorCode::kInvalidArgument,
-                                  StrCat("detect: --option ", option, ": key=value is asked")});
-    }
-    options.emplace_back(option.substr(0, equals), option.substr(equals + 1));
-  }
-  auto detector = tinylcm::drift::MakeDetector(
-      given.detector, options,
-      given.run_length > 0 ? std::optional<double>(given.run_length) : std::nullopt);
-  if (!detector.ok()) {
-    // An unknown name is wrong use, not an answer.
-    return Fail(kProgram,
-                Error{ErrorCode::kInvalidArgument, "detect: " + detector.error().message});
-  }
-  std::string line;
-  std::uint64_t number = 0;
-  std::uint64_t index = 0;
-  bool was_warning = false;
-  while (std::getline(std::cin, line)) {
-    ++number;
-    const std::string_view text = base::Trim(line);
-    if (text.empty()) continue;
-    const auto value = base::ParseDouble(text);
-    if (!value.ok()) {
-      return Fail(kProgram,
-                  Error{ErrorCode::kInvalidArgument,
-                        StrCat("detect: stdin:", number, ": \"", text, "\" is no finite number")});
-    }
-    const tinylcm::drift::DriftSignal signal = (*detector)->Observe(*value);
-    const bool is_drift = signal == tinylcm::drift::DriftSignal::kDrift;
-    const bool is_warning = signal == tinylcm::drift::DriftSignal::kWarning;
-    if (given.json && (is_drift || (is_warning && !was_warning))) {
-      std::cout << base::Json::MakeObject({{"index", index},
-                                           {"kind", is_drift ? "drift" : "warning"},
-                                           {"statistic", (*detector)->statistic()}})
-                       .Write()
-                << '\n';
-    } else if (is_drift) {
-      std::cout << index << '\n';
-    }
-    was_warning = is_warning;
-    ++index;
-  }
-  std::cout.flush();
-  return base::kExitDone;
-}
-
 }  // namespace
 
 void AddFit(base::CommandLine& line) {
@@ -364,20 +305,6 @@ void AddBundle(base::CommandLine& line) {
   base::Command& show_verb = bundle.Add("show", "Print what a bundle says of itself");
   show_verb.Text("path", show->path, "Folder or archive").Required();
   show_verb.Action([show] { return Print(model::BundleShow(base::SystemFileSystem(), *show)); });
-}
-
-void AddDetect(base::CommandLine& line) {
-  auto given = std::make_shared<DetectArguments>();
-  base::Command& detect =
-      line.Add("detect", "One detector over numbers on stdin; prints the index of each drift");
-  std::vector<std::string> names;
-  for (const std::string_view name : tinylcm::drift::DetectorNames()) names.emplace_back(name);
-  detect.Text("--detector", given->detector, "Which one").Required().OneOf(names);
-  detect.Texts("--option", given->options, "key=value, may be given again");
-  detect.Number("--run-length", given->run_length,
-                "Mean number of values between false alarms; the limit is solved for it");
-  detect.Flag("--json", given->json, "One JSON object a signal, warnings too");
-  detect.Action([given] { return RunDetect(*given); });
 }
 
 void AddReplay(base::CommandLine& line) {

@@ -17,7 +17,6 @@ inline base::FileSystem& Disk() { return base::SystemFileSystem(); }
 
 void AddFit(base::CommandLine& line);
 void AddBundle(base::CommandLine& line);
-void AddDetect(base::CommandLine& line);
 void AddReplay(base::CommandLine& line);
 
 }  // namespace agent
