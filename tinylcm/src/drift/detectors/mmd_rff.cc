@@ -76,6 +76,7 @@ DriftSignal MmdRff::ObserveRow(std::span<const double> values) {
     // The running means start at the reference's, and so does what chance gives: the spread of the
     // fingerprints times the squared weights by which the two means differ.
     double squared = 0.0;
+    std::fill(near_.begin(), near_.end(), 0.0);
     for (std::size_t i = 0; i < learned_; ++i) {
       for (std::size_t j = 0; j < width; ++j) {
         row_[j] = (rows_[i * width + j] - mean_[j]) * scale_[j];
