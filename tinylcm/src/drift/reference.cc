@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "tinylcm/drift/detectors/normal.h"
 
 namespace tinylcm::drift {
 namespace {
@@ -30,6 +31,7 @@ constexpr std::uint32_t kAgreeSamplesMin = 20;
 // commissioning must have had for it to be watched at all.
 constexpr std::size_t kSpellMax = 128;
 constexpr double kLooksMin = 20.0;
+constexpr double kClassesSeenMin = 0.3;  // Of all classes.
 
 // A whole number that orders as keys do, and from which the key can be had again.
 std::int64_t OrderOf(const RankSketch::Key& key) {
@@ -156,6 +158,7 @@ Reference::Reference(const Options& options) : options_(options), random_(option
   }
   const std::size_t slots = signals_.size();
   whitening_.assign(slots, Whitening(options.classes));
+  spells_.assign(slots, Spells(options.classes));
   every_.assign(slots, 1);
   since_.assign(slots, 0);
   fill_.assign(sketches_.size() * options.live_min, 0.0f);
@@ -211,6 +214,7 @@ void Reference::Rank(const Sample& sample, std::span<float, kSignals> u) {
 
 void Reference::StageKeys(std::span<float, kSignals> u) {
   const bool is_watching = stage_ == Stage::kWatching;
+  watched_ += is_watching ? 1u : 0u;
   for (std::size_t slot = 0; slot < signals_.size(); ++slot) {
     const SignalMask bit = SignalMask{1} << slot;
     if ((staged_.has & bit) == 0) {
@@ -230,7 +234,11 @@ void Reference::StageKeys(std::span<float, kSignals> u) {
     staged_.keyed |= bit;
     if (!is_watching) continue;
     const double draw = (static_cast<double>(bits >> 32) + 0.5) * 0x1p-32;
-    const double rank = RankOf(slot, draw);
+    double rank = RankOf(slot, draw);
+    if (in_spells_ && !IsCategory(signals_[slot])) {
+      rank = NormalProbability(
+          spells_[slot].Remove(staged_.predicted, watched_, NormalQuantile(rank)));
+    }
     u[At(signals_[slot])] = std::clamp(static_cast<float>(rank), kRankMin, kRankMax);
   }
 }
@@ -418,16 +426,18 @@ void Reference::Settle() {
   }
 }
 
-// Of the predicted classes. Where half of them were never seen, they are taken to come in spells so
-// long that commissioning saw the inside of one.
+// Of the predicted classes. Where only a few of them came (as many as if 3 in 10 came equally
+// often), they are taken to come in spells so long that commissioning saw the inside of one.
 double Reference::LabelTime() const {
   if (options_.classes == 1) return 1.0;
   Whitening::Gathered gathered = Gathered(0);
-  std::uint32_t seen = 0;
+  double alike = 0.0;
   for (std::uint32_t label = 0; label < options_.classes; ++label) {
-    seen += std::ranges::find(gathered.predicted, label) != gathered.predicted.end() ? 1u : 0u;
+    const auto share = static_cast<double>(std::ranges::count(gathered.predicted, label)) /
+                       static_cast<double>(gathered.predicted.size());
+    alike += share * share;
   }
-  if (2 * seen < options_.classes) return 0.0;
+  if (1.0 / alike < kClassesSeenMin * options_.classes) return 0.0;
   gathered.bit = ~SignalMask{0};
   return SpellTime(
       gathered, [](std::size_t, std::size_t) { return true; },
@@ -506,6 +516,7 @@ void Reference::Learn() {
   for (std::size_t slot = 0; slot < signals_.size(); ++slot) {
     const SignalMask bit = SignalMask{1} << slot;
     if ((staged_.keyed & bit) == 0 || IsCategory(signals_[slot])) continue;
+    if (in_spells_ && stage_ == Stage::kWatching) spells_[slot].Learn();
     const Whitening::Anew anew = whitening_[slot].Learn(staged_.predicted, staged_.values[slot]);
     if (anew == Whitening::Anew::kNothing) continue;
     const bool is_class = anew == Whitening::Anew::kClass;
@@ -604,6 +615,7 @@ void Reference::Discard() {
     whitening.Discard();
     whitening.cycle().Discard();
   }
+  for (Spells& spells : spells_) spells.Discard();
   for (auto& factory : factory_) {
     if (!factory.has_value()) continue;
     factory->whitening().cycle().Discard();
@@ -618,6 +630,7 @@ void Reference::Reset() {
   for (auto& factory : factory_) {
     if (factory.has_value()) factory->Reset();
   }
+  for (Spells& spells : spells_) spells.Reset();
   in_spells_ = false;
   std::ranges::fill(every_, 1u);
   std::ranges::fill(since_, 0u);
@@ -625,6 +638,7 @@ void Reference::Reset() {
   gathered_ = 0;
   stage_ = Stage::kGathering;
   learned_ = 0;
+  watched_ = 0;
   last_phase_ = -1.0f;
   staged_ = Staged{};
 }
@@ -711,6 +725,10 @@ void Reference::Write(StateWriter& writer) const {
     }
     return;
   }
+  writer.Put(watched_);
+  for (std::size_t slot = 0; in_spells_ && slot < signals_.size(); ++slot) {
+    if (!IsCategory(signals_[slot])) spells_[slot].Write(writer);
+  }
   writer.PutSpan(every_);
   writer.PutSpan(since_);
   for (std::size_t at = 0; at < sketches_.size(); ++at) {
@@ -779,6 +797,10 @@ void Reference::Read(StateReader& reader) {
       if (gathered_predicted_[i] >= options_.classes) reader.Refuse("a class is not one of ours");
     }
     return;
+  }
+  watched_ = reader.Get<std::uint32_t>();
+  for (std::size_t slot = 0; in_spells_ && slot < signals_.size(); ++slot) {
+    if (!IsCategory(signals_[slot])) spells_[slot].Read(reader);
   }
   reader.GetSpan(every_);
   reader.GetSpan(since_);

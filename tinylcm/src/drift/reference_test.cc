@@ -269,13 +269,20 @@ std::vector<float> Ascending(double first, double last, int count) {
   return values;
 }
 
+// Classes 0 and 2 take turns: 0 2 4 ... 98 fall to class 0, odd ones to class 2.
+void FeedTwoClasses(Reference& reference) {
+  for (int i = 0; i < 100; ++i) {
+    Observe(reference, i * 37 % 100, static_cast<std::uint16_t>(i % 2 * 2));
+  }
+}
+
 // Nobody of class 1 was seen, of class 0 enough, and there field and factory agree: so class 1 is
 // filled up with twenty of its 200 held-out values, 1 to 200: 6, 16 ... 196.
 TEST(Reference, FillsARareClassUpFromTheFactory) {
   HeldOut held_out;
   held_out[At(kDistance)] = {Ascending(0, 99, 100), Ascending(1, 200, 200)};
-  Reference with = Make({.classes = 2, .commission = 100, .held_out = held_out});
-  for (int i = 0; i < 100; ++i) Observe(with, i * 37 % 100);
+  Reference with = Make({.classes = 3, .commission = 100, .held_out = held_out});
+  FeedTwoClasses(with);
   EXPECT_GE(Look(with, 1000, 1), 20.0f / 21.0f);
   EXPECT_GE(Look(with, 101, 1), 10.0f / 21.0f);
   EXPECT_LE(Look(with, 101, 1), 11.0f / 21.0f);
@@ -288,8 +295,8 @@ TEST(Reference, FillsARareClassUpFromTheFactory) {
 TEST(Reference, DoesNotFillUpFromAFactoryThatIsNotLikeTheField) {
   HeldOut held_out;
   held_out[At(kDistance)] = {Ascending(1000, 1099, 100), Ascending(1, 200, 200)};
-  Reference reference = Make({.classes = 2, .commission = 100, .held_out = held_out});
-  for (int i = 0; i < 100; ++i) Observe(reference, i * 37 % 100);
+  Reference reference = Make({.classes = 3, .commission = 100, .held_out = held_out});
+  FeedTwoClasses(reference);
   float lowest = 1.0f;
   for (int i = 0; i < 50; ++i) lowest = std::min(lowest, Look(reference, 1000, 1));
   EXPECT_LT(lowest, 0.5f);  // By lot.

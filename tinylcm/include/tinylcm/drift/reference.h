@@ -15,6 +15,8 @@
 //              reference only when `hold_back` more have come. After an alarm Discard() empties the
 //              side room: what came since the change never teaches.
 //
+// Where classes come in spells, the ranks are those of what the spell leaves unsaid (spells.h).
+//
 // A class that commissioning hardly saw is filled up to 20 with the bundle's held-out values, if
 // those agree with what the field showed of the other classes; the first values of a class that
 // has neither have ranks by lot. A category (class mix, bins) is watched only as densely as its
@@ -37,6 +39,7 @@
 #include "tinylcm/drift/held_out.h"
 #include "tinylcm/drift/rank_sketch.h"
 #include "tinylcm/drift/sample.h"
+#include "tinylcm/drift/spells.h"
 #include "tinylcm/drift/state_block.h"
 #include "tinylcm/drift/whitening.h"
 
@@ -166,6 +169,7 @@ class Reference {
   Options options_;
   std::vector<Signal> signals_;         // The slots.
   std::vector<Whitening> whitening_;    // One a slot.
+  std::vector<Spells> spells_;          // One a slot; asked only where classes come in spells.
   std::vector<std::size_t> sketch_at_;  // Where a slot's sketches begin.
   std::vector<RankSketch> sketches_;
   std::vector<std::uint32_t> every_;  // One a slot.
@@ -196,6 +200,7 @@ class Reference {
 
   Stage stage_ = Stage::kGathering;
   std::uint64_t learned_ = 0;
+  std::uint32_t watched_ = 0;  // Samples; wraps around.
   bool keep_learning_ = false;
   bool in_spells_ = false;
   float turned_ = 0.0f;  // How much of a turn was seen since the last full one.
