@@ -7,6 +7,8 @@
 namespace tinylcm::drift {
 namespace {
 
+// A value that a fifth of all have makes so many pairs of equal ones.
+constexpr double kEqualPairsMax = 0.04;
 // phi below this costs more than it mends.
 constexpr double kPhiMin = 0.1;
 constexpr double kPhiMax = 0.99;
@@ -59,6 +61,15 @@ void Whitening::SettleMoments(const Gathered& gathered) {
   for (std::size_t i = 0; i < gathered.values.size(); ++i) {
     if (gathered.Has(i)) all.Add(gathered.values[i]);
   }
+  // Half of all gathered lies between the two: neighbours are alike where a picture comes twice.
+  std::size_t pairs = 0;
+  std::size_t equal = 0;
+  for (std::size_t i = 0, half = gathered.values.size() / 2; i + half < 2 * half; ++i) {
+    if (!gathered.Has(i) || !gathered.Has(i + half)) continue;
+    pairs += 1;
+    equal += gathered.values[i] == gathered.values[i + half] ? 1 : 0;
+  }
+  is_discrete_ = static_cast<double>(equal) > kEqualPairsMax * static_cast<double>(pairs);
   for (std::size_t label = 0; label < moments_.size(); ++label) {
     Running own;
     for (std::size_t i = 0; i < gathered.values.size(); ++i) {
@@ -182,7 +193,7 @@ void Whitening::Reset() {
   std::fill(moments_.begin(), moments_.end(), Moments{});
   std::fill(late_.begin(), late_.end(), Late{});
   cycle_ = Cycle{};
-  has_cycle_ = false;
+  has_cycle_ = is_discrete_ = false;
   may_correlate_ = false;
   phi_ = 0.0f;
   settled_ = waiting_ = filling_ = Sums{};
@@ -198,6 +209,7 @@ void Whitening::Write(StateWriter& writer) const {
     writer.Put(moments.samples);
   }
   writer.Put(has_cycle_);
+  writer.Put(is_discrete_);
   const bool turns = has_cycle_ || cycle_.has_begun();
   writer.Put(turns);
   if (turns) cycle_.Write(writer);
@@ -232,6 +244,7 @@ void Whitening::Read(StateReader& reader) {
     if (reader.ok() && !(moments.sd > 0.0f)) reader.Refuse("a class has no spread");
   }
   has_cycle_ = reader.Get<bool>();
+  is_discrete_ = reader.Get<bool>();
   if (reader.Get<bool>()) cycle_.Read(reader);
   phi_ = reader.GetFinite<float>();
   if (!(phi_ >= 0.0f && phi_ <= static_cast<float>(kPhiMax))) {

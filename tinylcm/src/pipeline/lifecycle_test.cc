@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/logger.h"
 #include "base/random.h"
 #include "base/text.h"
 #include "protocol/samples.h"
@@ -50,6 +51,19 @@ class CollectingOutbox final : public Outbox {
   bool fails = false;
 };
 
+class KeepingLogger final : public base::Logger {
+ public:
+  void Write(base::LogLevel, std::string_view message) override { said += message; }
+  int Count(std::string_view text) const {
+    int count = 0;
+    for (std::size_t at = said.find(text); at != std::string::npos; at = said.find(text, at + 1)) {
+      ++count;
+    }
+    return count;
+  }
+  std::string said;
+};
+
 class LifecycleTest : public testing::Test {
  protected:
   void SetUp() override { Start(MakeBundle("1.0.0", 1)); }
@@ -62,10 +76,11 @@ class LifecycleTest : public testing::Test {
     options.seed = kSeed;
     options.health_frames = 50;
     options.masks = masks_;
+    options.cycle = cycle_;
     Lifecycle::Parts parts;
     parts.fs = &fs_;
     parts.clock = &clock_;
-    parts.logger = &base::NullLogger();
+    parts.logger = &logger_;
     parts.outbox = &outbox_;
     parts.make_id = [this] { return base::StrCat("id", ++ids_); };
     auto opened = Lifecycle::Open(options, parts, std::move(bundle));
@@ -89,6 +104,7 @@ class LifecycleTest : public testing::Test {
       source::Frame frame;
       const auto label = static_cast<std::uint16_t>(random_.Below(kClasses));
       frame.row = MakeRow(random_, label, aged);
+      frame.time = clock_.Now();
       auto seen = path_->Process(std::move(frame));
       EXPECT_TRUE(seen.ok());
       truth_[seen->index] = label;
@@ -118,6 +134,8 @@ class LifecycleTest : public testing::Test {
   tests::FakeFileSystem fs_;
   tests::FakeClock clock_;
   CollectingOutbox outbox_;
+  KeepingLogger logger_;
+  base::Duration cycle_{0};
   std::unique_ptr<Lifecycle> lifecycle_;
   std::unique_ptr<FramePath> path_;
   base::Random random_{kSeed};
@@ -227,6 +245,52 @@ TEST_F(LifecycleTest, AKillRightAfterCommissioningDoesNotMakeTheDriftTheNewNorma
   KillAndRestart(MakeBundle("1.0.0", 1));
   Stream(400, true);
   EXPECT_EQ(outbox_.Count(protocol::kTypeDriftEvent), 1);
+}
+
+TEST_F(LifecycleTest, WhatTheDriftMonitorLearnedStaysOverARestart) {
+  Stream(500, false);
+  lifecycle_->SaveAll();
+  KillAndRestart(MakeBundle("1.0.0", 1));
+  EXPECT_EQ(lifecycle_->status().drift.phase, drift::DriftMonitor::Phase::kWatching);
+  EXPECT_EQ(logger_.Count("learned anew"), 0) << logger_.said;
+}
+
+TEST_F(LifecycleTest, AFlippedBitInWhatWasLearnedMakesItLearnAnewAndSaySo) {
+  Stream(500, false);
+  lifecycle_->SaveAll();
+  base::Bytes block = *base::ReadFile(fs_, "/device/lifecycle/drift.bin", 1 << 20);
+  block[block.size() / 2] ^= 0x10;
+  ASSERT_TRUE(base::WriteFileDurably(fs_, "/device/lifecycle/drift.bin", block).ok());
+  KillAndRestart(MakeBundle("1.0.0", 1));
+  EXPECT_EQ(lifecycle_->status().drift.phase, drift::DriftMonitor::Phase::kLearning);
+  EXPECT_EQ(logger_.Count("learned anew: drift state: its checksum is wrong"), 1) << logger_.said;
+  Stream(400, false);
+  EXPECT_EQ(lifecycle_->status().drift.phase, drift::DriftMonitor::Phase::kWatching);
+}
+
+TEST_F(LifecycleTest, WhatAnEarlierVersionLearnedIsLearnedAnewAndThatIsSaidOnce) {
+  ASSERT_TRUE(base::WriteFileDurably(fs_, "/device/lifecycle/drift.json",
+                                     base::AsBytes(R"({"bundle":"x","revision":0})"))
+                  .ok());
+  KillAndRestart(MakeBundle("1.0.0", 1));
+  EXPECT_EQ(logger_.Count("drift reference learned anew: drift.json is of a version"), 1);
+  KillAndRestart(MakeBundle("1.0.0", 1));
+  EXPECT_EQ(logger_.Count("drift reference learned anew: drift.json is of a version"), 1);
+  EXPECT_FALSE(fs_.Stat("/device/lifecycle/drift.json").ok());
+}
+
+TEST_F(LifecycleTest, AClockSetBackInTheMiddleOfACycleRaisesNothing) {
+  cycle_ = std::chrono::hours(1);
+  KillAndRestart(MakeBundle("1.0.0", 1));
+  for (int i = 0; i < 200; ++i) {
+    Stream(10, false);
+    clock_.Advance(std::chrono::minutes(2));
+    if (i == 150) clock_.JumpTo(tests::FakeClock::kStart - std::chrono::hours(24 * 365 * 60));
+    if (i == 180) clock_.JumpTo(tests::FakeClock::kStart + std::chrono::hours(24 * 365));
+  }
+  EXPECT_EQ(lifecycle_->status().drift.phase, drift::DriftMonitor::Phase::kWatching);
+  EXPECT_EQ(outbox_.Count(protocol::kTypeDriftEvent), 0)
+      << lifecycle_->status().events[0].index << ": " << lifecycle_->status().events[0].text;
 }
 
 TEST_F(LifecycleTest, AFullQuarantineIsAskedAboutEvenIfAKillCameInBetween) {

@@ -58,7 +58,9 @@ class Whitening {
 
   // True where a value passes as it is.
   bool passes() const { return !has_cycle_ && phi_ == 0.0f; }
-  void UseCycle() { has_cycle_ = true; }
+  // Takes the hour off from here on, but for a signal many of whose values are equal: what an hour
+  // does to it is seldom a shift, and taking one off would tell the hour of values that told none.
+  void UseCycle() { has_cycle_ = !is_discrete_; }
 
   // The value, standardised within its class (the hour still in it).
   float Standardise(std::uint16_t predicted, float value) const {
@@ -117,6 +119,7 @@ class Whitening {
   std::vector<Late> late_;
   Cycle cycle_;
   bool has_cycle_ = false;
+  bool is_discrete_ = false;  // Of two values gathered, one in 25 pairs or more are equal.
   bool may_correlate_ = false;
   float phi_ = 0.0f;
   // Towards a better phi: what is certain, the block that waits, the block that fills.
