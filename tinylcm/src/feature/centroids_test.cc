@@ -94,5 +94,49 @@ TEST(Centroids, WhatDoesNotFitTogetherIsRefused) {
   EXPECT_EQ(Validate(tensors, 2, 4).error().message, "centroids: axes of another size");
 }
 
+TEST(Ways, AStepTowardsTheChangeCountsInTheCloudsOwnWidths) {
+  const Cloud cloud = Draw(4000, 4, 1);
+  // The change moves class 0 by 3 along the last number (sd 1) and class 1 by 30 along the first
+  // (sd 10).
+  std::vector<std::vector<float>> changed = {cloud.rows};
+  for (std::size_t i = 0; i < cloud.labels.size(); ++i) {
+    if (cloud.labels[i] == 0) changed[0][i * 4 + 3] += 3.0f;
+    if (cloud.labels[i] == 1) changed[0][i * 4] += 30.0f;
+  }
+  const WayTensors tensors = FitWays(cloud.rows, 4, cloud.labels, 2, changed);
+  ASSERT_TRUE(Validate(tensors, 2, 4).ok());
+  Ways ways(tensors, 2);
+  // From 1.5 widths before half-way to as many behind it.
+  EXPECT_NEAR(ways.Along(std::vector<float>{0, 0, 0, 0}, 0), -1.5f, 0.1f);
+  EXPECT_NEAR(ways.Along(std::vector<float>{0, 0, 0, 3}, 0), 1.5f, 0.1f);
+  EXPECT_NEAR(ways.Along(std::vector<float>{0, 50, 0, 0}, 1), -1.5f, 0.1f);
+  EXPECT_NEAR(ways.Along(std::vector<float>{30, 50, 0, 0}, 1), 1.5f, 0.1f);
+  // Off the way it goes nowhere.
+  EXPECT_NEAR(ways.Along(std::vector<float>{0, 3, 0, 0}, 0), -1.5f, 0.3f);
+}
+
+TEST(Ways, OfSeveralChangesTheNearestCounts) {
+  const Cloud cloud = Draw(1000, 3, 4);
+  std::vector<std::vector<float>> changed = {cloud.rows, cloud.rows};
+  for (std::size_t i = 0; i < cloud.labels.size(); ++i) {
+    changed[0][i * 3 + 2] += 4.0f;
+    changed[1][i * 3 + 2] -= 4.0f;
+  }
+  Ways ways(FitWays(cloud.rows, 3, cloud.labels, 2, changed), 2);
+  for (const float moved : {4.0f, -4.0f}) {
+    EXPECT_GT(ways.Along(std::vector<float>{0, 0, moved}, 0), 1.5f) << moved;
+  }
+  EXPECT_LT(ways.Along(std::vector<float>{0, 0, 0}, 0), -1.5f);
+}
+
+TEST(Ways, WithoutAChangeThereAreNoneAndOthersThanTheClassesAreRefused) {
+  const Cloud cloud = Draw(50, 3, 4);
+  EXPECT_TRUE(FitWays(cloud.rows, 3, cloud.labels, 2, {}).ways.empty());
+  const std::vector<std::vector<float>> changed = {cloud.rows};
+  const WayTensors tensors = FitWays(cloud.rows, 3, cloud.labels, 2, changed);
+  EXPECT_EQ(Validate(tensors, 2, 4).error().message,
+            "ways: 6 numbers for 2 ways of 2 classes in 4 dimensions");
+}
+
 }  // namespace
 }  // namespace tinylcm::feature

@@ -156,6 +156,11 @@ void ReadSignals(TensorReader& reader, ModelBundle& bundle) {
     const auto rest = reader.Values<float>("centroid_rest", {1});
     if (!rest.empty()) centroids.rest = rest[0];
   }
+  if (bundle.is_image && reader.Has("turned_ways")) {
+    reference.ways.ways = reader.Values<float>("turned_ways", {0, classes, bundle.raw_count()});
+    reference.ways.half_way =
+        reader.Values<float>("turned_half_way", {reader.Size("turned_ways", 0), classes});
+  }
   if (reader.Has("quant_tree_axis")) {
     feature::QuantTreeTensors& tree = reference.quant_tree;
     tree.axis = reader.Values<std::uint16_t>("quant_tree_axis", {0});
@@ -186,6 +191,12 @@ void WriteSignals(const ModelBundle& bundle, Safetensors& tensors) {
     tensors.Add("centroid_known", {centroids.known.size()}, centroids.known);
     tensors.Add("centroid_axes", {centroids.axes.size() / dims, dims}, centroids.axes);
     tensors.Add("centroid_rest", {1}, std::vector<float>{centroids.rest});
+  }
+  if (const feature::WayTensors& ways = reference.ways; !ways.half_way.empty()) {
+    const std::size_t classes = bundle.manifest.labels.size();
+    const std::size_t changes = ways.half_way.size() / classes;
+    tensors.Add("turned_ways", {changes, classes, bundle.raw_count()}, ways.ways);
+    tensors.Add("turned_half_way", {changes, classes}, ways.half_way);
   }
   if (const feature::QuantTreeTensors& tree = reference.quant_tree; !tree.axis.empty()) {
     tensors.Add("quant_tree_axis", {tree.axis.size()}, tree.axis);
@@ -634,6 +645,10 @@ base::Status Validate(const ModelBundle& bundle) {
     }
   }
   if (const auto status = feature::Validate(reference.centroids, classes, bundle.feature_count());
+      !status.ok()) {
+    return Corrupt("reference: " + status.error().message);
+  }
+  if (const auto status = feature::Validate(reference.ways, classes, bundle.raw_count());
       !status.ok()) {
     return Corrupt("reference: " + status.error().message);
   }

@@ -249,6 +249,20 @@ void LearnSignals(const FitData& data, const FitOptions& options, const Split& s
   Reference& reference = bundle.reference;
   reference.centroids =
       feature::FitCentroids(known.vectors, known.dims, known.labels, classes, kCentroidAxes);
+  const auto raw_of_fit = [&](const std::vector<float>& raw) {
+    std::vector<float> rows;
+    for (const std::size_t row : fit_rows) {
+      const auto first = raw.begin() + static_cast<std::ptrdiff_t>(row * data.raw_count);
+      rows.insert(rows.end(), first, first + static_cast<std::ptrdiff_t>(data.raw_count));
+    }
+    return rows;
+  };
+  std::vector<std::vector<float>> turned;
+  for (const std::vector<float>& raw : data.turned_raw) {
+    if (!raw.empty()) turned.push_back(raw_of_fit(raw));
+  }
+  reference.ways =
+      feature::FitWays(raw_of_fit(data.raw), data.raw_count, known.labels, classes, turned);
   base::Random random(options.seed);
   reference.quant_tree =
       feature::FitQuantTree(known.vectors, known.dims, kQuantTreeBins, kQuantTreeAxes, random);
@@ -257,10 +271,7 @@ void LearnSignals(const FitData& data, const FitOptions& options, const Split& s
   };
   const bool is_image = data.picture_bytes != 0;
   if (!is_image) {
-    std::vector<float> rows;
-    for (const std::size_t row : fit_rows)
-      rows.insert(rows.end(), raw_of(row).begin(), raw_of(row).end());
-    Rails rails = FitRails(rows, data.raw_count);
+    Rails rails = FitRails(raw_of_fit(data.raw), data.raw_count);
     reference.rail_low = std::move(rails.low);
     reference.rail_high = std::move(rails.high);
   }
@@ -381,6 +392,43 @@ base::Status CheckOptions(const FitData& data, const FitOptions& options) {
 }
 
 }  // namespace
+
+void TurnPicture(std::span<const std::uint8_t> picture, int width, int height, bool clockwise,
+                 std::vector<std::uint8_t>& turned) {
+  CHECK(width > 0 && height > 0 &&
+        picture.size() == 3 * static_cast<std::size_t>(width) * static_cast<std::size_t>(height));
+  turned.resize(picture.size());
+  const int sine = clockwise ? -5 : 5;
+  std::uint8_t* out = turned.data();
+  for (int y = 0; y < height; ++y) {
+    for (int x = 0; x < width; ++x) {
+      // Where the pixel came from, in 26ths of a pixel; its whole part and what is left.
+      const int across = 2 * x + 1 - width;
+      const int down = 2 * y + 1 - height;
+      const int from_x = 12 * across - sine * down + 13 * (width - 1);
+      const int from_y = sine * across + 12 * down + 13 * (height - 1);
+      const auto whole = [](int value) { return value >= 0 ? value / 26 : -((25 - value) / 26); };
+      const int left = whole(from_x);
+      const int top = whole(from_y);
+      const int right_part = from_x - 26 * left;
+      const int bottom_part = from_y - 26 * top;
+      const auto at = [&](int column, int row, int colour) {
+        const int near_x = std::clamp(column, 0, width - 1);
+        const int near_y = std::clamp(row, 0, height - 1);
+        return static_cast<int>(
+            picture[static_cast<std::size_t>((near_y * width + near_x) * 3 + colour)]);
+      };
+      for (int colour = 0; colour < 3; ++colour) {
+        const int upper =
+            (26 - right_part) * at(left, top, colour) + right_part * at(left + 1, top, colour);
+        const int lower = (26 - right_part) * at(left, top + 1, colour) +
+                          right_part * at(left + 1, top + 1, colour);
+        *out++ = static_cast<std::uint8_t>(
+            ((26 - bottom_part) * upper + bottom_part * lower + 338) / 676);
+      }
+    }
+  }
+}
 
 base::Status CheckOutputs(std::size_t outputs, std::size_t labels) {
   if (outputs == labels) return {};

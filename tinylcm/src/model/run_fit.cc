@@ -192,6 +192,7 @@ base::Result<Loaded> LoadImages(const RunFitOptions& options, base::FileSystem& 
   base::Sha256 digest;
   std::vector<std::string> names;
   std::vector<std::uint8_t> picture;
+  std::vector<std::uint8_t> turned;
   std::vector<float> raw(data.raw_count);
   std::set<std::pair<int, int>> sizes;
   while (!folder->ended()) {
@@ -211,6 +212,12 @@ base::Result<Loaded> LoadImages(const RunFitOptions& options, base::FileSystem& 
     digest.Update(base::AsBytes((*frame)->label));
     data.raw.insert(data.raw.end(), raw.begin(), raw.end());
     data.pictures.insert(data.pictures.end(), picture.begin(), picture.end());
+    for (const bool clockwise : {false, true}) {
+      TurnPicture(picture, rule.width, rule.height, clockwise, turned);
+      RETURN_IF_ERROR(engine.Infer(turned, raw));
+      std::vector<float>& all = data.turned_raw[clockwise ? 1 : 0];
+      all.insert(all.end(), raw.begin(), raw.end());
+    }
     names.push_back((*frame)->label);
   }
   // One camera, one size: then another size on the device is a mistake worth an error.

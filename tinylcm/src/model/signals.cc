@@ -48,6 +48,9 @@ Signals::Signals(const ModelBundle& bundle)
     centroids_.emplace(bundle.reference.centroids);
     mask_ |= Bit(Signal::kCentroidDistance);
   }
+  if (!bundle.reference.ways.half_way.empty()) {
+    ways_.emplace(bundle.reference.ways, bundle.manifest.labels.size());
+  }
   if (quant_tree_.bins() > 0) mask_ |= Bit(Signal::kQuantTree);
   if (is_image_) {
     mask_ |= Bit(Signal::kBrightness) | Bit(Signal::kSharpness) | Bit(Signal::kSaturation) |
@@ -78,9 +81,10 @@ void Signals::Measure(const From& from, drift::Sample& sample) {
   sample.Set(Signal::kMargin, first - second);
   sample.Set(Signal::kEntropy, static_cast<float>(std::max(entropy, 0.0)));
   if (centroids_ && centroids_->knows(predicted)) {
-    const float distance = centroids_->Distance(from.feature, predicted);
+    const float distance =
+        ways_ ? ways_->Along(from.raw, predicted) : centroids_->Distance(from.feature, predicted);
     // Infinite, or infinite less infinite: farther than can be told.
-    sample.Set(Signal::kCentroidDistance, distance < kFarthest ? distance : kFarthest);
+    sample.Set(Signal::kCentroidDistance, std::isfinite(distance) ? distance : kFarthest);
   }
   if (quant_tree_.bins() > 0) {
     sample.Set(Signal::kQuantTree, static_cast<float>(feature::BinOf(quant_tree_, from.feature)));

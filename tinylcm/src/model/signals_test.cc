@@ -254,5 +254,36 @@ TEST_F(SignalsOfPictures, AFrameThatComesAgainIsStuck) {
   EXPECT_EQ(Measure().values[At(Signal::kStuck)], 0.0f);
 }
 
+TEST_F(SignalsOfPictures, ThoseOfABundleThatKnowsTurnedOnesAreWatchedAlongTheWayThere) {
+  // Class a lies at 0, turned at 4 along the last number of the model's output: half-way is 2.
+  bundle_.reference.centroids = {.centroids = std::vector<float>(6, 0.0f),
+                                 .known = {1, 1},
+                                 .axes = {1, 0, 0, 0, 1, 0, 0, 0, 1}};
+  bundle_.reference.ways = {.ways = {0, 0, 1, 0, 1, 0}, .half_way = {2, 2}};
+  signals_.emplace(bundle_);
+  EXPECT_EQ(Measure().values[At(Signal::kCentroidDistance)], 1.0f);  // raw_ is 1, 2, 3.
+  bundle_.reference.ways = {};
+  signals_.emplace(bundle_);
+  EXPECT_EQ(Measure().values[At(Signal::kCentroidDistance)], 14.0f);  // 1 + 4 + 9.
+}
+
+TEST(TurnPicture, TheMiddleStaysAndWhatLaysOnARingGoesRound) {
+  constexpr int kSide = 53;  // The middle is pixel 26, 26.
+  const auto at = [](int x, int y) { return static_cast<std::size_t>((y * kSide + x) * 3); };
+  std::vector<std::uint8_t> picture(3 * kSide * kSide, 10);
+  picture[at(26, 26)] = 250;
+  for (int dy = -1; dy <= 1; ++dy) {
+    for (int dx = -1; dx <= 1; ++dx) picture[at(26 + 13 + dx, 26 + dy) + 1] = 200;
+  }
+  std::vector<std::uint8_t> turned;
+  TurnPicture(picture, kSide, kSide, false, turned);
+  EXPECT_EQ(turned[at(26, 26)], 250);
+  // 13 to the right of the middle goes to 12 right and 5 up or down.
+  EXPECT_EQ(turned[at(26 + 12, 26 - 5) + 1], 200);
+  TurnPicture(picture, kSide, kSide, true, turned);
+  EXPECT_EQ(turned[at(26 + 12, 26 + 5) + 1], 200);
+  EXPECT_EQ(turned[at(26 + 13, 26) + 1], 10);
+}
+
 }  // namespace
 }  // namespace tinylcm::model

@@ -70,4 +70,45 @@ class Centroids {
   std::vector<float> along_;
 };
 
+// The ways: how far on the way from what a class looks like to what it looks like after a known
+// change. Where such a change can be shown to a model beforehand (its pictures turned, say), it is
+// found along one axis of many, and sooner than as a mere distance.
+struct WayTensors {
+  // [changes, classes, dims]: Fisher's discriminant between a class's cloud and the changed one, as
+  // long as makes a step of 1 along it one width of the cloud; and where half-way lies.
+  std::vector<float> ways = {};
+  std::vector<float> half_way = {};  // [changes, classes]
+
+  friend bool operator==(const WayTensors&, const WayTensors&) = default;
+};
+
+// As Validate above.
+base::Status Validate(const WayTensors& tensors, std::size_t classes, std::size_t dims);
+
+// As FitCentroids; `changed`: the same rows after each known change. Empty where there is none, or
+// where there are no centroids. A class without a sample has no way: 0 throughout.
+// REQUIRES: each of `changed` is of the size of `rows`.
+WayTensors FitWays(std::span<const float> rows, std::size_t dims,
+                   std::span<const std::uint16_t> labels, std::size_t classes,
+                   std::span<const std::vector<float>> changed);
+
+// Not thread-safe. Along does not allocate; it costs dims multiplications a change.
+class Ways {
+ public:
+  // REQUIRES: valid and not empty.
+  Ways(const WayTensors& tensors, std::size_t classes);
+
+  // In widths of the cloud, 0 half-way, on the way that leads farthest. REQUIRES: label < classes,
+  // vector.size() is dims.
+  float Along(std::span<const float> vector, std::size_t label);
+
+ private:
+  std::size_t classes_ = 0;
+  std::size_t dims_ = 0;
+  std::size_t stride_ = 0;
+  base::AlignedVector<float> ways_;  // Rows padded.
+  std::vector<float> half_way_;
+  base::AlignedVector<float> padded_;  // Scratch.
+};
+
 }  // namespace tinylcm::feature

@@ -85,6 +85,7 @@ struct Reference {
   // By At(signal) and class: ascending values of held-out samples; any may be empty.
   std::array<std::vector<std::vector<float>>, drift::kSignals> held_out;
   feature::CentroidTensors centroids;
+  feature::WayTensors ways;  // Of pictures: from the model's raw output to that of turned ones.
   feature::QuantTreeTensors quant_tree;
   std::vector<float> rail_low;  // [raw], rows only: at or beyond them a channel is at its rail.
   std::vector<float> rail_high;

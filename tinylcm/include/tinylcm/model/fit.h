@@ -11,8 +11,10 @@
 
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -57,6 +59,9 @@ struct FitData {
   std::size_t picture_bytes = 0;
   int picture_width = 0;
   int picture_height = 0;
+  // What the model makes of the same pictures turned, one way and the other: [n, raw_count] each;
+  // may be empty.
+  std::array<std::vector<float>, 2> turned_raw;
 
   std::size_t size() const { return labels.size(); }
 };
@@ -78,6 +83,12 @@ struct FitReport {
   base::Json Write() const;
   std::string Text() const;  // For a person.
 };
+
+// `turned`: `picture` (width x height x 3 bytes) turned about its middle by 22.6 degrees, the angle
+// whose cosine is 12/13 and whose sine 5/13, so that whole numbers do; what was outside is the
+// nearest pixel of the edge.
+void TurnPicture(std::span<const std::uint8_t> picture, int width, int height, bool clockwise,
+                 std::vector<std::uint8_t>& turned);
 
 // The pure part: fills processor, anchors, calibration, reference, canary and golden of a bundle.
 struct Fitted {

@@ -20,6 +20,12 @@
 //   rail                its darkest pixel over the mean               share of the channels at or
 //   beyond
 //                                                                     the ends of what the fit saw
+//   centroid_distance   how far on the way to where the class's       whitened squared distance to
+//   the
+//                       pictures go when the camera turns             class's centroid
+//
+// A camera that is turned leaves the figures of its pictures as they were, so pictures are watched
+// along that way; a bundle that was not shown turned pictures has the distance instead.
 
 #pragma once
 
@@ -73,6 +79,7 @@ class Signals {
   bool is_image_ = false;
   drift::SignalMask mask_ = 0;
   std::optional<feature::Centroids> centroids_;
+  std::optional<feature::Ways> ways_;
   feature::QuantTreeTensors quant_tree_;
   std::vector<float> rail_low_;
   std::vector<float> rail_high_;
