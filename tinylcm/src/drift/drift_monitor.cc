@@ -123,6 +123,7 @@ Sample DriftMonitor::OnlyFinite(const Sample& sample, bool& has_channels) {
 }
 
 bool DriftMonitor::Weigh(const Sample& sample) {
+  evidence_.SetInSpells(reference_.in_spells());
   const bool is_proven = evidence_.Observe(sample.predicted, ranks_).alarm;
   if (rule_.detector == nullptr) return is_proven;
   const Signal signal = options_.alarm->signal;

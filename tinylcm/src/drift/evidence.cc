@@ -17,17 +17,33 @@ constexpr float kClassPart = 0.3f;
 
 constexpr double kWarningAt = 0.1;
 
-// Of several signals, see RunLengthOver.
-constexpr double kSeveral = 0.9;
+// Of several signals, see RunLengthOver: from a limit of 100 on, and at one of 10.
+constexpr double kSeveral = 0.88;
+constexpr double kSeveralAtTen = 0.75;
 
 // Beyond every limit. From here on the stakes stay as they are, and with them whose they are; they
 // would only run into the ceiling and become alike.
 constexpr double kEnough = kFortuneMax;
 
+// Those of numbers without the bets on lasting shifts of less than one deviation. (They overshoot
+// least: the others run 9 % longer to the same limit, which is left as it is.)
+BetWeights SpellWeights() {
+  BetWeights weights = NumberWeights();
+  float sum = 0.0f;
+  for (std::size_t b = 0; b < kBets; ++b) {
+    const Bet& bet = kAllBets[b];
+    const bool is_shift = bet.kind == BetKind::kRise || bet.kind == BetKind::kFall;
+    if (is_shift && bet.size < 1.0) weights[b] = 0.0f;
+    sum += weights[b];
+  }
+  for (float& weight : weights) weight /= sum;
+  return weights;
+}
+
 // What the limit is over for the run length, see the header. A signal that reaches the limit does
 // so by bets of its own, and overshoots it as it would alone; so the alarm rates add up, each
-// divided by the signal's own overshoot. With several signals the rest of the sum lessens that a
-// little: kSeveral is the least that was measured over all scenarios (bench/drift/scenarios.cc).
+// divided by the signal's own overshoot. The rest of the sum and the number of classes lessen that
+// a little: kSeveral is below all that was measured (.89 to 1.0, bench/drift/scenarios.cc).
 double RunLengthOver(const Evidence::Options& options, double limit) {
   double rate = 0.0;
   double signals = 0.0;
@@ -41,7 +57,9 @@ double RunLengthOver(const Evidence::Options& options, double limit) {
     signals += 1.0;
   }
   const double over = signals / rate;
-  return signals == 1.0 ? over : std::max(1.0, kSeveral * over);
+  if (signals == 1.0) return over;
+  const double low = std::clamp(2.0 - std::log10(limit), 0.0, 1.0);
+  return std::max(1.0, (kSeveral + low * (kSeveralAtTen - kSeveral)) * over);
 }
 
 }  // namespace
@@ -120,7 +138,9 @@ Evidence::Level Evidence::Observe(std::uint16_t predicted, std::span<const float
     if (!std::isnan(rank)) {
       const BetWeights& weights = watch.category ? category_weights_ : number_weights_;
       const Payment payment = Pay(*table_, rank, pooled_shape_[w]);
-      pooled_sum_[w] = watch.pooled_weight * Play(payment, lent, 1.0f, weights, pooled_[w]);
+      // Where the bets on single classes do not count, those on all samples get their coins.
+      const float to_all = watch.per_class && in_spells_ ? lent / (1.0f - kClassPart) : lent;
+      pooled_sum_[w] = watch.pooled_weight * Play(payment, to_all, 1.0f, weights, pooled_[w]);
       if (watch.per_class) {
         // A class's numbers have no shape of their own: those bets follow the whole stream's, which
         // is as fair (it was known before u came).
@@ -137,11 +157,18 @@ Evidence::Level Evidence::Observe(std::uint16_t predicted, std::span<const float
     sum += static_cast<double>(pooled_sum_[w]);
     of_class += watch.per_class;
   }
-  sum += class_total_;
+  if (!in_spells_) sum += class_total_;
   level_.statistic = sum;
   level_.warning = sum >= kWarningAt * limit_;
   level_.alarm = level_.alarm || sum >= limit_;
   return level_;
+}
+
+void Evidence::SetInSpells(bool in_spells) {
+  if (in_spells == in_spells_) return;
+  in_spells_ = in_spells;
+  number_weights_ = in_spells ? SpellWeights() : NumberWeights();
+  Reset();
 }
 
 double Evidence::log10_evidence() const {
@@ -155,7 +182,7 @@ void Evidence::ForAllStakes(const Visit& visit) const {
   for (std::size_t w = 0; w < watches_.size(); ++w) {
     const Watch& watch = watches_[w];
     visit(watch, pooled_[w], watch.pooled_weight, std::uint64_t{0}, false);
-    if (!watch.per_class) continue;
+    if (!watch.per_class || in_spells_) continue;
     for (std::size_t label = 0; label < options_.classes; ++label) {
       visit(watch, by_class_[label * class_watches_ + class_watch], watch.class_weight,
             samples_ - class_last_[label], true);
@@ -171,8 +198,9 @@ Evidence::Shares Evidence::shares() const {
       [&](const Watch& watch, const Stakes& stakes, float weight, std::uint64_t, bool of_class) {
         for (std::size_t b = 0; b < kBets; ++b) {
           const Bet& bet = kAllBets[b];
-          const double part = static_cast<double>(weight) * static_cast<double>(stakes.capital[b]) *
-                              (watch.category ? bet.category_weight : bet.number_weight);
+          const double part =
+              static_cast<double>(weight) * static_cast<double>(stakes.capital[b]) *
+              static_cast<double>((watch.category ? category_weights_ : number_weights_)[b]);
           shares.signals[watch.signal] += part;
           shares.kinds[static_cast<std::size_t>(bet.kind)] += part;
           if (bet.fast) shares.fast += part;
@@ -208,9 +236,9 @@ std::uint64_t Evidence::wound_for() const {
   ForAllStakes(
       [&](const Watch& watch, const Stakes& stakes, float weight, std::uint64_t idle, bool) {
         for (std::size_t b = 0; b < kBets; ++b) {
-          const Bet& bet = kAllBets[b];
-          const double part = static_cast<double>(weight) * static_cast<double>(stakes.capital[b]) *
-                              (watch.category ? bet.category_weight : bet.number_weight);
+          const double part =
+              static_cast<double>(weight) * static_cast<double>(stakes.capital[b]) *
+              static_cast<double>((watch.category ? category_weights_ : number_weights_)[b]);
           if (!(part > most)) continue;
           most = part;
           age = static_cast<double>(stakes.age[b]) / static_cast<double>(stakes.capital[b]) +
@@ -227,12 +255,12 @@ void Evidence::Reset() {
   level_ = {};
   std::fill(pooled_.begin(), pooled_.end(), Stakes{});
   std::fill(pooled_shape_.begin(), pooled_shape_.end(), RecentShape{});
+  std::fill(pooled_sum_.begin(), pooled_sum_.end(), 0.0f);
   std::fill(by_class_.begin(), by_class_.end(), Stakes{});
   std::fill(class_shape_.begin(), class_shape_.end(), RecentShape{});
-  class_total_ = 0.0;
-  std::fill(pooled_sum_.begin(), pooled_sum_.end(), 0.0f);
   std::fill(class_sum_.begin(), class_sum_.end(), 0.0f);
-  std::fill(class_last_.begin(), class_last_.end(), 0);
+  std::fill(class_last_.begin(), class_last_.end(), std::uint64_t{0});
+  class_total_ = 0.0;
 }
 
 void Evidence::AddTo(OptionsDigest& digest) const {
@@ -245,6 +273,7 @@ void Evidence::Write(StateWriter& writer) const {
   writer.Put(level_.statistic);
   writer.Put(level_.warning);
   writer.Put(level_.alarm);
+  writer.Put(in_spells_);
   for (const Stakes& stakes : pooled_) stakes.Write(writer);
   for (const RecentShape& shape : pooled_shape_) shape.Write(writer);
   for (const Stakes& stakes : by_class_) stakes.Write(writer);
@@ -261,6 +290,8 @@ void Evidence::Read(StateReader& reader) {
   level_.statistic = reader.GetFinite<double>();
   level_.warning = reader.Get<bool>();
   level_.alarm = reader.Get<bool>();
+  in_spells_ = reader.Get<bool>();
+  number_weights_ = in_spells_ ? SpellWeights() : NumberWeights();
   for (Stakes& stakes : pooled_) stakes.Read(reader);
   for (RecentShape& shape : pooled_shape_) shape.Read(reader);
   for (Stakes& stakes : by_class_) stakes.Read(reader);

@@ -42,6 +42,25 @@ Ranks Quiet(SignalMask signals, base::Random& random) {
   return u;
 }
 
+// After 300 quiet samples the numbers of `who` rise by `shift` in class `only` (or all, < 0).
+// Returns the samples from then to the alarm.
+int Alarm(Evidence& evidence, std::uint32_t classes, SignalMask who, double shift, int only,
+          base::Random& random) {
+  for (int i = 0; i < 300; ++i) {
+    evidence.Observe(static_cast<std::uint16_t>(random.Below(classes)), Quiet(kFour, random));
+  }
+  for (int delay = 1; delay < 100'000; ++delay) {
+    const auto predicted = static_cast<std::uint16_t>(random.Below(classes));
+    Ranks u = Quiet(kFour, random);
+    for (std::size_t signal = 0; signal < kSignals; ++signal) {
+      if ((who >> signal & 1u) == 0 || (only >= 0 && predicted != only)) continue;
+      u[signal] = RankOf(random.Normal() + shift);
+    }
+    if (evidence.Observe(predicted, u).alarm) return delay;
+  }
+  return 100'000;
+}
+
 // The mean of W after one more sample: over each cell of the bets' grid, on which every payment is
 // constant, weighted by its width; the same rank for all of `signals`, predicted 0 with probability
 // `zero`, else 1.
@@ -74,6 +93,7 @@ TEST(Evidence, GrowsByOneASampleOnAverageWhateverCameBefore) {
     SignalMask there;
     std::uint32_t classes;
     double zero;
+    bool in_spells = false;
   };
   for (const Case& c :
        {Case{Bit(Signal::kBrightness), Bit(Signal::kBrightness), 1, 1.0},
@@ -106,6 +126,17 @@ TEST(Evidence, AClassThatIsNotThereGathersNothing) {
   evidence.ClassShares(shares);
   EXPECT_EQ(shares[1], 0.0);
   EXPECT_NEAR(shares[0] + shares[2], 1.0, 1e-12);
+}
+
+TEST(Evidence, InSpellsCountsAllSamplesTogetherAndStillKnowsWhichClassItIs) {
+  base::Random random(1);
+  Evidence evidence = Make({.classes = 3, .signals = kFour, .false_alarm_every = 1e4});
+  evidence.SetInSpells(true);
+  Alarm(evidence, 3, Bit(Signal::kMargin), 2.0, 1, random);
+  EXPECT_EQ(evidence.shares().per_class, 0.0);
+  std::array<double, 3> shares{};
+  evidence.ClassShares(shares);
+  EXPECT_GT(shares[1], 0.9);
 }
 
 TEST(Evidence, ASampleWithoutSignalsChangesNothing) {
@@ -162,25 +193,6 @@ TEST(Evidence, OfSeveralSignalsRunsAtLeastAsLongAndNotMuchLonger) {
       EXPECT_LE(run_length, 1.5 * 300.0) << common;
     }
   }
-}
-
-// After 300 quiet samples the numbers of `who` rise by `shift` in class `only` (or all, < 0).
-// Returns the samples from then to the alarm.
-int Alarm(Evidence& evidence, std::uint32_t classes, SignalMask who, double shift, int only,
-          base::Random& random) {
-  for (int i = 0; i < 300; ++i) {
-    evidence.Observe(static_cast<std::uint16_t>(random.Below(classes)), Quiet(kFour, random));
-  }
-  for (int delay = 1; delay < 100'000; ++delay) {
-    const auto predicted = static_cast<std::uint16_t>(random.Below(classes));
-    Ranks u = Quiet(kFour, random);
-    for (std::size_t signal = 0; signal < kSignals; ++signal) {
-      if ((who >> signal & 1u) == 0 || (only >= 0 && predicted != only)) continue;
-      u[signal] = RankOf(random.Normal() + shift);
-    }
-    if (evidence.Observe(predicted, u).alarm) return delay;
-  }
-  return 100'000;
 }
 
 TEST(Evidence, NamesTheSignalThatChangedAndHow) {
@@ -324,9 +336,11 @@ TEST(Evidence, GoesOnBitForBitFromASavedState) {
   const SignalMask everything = (SignalMask{1} << kSignals) - 1;
   const Evidence::Options options = {.classes = 5, .signals = everything};
   Evidence running = Make(options);
+  running.SetInSpells(true);
   Evidence restored = Make(options);
   base::Random random(16);
   for (int i = 0; i < 400; ++i) {
+    if (i == 100) running.SetInSpells(false);
     ASSERT_TRUE(Load(Save(running), restored).ok());
     const auto predicted = static_cast<std::uint16_t>(random.Below(5));
     const Ranks u = Quiet(everything, random);

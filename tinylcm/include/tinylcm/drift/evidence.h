@@ -69,6 +69,14 @@ class Evidence {
   // REQUIRES: predicted < classes; ranks lie in [0, 1] or are NaN.
   Level Observe(std::uint16_t predicted, std::span<const float, kSignals> u);
 
+  // Told that predicted classes come in spells (they do not, at first). The few samples that are
+  // truly of another class then come in spells too: within their predicted class they look like
+  // drift, and over all classes like a small shift that lasts a while. So the coins of the bets on
+  // single classes go to those on all samples (they still tell which class it is), and those of the
+  // bets on shifts of less than one deviation to the others. A change of this forgets what was won.
+  void SetInSpells(bool in_spells);
+  bool in_spells() const { return in_spells_; }
+
   const Level& level() const { return level_; }
   double limit() const { return limit_; }
   // log10 of the evidence in units of the false alarm's rate: W = limit gives log10 of
@@ -76,14 +84,14 @@ class Evidence {
   double log10_evidence() const;
 
   Shares shares() const;
-  // How the evidence of the bets on single classes is divided among the classes: adds up to 1, or
-  // all zero where none is there. REQUIRES: shares has `classes` places.
+  // How what the bets on single classes own is divided among the classes, whether or not it counts:
+  // adds up to 1, or all zero where there is none. REQUIRES: shares has `classes` places.
   void ClassShares(std::span<double> shares) const;
   // For how many samples the leading bet has been winding up, the last one included: where those
   // before it ended, the change probably lies. 0 before the first sample.
   std::uint64_t wound_for() const;
 
-  // Forgets all evidence, as new.
+  // Forgets all evidence, as new (but for SetInSpells).
   void Reset();
 
   void AddTo(OptionsDigest& digest) const;
@@ -115,6 +123,7 @@ class Evidence {
   BetWeights category_weights_;
 
   // What is learned.
+  bool in_spells_ = false;
   std::uint64_t samples_ = 0;
   Level level_;
   std::vector<Stakes> pooled_;             // By watch.

@@ -60,13 +60,13 @@ inline constexpr std::size_t kFixedBets = 14;  // The first ones; the rest learn
 inline constexpr std::size_t kShapeBets = kBets - kFixedBets;
 // Chosen on streams of their own; see docs/decisions/0009.
 inline constexpr std::array<Bet, kBets> kAllBets = {{
-    {BetKind::kRise, 0.25, 1.0, 0.04, 0.0, false},
-    {BetKind::kRise, 0.55, 1.0, 0.07, 0.0, false},
-    {BetKind::kRise, 1.1, 1.0, 0.07, 0.0, true},
+    {BetKind::kRise, 0.25, 1.0, 0.03, 0.0, false},
+    {BetKind::kRise, 0.55, 1.0, 0.05, 0.0, false},
+    {BetKind::kRise, 1.1, 1.0, 0.10, 0.0, true},
     {BetKind::kRise, 2.4, 1.0, 0.07, 0.0, true},
-    {BetKind::kFall, 0.25, 1.0, 0.04, 0.0, false},
-    {BetKind::kFall, 0.55, 1.0, 0.07, 0.0, false},
-    {BetKind::kFall, 1.1, 1.0, 0.07, 0.0, true},
+    {BetKind::kFall, 0.25, 1.0, 0.03, 0.0, false},
+    {BetKind::kFall, 0.55, 1.0, 0.05, 0.0, false},
+    {BetKind::kFall, 1.1, 1.0, 0.10, 0.0, true},
     {BetKind::kFall, 2.4, 1.0, 0.07, 0.0, true},
     {BetKind::kSomeRise, 1.8, 0.10, 0.12, 0.0, false},
     {BetKind::kSomeFall, 1.8, 0.10, 0.12, 0.0, false},
