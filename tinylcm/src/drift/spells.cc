@@ -8,9 +8,10 @@ namespace tinylcm::drift {
 namespace {
 
 constexpr double kMemory = 0.99;
-constexpr double kVarianceFirst = 0.04;
 constexpr double kVarianceMax = 0.5;
-constexpr double kFirstWeighs = 200.0;       // As many pairs.
+// Spells are believed to differ when the mean product is so many standard errors above zero.
+constexpr double kClearly = 3.0;
+constexpr float kPairsMin = 128.0f;
 constexpr std::uint32_t kSameSpell = 64;     // Samples apart, and certainly of one spell.
 constexpr float kBlock = 64.0f;              // Pairs that wait before they count.
 constexpr float kSettledMax = 1'000'000.0f;  // Beyond it the old are halved.
@@ -29,10 +30,10 @@ constexpr std::array<float, 512> kPowers = [] {
 }  // namespace
 
 double Spells::variance() const {
-  const double pairs = kFirstWeighs + settled_.pairs;
-  const double mean = (kFirstWeighs * kVarianceFirst + settled_.products) / pairs;
-  // On the high side by a quarter of its standard error.
-  return std::clamp(mean + 0.25 / std::sqrt(pairs), 0.0, kVarianceMax);
+  if (settled_.pairs < kPairsMin) return 0.0;
+  const double pairs = settled_.pairs;
+  const double mean = settled_.products / pairs;
+  return mean > kClearly / std::sqrt(pairs) ? std::min(mean, kVarianceMax) : 0.0;
 }
 
 double Spells::Remove(std::uint16_t predicted, std::uint32_t now, double score) {
