@@ -40,10 +40,11 @@ Error Wrong(const std::string& what) {
 
 Json Number(double value) { return std::isfinite(value) ? Json(value) : Json(); }
 
-// "about 930.9", "1.2e+06": what a person reads.
+// "930.9", "10000", "1.2e+12": what a person reads.
 std::string Round(double value) {
   if (!std::isfinite(value)) return "endless";
-  if (value < 1e6) return base::FormatShort(std::round(value * 10.0) / 10.0);
+  if (value < 1e3) return base::FormatDouble(std::round(value * 10.0) / 10.0);
+  if (value < 1e10) return std::to_string(std::llround(value));
   return base::FormatShort(value);
 }
 

@@ -1,4 +1,4 @@
-"""Verbs that only compute: `replay`, `detect` and `evaluate`."""
+"""Verbs that only compute: `replay`, `detect`, `run-length` and `evaluate`."""
 
 import json
 import pathlib
@@ -67,6 +67,39 @@ class Detect(unittest.TestCase):
                 self.assertEqual(len(result.stderr.splitlines()), 1)
                 self.assertIn("stdin:3:", result.stderr)
                 self.assertIn(f'"{bad}"', result.stderr)
+
+
+class RunLength(unittest.TestCase):
+    def test_says_how_often_a_setting_alarms_by_chance(self):
+        said = json.loads(done("run-length", "--detector", "cusum", "--option", "h=5", "--json"))
+        self.assertEqual(said["limit"], {"option": "h", "value": 5.0})
+        self.assertAlmostEqual(said["run_length"]["mean"], 930.887, places=3)  # spc: xcusum.arl(.5, 5, 0)
+        self.assertTrue(said["run_length"]["exact"])
+        self.assertIn("930.9 values between false alarms (exact)", done("run-length", "--detector", "cusum", "--option", "h=5"))
+
+    def test_solves_the_limit_for_a_run_length(self):
+        said = json.loads(done("run-length", "--detector", "ewma", "--option", "lambda=0.05", "--target", 10000, "--json"))
+        self.assertEqual(said["limit"]["option"], "limit")
+        self.assertAlmostEqual(said["limit"]["value"], 3.627258, places=5)  # spc: xewma.crit(.05, 1e4, two)
+
+    def test_tries_what_has_no_equation_and_says_how_well_it_is_known(self):
+        arguments = ["run-length", "--detector", "adwin", "--option", "delta=0.5", "--runs", 50, "--values", 200000, "--json"]
+        said = json.loads(done(*arguments))
+        self.assertFalse(said["run_length"]["exact"])
+        self.assertLess(said["run_length"]["low"], said["run_length"]["mean"])
+        self.assertGreater(said["run_length"]["high"], said["run_length"]["mean"])
+        self.assertEqual(json.loads(done(*arguments)), said)  # Same seed, same answer.
+
+    def test_names_what_is_wrong(self):
+        for arguments, word in ((["--detector", "crystal_ball"], "crystal_ball"),
+                                (["--detector", "cusum", "--option", "lambda=1"], "no option lambda"),
+                                (["--detector", "cusum", "--option", "h"], "key=value"),
+                                (["--detector", "cusum", "--option", "h=5", "--target", 100], "either h or a run length"),
+                                (["--detector", "cusum", "--target", 1], "run length"),
+                                (["--detector", "cusum", "--runs", 1], "--runs")):
+            asked = tinylcm("run-length", *arguments)
+            self.assertEqual(asked.returncode, WRONG_USE, arguments)
+            self.assertIn(word, asked.stderr)
 
 
 class Evaluate(unittest.TestCase):
