@@ -133,6 +133,9 @@ class Reader {
       Refuse("source.format",
              StrCat(source.format, " needs source.width and source.height, in pixels"));
     }
+    if (config.detector && config.prototype && !config.prototype->detectors.empty()) {
+      config.warnings.push_back("drift_detectors: ignored: drift.detector says which one alarms");
+    }
     InSamples("drift.false_alarm_every", config.false_alarm_duration, config.false_alarm_every);
     InSamples("drift.commission", config.commission_duration, config.commission);
     if (config.commission > 1e6) {

@@ -14,6 +14,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -93,6 +94,15 @@ struct PrototypeDetector {
   bool operator==(const PrototypeDetector&) const = default;
 };
 
+// One detector of the zoo instead of the evidence of all signals; alarm_rule.h makes a rule of it.
+struct DetectorConfig {
+  std::string name;
+  std::string signal = "anchor_distance";
+  std::vector<std::pair<std::string, std::string>> options;  // As typed for `tinylcm detect`.
+  double run_length = 0.0;  // Samples; 0: drift.false_alarm_every, or a limit among the options.
+  bool operator==(const DetectorConfig&) const = default;
+};
+
 // What only the prototype's form says; see prototype_config.h.
 struct PrototypeConfig {
   std::string model;  // .tflite or .onnx
@@ -121,6 +131,7 @@ struct Config {
   std::optional<base::Duration> commission_duration;
   base::Duration cycle{0};  // What is usual repeats after so long; 0: it does not.
   std::uint32_t hold_back = 64;
+  std::optional<DetectorConfig> detector;
   std::optional<double> samples_per_second;
   std::uint32_t quarantine_samples = 300;
   std::uint32_t labels_per_event = 24;

@@ -6,7 +6,10 @@
 #include <type_traits>
 #include <utility>
 
+#include "agent/alarm_rule.h"
 #include "base/text.h"
+#include "tinylcm/drift/detectors/detector.h"
+#include "tinylcm/drift/sample.h"
 
 namespace agent {
 
@@ -239,6 +242,70 @@ ConfigKey Masks() {
   return made;
 }
 
+ConfigKey Detector() {
+  Key key("drift.detector",
+          "One detector that alarms instead of the evidence of all signals, on one signal: "
+          "docs/guides/detectors.md. Its limit follows from run_length, or else from "
+          "drift.false_alarm_every, unless an option sets it.");
+  ConfigKey& made = key.key_;
+  Json names = Json::MakeArray();
+  for (const std::string_view name : tinylcm::drift::DetectorNames()) {
+    names.Append(std::string(name));
+  }
+  Json signals = Json::MakeArray();
+  for (std::size_t i = 0; i < tinylcm::drift::kSignals; ++i) {
+    signals.Append(tinylcm::drift::Name(static_cast<tinylcm::drift::Signal>(i)));
+  }
+  const Json one = Json::MakeObject(
+      {{"type", "object"},
+       {"properties",
+        Json::MakeObject(
+            {{"name", Json::MakeObject({{"enum", std::move(names)}})},
+             {"signal", Json::MakeObject({{"enum", std::move(signals)}})},
+             {"options", Json::MakeObject({{"type", "object"}})},
+             {"run_length", Json::MakeObject({{"type", "number"}, {"minimum", 10}})}})},
+       {"required", Json(Json::Array{"name"})},
+       {"additionalProperties", false}});
+  made.schema = Json::MakeObject({{"anyOf", Json(Json::Array{one})}});
+  made.expected =
+      "{\"name\", \"signal\", \"options\": {}, \"run_length\"}, the name of a detector and of a "
+      "signal";
+  made.get = [](const Config& config) {
+    if (!config.detector) return Json();
+    Json options = Json::MakeObject();
+    for (const auto& [name, text] : config.detector->options) options.Set(name, text);
+    Json value = Json::MakeObject({{"name", config.detector->name},
+                                   {"signal", config.detector->signal},
+                                   {"options", std::move(options)}});
+    if (config.detector->run_length > 0.0) {
+      value.Set("run_length", Whole(config.detector->run_length));
+    }
+    return value;
+  };
+  made.set = [](Config& config, const Json& value) -> std::string {
+    DetectorConfig detector;
+    detector.name = value.Find("name")->as_string();
+    if (const Json* signal = value.Find("signal")) detector.signal = signal->as_string();
+    if (const Json* run_length = value.Find("run_length")) {
+      detector.run_length = run_length->as_double();
+    }
+    if (const Json* options = value.Find("options")) {
+      for (const auto& [name, option] : options->as_object()) {
+        if (option.is_object() || option.is_array() || option.is_null()) {
+          return StrCat("options.", name, ": a number, a text or a truth value is expected");
+        }
+        detector.options.emplace_back(name,
+                                      option.is_string() ? option.as_string() : option.Write());
+      }
+    }
+    config.detector = std::move(detector);
+    const auto rule = AlarmRuleOf(config);
+    return rule.ok() ? std::string()
+                     : rule.error().message.substr(std::string_view("drift.detector: ").size());
+  };
+  return made;
+}
+
 std::vector<ConfigKey> MakeKeys() {
   std::vector<ConfigKey> keys;
   const auto add = [&](const Key& key) { keys.push_back(key.key_); };
@@ -320,6 +387,7 @@ std::vector<ConfigKey> MakeKeys() {
   add(Key("drift.hold_back",
           "The last samples, which are not learned from until so many more came without an alarm.")
           .Count(FIELD(hold_back), 0, 1024));
+  keys.push_back(Detector());
   add(Key("drift.samples_per_second",
           "How many samples come in a second; needed where drift.false_alarm_every or "
           "drift.commission is a duration.")

@@ -2,10 +2,61 @@
 
 #include <gtest/gtest.h>
 
+#include "agent/alarm_rule.h"
+#include "base/text.h"
+
 namespace agent {
 namespace {
 
 constexpr const char* kLeast = R"({"name":"pi","data":"/d","bundle":"b","source":{"path":"-"}})";
+
+base::Result<Config> WithDrift(const std::string& drift) {
+  return ParseConfig(base::StrCat(R"({"name":"p","data":"/d","bundle":"b","source":{"path":"-"},)",
+                                  R"("drift":)", drift, "}"),
+                     "c.json");
+}
+
+TEST(Config, OneDetectorMayAlarmInsteadOfTheEvidence) {
+  const auto config = WithDrift(
+      R"({"detector":{"name":"cusum","signal":"margin","options":{"k":0.25,"mode":"down"},"run_length":20000}})");
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  EXPECT_EQ(FalseAlarmEvery(*config), 20000.0);
+  const auto rule = AlarmRuleOf(*config);
+  ASSERT_TRUE(rule.ok() && rule->has_value());
+  EXPECT_EQ((*rule)->detector, "cusum");
+  EXPECT_EQ((*rule)->signal, tinylcm::drift::Signal::kMargin);
+  // Its limit is solved for standard normal values: that is what it is fed.
+  EXPECT_EQ((*rule)->feed, tinylcm::drift::Feed::kScore);
+
+  // A limit a person sets is one of the distances themselves.
+  const auto by_hand = WithDrift(
+      R"({"false_alarm_every":5000,"detector":{"name":"page_hinkley","options":{"threshold":9}}})");
+  ASSERT_TRUE(by_hand.ok()) << by_hand.error().message;
+  EXPECT_EQ(AlarmRuleOf(*by_hand).value()->feed, tinylcm::drift::Feed::kValue);
+  EXPECT_EQ(FalseAlarmEvery(*by_hand), 5000.0);
+
+  const auto none = WithDrift("{}");
+  ASSERT_TRUE(none.ok());
+  EXPECT_FALSE(AlarmRuleOf(*none).value().has_value());
+}
+
+TEST(Config, ADetectorThatCannotWatchASignalIsRefused) {
+  for (const auto& [detector, why] : {
+           std::pair{R"({"name":"crystal_ball"})", "the name of a detector"},
+           std::pair{R"({"name":"cusum","signal":"smell"})", "and of a signal"},
+           std::pair{R"({"name":"cusum","options":{"lambda":1}})", "no option lambda"},
+           std::pair{R"({"name":"cusum","options":{"h":5},"run_length":100})", "run length"},
+           std::pair{R"({"name":"ddm"})", "watches errors"},
+           std::pair{R"({"name":"js_distribution"})", "class_mix"},
+           std::pair{R"({"name":"mmd_rff","options":{"dimensions":2,"threshold":9}})",
+                     "dimensions must be 1"},
+       }) {
+    const auto config = WithDrift(base::StrCat(R"({"detector":)", detector, "}"));
+    ASSERT_FALSE(config.ok()) << detector;
+    EXPECT_NE(config.error().message.find("drift.detector"), std::string::npos);
+    EXPECT_NE(config.error().message.find(why), std::string::npos) << config.error().message;
+  }
+}
 
 TEST(Config, NeedsNoMoreThanNameDataBundleAndSource) {
   const auto config = ParseConfig(kLeast, "agent.json");

@@ -1,4 +1,7 @@
+#include <cmath>
+
 #include "agent/agent_impl.h"
+#include "agent/alarm_rule.h"
 #include "agent/source_of.h"
 #include "base/private_folder.h"
 #include "protocol/identifiers.h"
@@ -64,6 +67,30 @@ Status Agent::OpenLog() {
   return {};
 }
 
+namespace {
+
+// A threshold taken over from the prototype: how often it alarms here, where nothing changes.
+void SayRunLength(const Config& config, const model::ModelBundle& bundle, base::Logger& logger) {
+  if (config.detector || !config.prototype || config.prototype->detectors.empty()) return;
+  double count = 0.0;
+  double mean = 0.0;
+  double squares = 0.0;
+  for (const auto& held_out :
+       bundle.reference.held_out[tinylcm::drift::At(tinylcm::drift::Signal::kAnchorDistance)]) {
+    for (const float distance : held_out) {
+      count += 1.0;
+      const double away = distance - mean;
+      mean += away / count;
+      squares += away * (distance - mean);
+    }
+  }
+  if (!(squares > 0.0)) return;
+  logger.Warning("drift_detectors: " + RunLengthSentence(config.prototype->detectors.front(),
+                                                         std::sqrt(squares / (count - 1.0))));
+}
+
+}  // namespace
+
 // Loads what the slots say; after three failed starts in a row they say something older.
 Status Agent::OpenSlots() {
   std::optional<Error> last;
@@ -75,7 +102,9 @@ Status Agent::OpenSlots() {
       auto bundle = std::make_shared<const model::ModelBundle>(std::move(loaded).value());
       pipeline::LifecycleOptions options;
       options.mode = wished_mode_.value_or(config_.mode);
-      options.false_alarm_every = config_.false_alarm_every;
+      options.false_alarm_every = FalseAlarmEvery(config_);
+      ASSIGN_OR_RETURN(options.alarm, AlarmRuleOf(config_));
+      SayRunLength(config_, *bundle, logger_);
       options.commission = static_cast<std::uint32_t>(config_.commission);
       options.cycle = config_.cycle;
       options.hold_back = config_.hold_back;

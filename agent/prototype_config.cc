@@ -5,6 +5,7 @@
 #include <set>
 #include <string_view>
 
+#include "agent/alarm_rule.h"
 #include "base/file_system.h"
 #include "base/text.h"
 #include "tinylcm/classify/knn_classifier.h"
@@ -258,6 +259,10 @@ class Converter {
       made.type = detector.Text("type");
       made.delta = detector.Number("delta", 0, 1e9).value_or(0.1);
       made.lambda_threshold = detector.Number("lambda_threshold", 0, 1e9).value_or(5.0);
+      // What its distances spread by; ten is what the prototype's own did.
+      const double spread = detector.Number("initial_reference_std", 1e-9, 1e9).value_or(10.0);
+      out_.warnings.push_back(i == 0 ? StrCat(path, ": ", RunLengthSentence(made, spread))
+                                     : StrCat(path, ": ignored: one detector alarms, the first"));
       out_.prototype.detectors.push_back(made);
       Warn(list->as_array()[i], path);
     }

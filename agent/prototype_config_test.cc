@@ -38,7 +38,9 @@ TEST(PrototypeConfig, TheFourPartsAreAccepted) {
   EXPECT_EQ(prototype.detectors,
             (std::vector<PrototypeDetector>{{"KNNDistanceMonitor", 0.1, 5.0}}));
   EXPECT_EQ(config->source.kind, "camera");
-  EXPECT_TRUE(config->warnings.empty()) << config->warnings.front();
+  // The prototype's own threshold is half of what its distances spread by.
+  ASSERT_EQ(config->warnings.size(), 1u);
+  EXPECT_NE(config->warnings[0].find("alarm every 3.1 samples on average"), std::string::npos);
 }
 
 TEST(PrototypeConfig, APickleIsRefusedWithTheCommandThatConvertsIt) {
@@ -102,7 +104,11 @@ TEST(PrototypeConfig, WhatHasACounterpartBecomesOursAndTheRestIsNamed) {
         "tinylcm.geolocation.fallback_coordinates", "application.inference_interval_ms"}) {
     EXPECT_TRUE(Says(config.warnings, base::StrCat(ignored, ": ignored: "))) << ignored;
   }
-  EXPECT_EQ(config.warnings.size(), 8u);
+  // Its threshold is a tenth of what distances spread by: it alarms all the time, and that is said.
+  // k = 2 / 10 and h = 10 / 10: CUSUM's run length there is 5.7.
+  EXPECT_TRUE(Says(config.warnings,
+                   "tinylcm.drift_detectors[0]: delta 2 and lambda_threshold 10 alarm every "));
+  EXPECT_EQ(config.warnings.size(), 9u);
 }
 
 TEST(PrototypeConfig, OurOwnKeysStandBesideItAndWin) {
