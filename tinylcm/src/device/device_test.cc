@@ -405,6 +405,28 @@ TEST_F(DeviceTest, TellsMetricsAPeriodAndEachWindowCountsItsOwn) {
   EXPECT_EQ(device_->Metrics().frames_window, 2u);
 }
 
+TEST_F(DeviceTest, SaysHowAccurateItThinksItIsAndThatItDoesNotKnow) {
+  Device::Options options = Usual();
+  options.mode = adapt::Mode::kMonitoringOnly;
+  Open(std::move(options));
+  Stream(29, false);
+  EXPECT_EQ(device_->Metrics().accuracy_estimated, std::nullopt);  // Thirty answers are asked.
+  const double quiet = Stream(500, false);
+  const protocol::DeviceMetrics known = device_->Metrics();
+  ASSERT_TRUE(known.accuracy_estimated && known.accuracy_low && known.accuracy_high);
+  EXPECT_LE(*known.accuracy_low, quiet);
+  EXPECT_GE(*known.accuracy_high, quiet);
+  EXPECT_LT(*known.accuracy_high - *known.accuracy_low, 0.3);
+  // Half of the channels age: it either does not know or holds the truth.
+  const double aged = Stream(500, true);
+  EXPECT_LT(aged, quiet - 0.1);
+  const protocol::DeviceMetrics after = device_->Metrics();
+  if (after.accuracy_estimated) {
+    EXPECT_LE(*after.accuracy_low, aged);
+    EXPECT_GE(*after.accuracy_high, aged);
+  }
+}
+
 TEST_F(DeviceTest, MonitoringOnlyTellsAndChangesNothing) {
   Device::Options options = Usual();
   options.mode = adapt::Mode::kMonitoringOnly;
