@@ -10,9 +10,9 @@
 // mean number of samples until W reaches A is at least A; no correction for the number of signals
 // or classes is needed, and none is paid for: a class that is not there gathers nothing.
 //
-// W overshoots a limit it passes, so the mean run length at limit A is some 1.6 A. With one signal
+// W overshoots a limit it passes, so the mean run length at limit A is some 1.7 A. With one signal
 // that factor is known (solved by Monte Carlo, tabulated, bench/drift/solve_limits.cc) and the run
-// length is what was asked for; with several it is between 1 and 2.5 times that.
+// length is what was asked for; with several it is 1 to 1.2 times that.
 //
 // docs/decisions/0009-evidence-is-averaged.md.
 
@@ -36,7 +36,7 @@ constexpr bool IsWatchedPerClass(Signal signal) {
   return static_cast<unsigned>(signal) <= static_cast<unsigned>(Signal::kQuantTree);
 }
 
-// Not thread-safe. No allocation after Create; some 20 ns a signal and sample.
+// Not thread-safe. No allocation after Create; some 30 ns a signal and sample.
 class Evidence {
  public:
   struct Options {
