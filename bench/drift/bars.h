@@ -11,6 +11,8 @@ void RunLengthInBlocks(const Settings& settings, Table& table);      // C2
 void RunLengthCorrelated(const Settings& settings, Table& table);    // C3
 void RunLengthFused(const Settings& settings, Table& table);         // C4
 void Delay(const Settings& settings, Table& table);                  // D1
+void GasBatches(const Settings& settings, Table& table);           // D2
+void CameraDigits(const Settings& settings, Table& table);         // D3
 void FalseAlarmsLong(const Settings& settings, Table& table);        // D4
 void BesideRiver(const Settings& settings, Table& table);            // D5
 void Nanoseconds(const Settings& settings, Table& table);            // P1

@@ -37,6 +37,8 @@ constexpr Bar kBars[] = {
     {"C3", "drift_quality.c3", "run length, AR(1)", bench::drift::RunLengthCorrelated},
     {"C4", "drift_quality.c4", "run length, fused", bench::drift::RunLengthFused},
     {"D1", "drift_quality.d1", "delay at a run length of 1e4", bench::drift::Delay},
+    {"D2", "drift_quality.d2", "real sensors that age", bench::drift::GasBatches},
+    {"D3", "drift_quality.d3", "a camera that goes wrong", bench::drift::CameraDigits},
     {"D4", "drift_quality.d4", "false alarms in the long run", bench::drift::FalseAlarmsLong},
     {"D5", "drift_quality.d5", "beside river's ADWIN", bench::drift::BesideRiver},
     {"E1", "drift_quality.e1", "is the explanation right", bench::drift::Explained},
