@@ -102,6 +102,30 @@ class RunLength(unittest.TestCase):
             self.assertIn(word, asked.stderr)
 
 
+    def test_takes_a_row_a_line_where_the_detector_does(self):
+        rows = "".join(f"{i % 7},{i % 5}\n" for i in range(300)) + "".join(f"{100 + i % 7},{i % 5}\n" for i in range(300))
+        alarms = done("detect", "--detector", "quanttree_ewma", stdin=rows).split()
+        self.assertTrue(alarms)
+        self.assertGreaterEqual(int(alarms[0]), 300)
+        result = tinylcm("detect", "--detector", "quanttree_ewma", stdin="1,2\n1,2,3\n")
+        self.assertEqual((result.returncode, len(result.stderr.splitlines())), (WRONG_USE, 1))
+        self.assertIn("stdin:2:", result.stderr)
+
+    def test_tells_warnings_too_and_refuses_what_a_detector_cannot_take(self):
+        ddm = ["detect", "--detector", "ddm", "--option", "drift_threshold=3", "--option", "warning_threshold=2"]
+        errors = "0\n1\n0\n0\n0\n" * 20 + "1\n" * 20
+        said = [json.loads(line) for line in done(*ddm, "--json", stdin=errors).splitlines()]
+        self.assertEqual({one["kind"] for one in said}, {"warning", "drift"})
+        result = tinylcm(*ddm, stdin="0\n0.5\n")
+        self.assertEqual(result.returncode, WRONG_USE)
+        self.assertIn("stdin:2: 0.5: ddm: 0 or 1 is expected", result.stderr)
+
+    def test_lists_what_there_is_to_set(self):
+        listed = json.loads(done("detect", "--list-options", "--json"))
+        self.assertEqual(len(listed), 14)
+        self.assertIn("min_instances=30", done("detect", "--detector", "page_hinkley", "--list-options"))
+
+
 class Evaluate(unittest.TestCase):
     def refused(self, *arguments, stdin: str = "") -> str:
         result = tinylcm("evaluate", *arguments, stdin=stdin)
