@@ -1,31 +1,27 @@
 // Signals: what a bundle lets one say of an answered sample without a label: how far it lies from
 // what is known, how undecided the vote was, whether the input itself looks as it always does.
 //
-//   feature, class, votes ─▶ anchor_distance  margin  entropy  centroid_distance  quanttree
-//   class_mix picture's figures ─────▶ brightness  sharpness  saturation  rail       (the same as)
-//   before ─▶ stuck row ───────────────────▶ rail                                          (as)
-//   before ─▶ stuck
+//   answer, feature ──▶ anchor_distance margin entropy centroid_distance quant_tree class_mix
+//   picture's figures ▶ brightness sharpness saturation rail, and stuck by the one before
+//   row ──────────────▶ rail, and stuck by the one before
 //
 // Each is a plain number and none is a judgement: whether it is unusual is for drift/ to say,
 // against held-out values that a fit measures with this very class. What the bundle holds no ground
 // for (a head without anchors, a bundle older than its centroids) is not there, never a stand-in.
 //
-//   signal              a picture's                                   a row's
-//   brightness          mean of its pixels                            -
-//   sharpness           edge focus (feature/picture_figures.h)        -
-//   saturation          share of its numbers that are 0 or 255        -
-//   stuck               1 if it is the one before again, else 0       share of the channels that
-//   repeat
-//                                                                     the row before exactly
-//   rail                its darkest pixel over the mean               share of the channels at or
-//   beyond
-//                                                                     the ends of what the fit saw
-//   centroid_distance   how far on the way to where the class's       whitened squared distance to
-//   the
-//                       pictures go when the camera turns             class's centroid
-//
-// A camera that is turned leaves the figures of its pictures as they were, so pictures are watched
-// along that way; a bundle that was not shown turned pictures has the distance instead.
+// Of a picture:
+//   brightness         mean of its pixels
+//   sharpness          edge focus (feature/picture_figures.h)
+//   saturation         share of its numbers that are 0 or 255
+//   rail               its darkest pixel over the mean
+//   stuck              1 if it is the one before again, else 0
+//   centroid_distance  how far on the way to where the class's pictures go when the camera turns: a
+//                      turned camera leaves the figures as they were. Of a bundle that was not
+//                      shown turned pictures it is what it is of a row.
+// Of a row:
+//   rail               share of the channels at or beyond the ends of what the fit saw
+//   stuck              share of the channels that repeat the row before exactly
+//   centroid_distance  whitened squared distance to the class's centroid
 
 #pragma once
 
