@@ -110,6 +110,7 @@ class Evidence {
   };
 
   explicit Evidence(const Options& options);
+  void Arrange();  // Weights and limit, by in_spells_.
   // visit(watch, stakes, weight, samples since they last played, whether they are one class's).
   template <typename Visit>
   void ForAllStakes(const Visit& visit) const;
