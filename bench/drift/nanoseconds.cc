@@ -89,6 +89,7 @@ const Contender kZoo[] = {
     {"js_distribution", 0.0, {{"threshold", "1"}}, Contender::kClasses},
     {"quanttree_ewma", 0.0, {{"threshold", "1e9"}}},
     {"mmd_rff", 0.0, {{"threshold", "1e9"}}},
+    {"shiryaev_roberts", 0.0, {{"limit", "1e12"}}},
 };
 
 // Changed: the mean 3 sigma higher, four times the errors, three of ten classes.
