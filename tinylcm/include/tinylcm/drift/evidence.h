@@ -12,7 +12,7 @@
 //
 // W overshoots a limit it passes, so the mean run length at limit A is some 1.7 A. With one signal
 // that factor is known (solved by Monte Carlo, tabulated, bench/drift/solve_limits.cc) and the run
-// length is what was asked for; with several it is 1 to 1.2 times that.
+// length is what was asked for; with several it is 1 to 1.4 times that.
 //
 // docs/decisions/0009-evidence-is-averaged.md.
 
