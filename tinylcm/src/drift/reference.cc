@@ -236,8 +236,9 @@ void Reference::StageKeys(std::span<float, kSignals> u) {
     const double draw = (static_cast<double>(bits >> 32) + 0.5) * 0x1p-32;
     double rank = RankOf(slot, draw);
     if (in_spells_ && !IsCategory(signals_[slot])) {
-      rank = NormalProbability(
-          spells_[slot].Remove(staged_.predicted, watched_, NormalQuantile(rank)));
+      const double score = NormalQuantile(rank);
+      const double unsaid = spells_[slot].Remove(staged_.predicted, watched_, score);
+      if (unsaid != score) rank = NormalProbability(unsaid);
     }
     u[At(signals_[slot])] = std::clamp(static_cast<float>(rank), kRankMin, kRankMax);
   }
