@@ -5,6 +5,7 @@
 #include "agent/source_of.h"
 #include "base/private_folder.h"
 #include "protocol/identifiers.h"
+#include "tinylcm/drift/detectors/limit_cache.h"
 #include "tinylcm/model/engine.h"
 
 namespace agent {
@@ -89,11 +90,30 @@ void SayRunLength(const Config& config, const model::ModelBundle& bundle, base::
                                                          std::sqrt(squares / (count - 1.0))));
 }
 
+std::string LimitsPath(const std::string& folder) { return base::JoinPath(folder, "limits.json"); }
+
+// What earlier starts found by trial: this one need not wait for it again.
+void LoadLimits(base::FileSystem& fs, const std::string& folder, base::Logger& logger) {
+  const auto text = base::ReadTextFile(fs, LimitsPath(folder), 1u << 20);
+  if (!text.ok()) return;  // Most often there is none.
+  const auto json = base::Json::Parse(*text);
+  const Status added = json.ok() ? tinylcm::drift::LimitCache::Shared().Add(*json) : json.error();
+  if (!added.ok()) logger.Warning("limits are sought anew: " + added.error().message);
+}
+
+void KeepLimits(base::FileSystem& fs, const std::string& folder, base::Logger& logger) {
+  const std::string text = tinylcm::drift::LimitCache::Shared().ToJson().Write();
+  const Status kept = base::WriteFileDurably(fs, LimitsPath(folder), base::AsBytes(text));
+  if (!kept.ok()) logger.Warning("limits are not kept: " + kept.error().message);
+}
+
 }  // namespace
 
 // Loads what the slots say; after three failed starts in a row they say something older.
 Status Agent::OpenSlots() {
   std::optional<Error> last;
+  LoadLimits(fs_, layout_.lifecycle, logger_);
+  const std::size_t limits_known = tinylcm::drift::LimitCache::Shared().size();
   for (std::uint32_t tries = 0; tries <= 3 * model::Slots::kFailedStartsMax; ++tries) {
     ASSIGN_OR_RETURN(const std::string current, slots_->BeginStart());
     auto loaded = LoadBundle(current);
@@ -132,6 +152,9 @@ Status Agent::OpenSlots() {
         lifecycle_->Attach(*path_);
         bundle_ = std::move(bundle);
         status_ = lifecycle_->status();
+        if (tinylcm::drift::LimitCache::Shared().size() > limits_known) {
+          KeepLimits(fs_, layout_.lifecycle, logger_);
+        }
         return {};
       }
       last = lifecycle.error();

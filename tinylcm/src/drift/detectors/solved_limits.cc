@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "base/text.h"
+#include "tinylcm/drift/detectors/limit_cache.h"
+#include "tinylcm/drift/state_block.h"
 
 namespace tinylcm::drift {
 
@@ -225,6 +227,14 @@ base::Result<double> LimitsByTrial::MmdThreshold(MmdRff::Options options, double
 
 namespace {
 
+// What `solve` finds by trial, once for all detectors with these options; the limit is none.
+template <typename Solve>
+base::Result<double> Tried(std::string_view detector, double run_length, OptionsDigest options,
+                           const Solve& solve) {
+  const std::uint64_t key = options.AddText(detector).Add(run_length).value();
+  return LimitCache::Shared().GetOr(key, solve);
+}
+
 // Whether the options are the usual ones but for the limit.
 bool IsUsual(PageHinkley::Options options) {
   const PageHinkley::Options usual;
@@ -248,7 +258,14 @@ base::Result<double> PageHinkleyThreshold(const PageHinkley::Options& options, d
                 run_length);
     if (known.ok()) return known;
   }
-  return LimitsByTrial{WorkFor(run_length)}.PageHinkleyThreshold(options, run_length);
+  return Tried(
+      "page_hinkley", run_length,
+      OptionsDigest()
+          .Add(options.min_instances)
+          .Add(options.delta)
+          .Add(options.alpha)
+          .Add(options.mode),
+      [&] { return LimitsByTrial{WorkFor(run_length)}.PageHinkleyThreshold(options, run_length); });
 }
 
 base::Result<double> AdwinDelta(const Adwin::Options& options, double run_length) {
@@ -256,7 +273,13 @@ base::Result<double> AdwinDelta(const Adwin::Options& options, double run_length
     const auto known = Between(kAdwin, run_length);
     if (known.ok()) return std::exp(-*known);
   }
-  return LimitsByTrial{WorkFor(run_length)}.AdwinDelta(options, run_length);
+  return Tried("adwin", run_length,
+               OptionsDigest()
+                   .Add(options.clock)
+                   .Add(options.max_buckets)
+                   .Add(options.min_window_length)
+                   .Add(options.grace_period),
+               [&] { return LimitsByTrial{WorkFor(run_length)}.AdwinDelta(options, run_length); });
 }
 
 base::Result<double> KswinAlpha(const Kswin::Options& options, double run_length) {
@@ -265,7 +288,8 @@ base::Result<double> KswinAlpha(const Kswin::Options& options, double run_length
     const auto known = Between(kKswin, run_length);
     if (known.ok()) return std::exp(-*known);
   }
-  return LimitsByTrial{WorkFor(run_length)}.KswinAlpha(options, run_length);
+  return Tried("kswin", run_length, OptionsDigest().Add(options.window_size).Add(options.stat_size),
+               [&] { return LimitsByTrial{WorkFor(run_length)}.KswinAlpha(options, run_length); });
 }
 
 base::Result<double> HddmAConfidence(const HddmA::Options& options, double error_rate,
@@ -276,7 +300,11 @@ base::Result<double> HddmAConfidence(const HddmA::Options& options, double error
                                run_length);
     if (known.ok()) return std::exp(-*known);
   }
-  return LimitsByTrial{WorkFor(run_length)}.HddmAConfidence(options, error_rate, run_length);
+  return Tried(
+      "hddm_a", run_length,
+      OptionsDigest().Add(options.two_sided_test).Add(options.restart).Add(error_rate), [&] {
+        return LimitsByTrial{WorkFor(run_length)}.HddmAConfidence(options, error_rate, run_length);
+      });
 }
 
 base::Result<double> HddmWConfidence(const HddmW::Options& options, double error_rate,
@@ -287,7 +315,11 @@ base::Result<double> HddmWConfidence(const HddmW::Options& options, double error
                                run_length);
     if (known.ok()) return std::exp(-*known);
   }
-  return LimitsByTrial{WorkFor(run_length)}.HddmWConfidence(options, error_rate, run_length);
+  return Tried(
+      "hddm_w", run_length,
+      OptionsDigest().Add(options.lambda_val).Add(options.two_sided_test).Add(error_rate), [&] {
+        return LimitsByTrial{WorkFor(run_length)}.HddmWConfidence(options, error_rate, run_length);
+      });
 }
 
 base::Result<double> DdmThreshold(const Ddm::Options& options, double error_rate,
@@ -297,7 +329,11 @@ base::Result<double> DdmThreshold(const Ddm::Options& options, double error_rate
     const auto known = Between(kDdm, run_length);
     if (known.ok()) return known;
   }
-  return LimitsByTrial{WorkFor(run_length)}.DdmThreshold(options, error_rate, run_length);
+  return Tried("ddm", run_length,
+               OptionsDigest().Add(options.warm_start).Add(options.restart).Add(error_rate), [&] {
+                 return LimitsByTrial{WorkFor(run_length)}.DdmThreshold(options, error_rate,
+                                                                        run_length);
+               });
 }
 
 base::Result<double> EddmBeta(const Eddm::Options& options, double error_rate, double run_length) {
@@ -306,7 +342,10 @@ base::Result<double> EddmBeta(const Eddm::Options& options, double error_rate, d
     const auto known = Between(kEddm, run_length);
     if (known.ok()) return 1.0 - *known;
   }
-  return LimitsByTrial{WorkFor(run_length)}.EddmBeta(options, error_rate, run_length);
+  return Tried(
+      "eddm", run_length,
+      OptionsDigest().Add(options.warm_start).Add(options.restart).Add(error_rate),
+      [&] { return LimitsByTrial{WorkFor(run_length)}.EddmBeta(options, error_rate, run_length); });
 }
 
 base::Result<double> JsThreshold(const JsDistribution::Options& options, double run_length) {
@@ -316,7 +355,10 @@ base::Result<double> JsThreshold(const JsDistribution::Options& options, double 
     const auto known = Between(kJs, run_length);
     if (known.ok()) return known;
   }
-  return LimitsByTrial{WorkFor(run_length)}.JsThreshold(options, run_length);
+  return Tried(
+      "js_distribution", run_length,
+      OptionsDigest().Add(options.classes).Add(options.reference_size).Add(options.window_size),
+      [&] { return LimitsByTrial{WorkFor(run_length)}.JsThreshold(options, run_length); });
 }
 
 base::Result<double> QuantTreeThreshold(const QuantTreeEwma::Options& options, double run_length) {
@@ -326,7 +368,15 @@ base::Result<double> QuantTreeThreshold(const QuantTreeEwma::Options& options, d
     const auto known = Between(kQuantTree, run_length);
     if (known.ok()) return known;
   }
-  return LimitsByTrial{WorkFor(run_length)}.QuantTreeThreshold(options, run_length);
+  return Tried(
+      "quanttree_ewma", run_length,
+      OptionsDigest()
+          .Add(options.dimensions)
+          .Add(options.bins)
+          .Add(options.lambda)
+          .Add(options.reference_size)
+          .Add(options.seed),
+      [&] { return LimitsByTrial{WorkFor(run_length)}.QuantTreeThreshold(options, run_length); });
 }
 
 base::Result<double> MmdThreshold(const MmdRff::Options& options, double run_length) {
@@ -338,7 +388,17 @@ base::Result<double> MmdThreshold(const MmdRff::Options& options, double run_len
     const auto known = Between(kMmd, run_length);
     if (known.ok()) return known;
   }
-  return LimitsByTrial{WorkFor(run_length)}.MmdThreshold(options, run_length);
+  return Tried(
+      "mmd_rff", run_length,
+      OptionsDigest()
+          .Add(options.dimensions)
+          .Add(options.features)
+          .Add(options.bandwidth)
+          .Add(options.fast)
+          .Add(options.slow)
+          .Add(options.reference_size)
+          .Add(options.seed),
+      [&] { return LimitsByTrial{WorkFor(run_length)}.MmdThreshold(options, run_length); });
 }
 
 }  // namespace tinylcm::drift

@@ -1,8 +1,9 @@
 // Limits for a run length where there is no equation: what a seeded Monte Carlo found.
 //
 // For the options as they usually are the answers stand in a table (solved_limits_table.inc, made
-// by make_limits.cc) and are interpolated in the logarithm of the run length. For others the same
-// Monte Carlo runs when the detector is made: a fraction of a second to some seconds.
+// by make_solved_limits.cc) and are interpolated in the logarithm of the run length. For others the
+// same Monte Carlo runs when the detector is made, a fraction of a second to some seconds, unless
+// LimitCache knows the answer.
 
 #pragma once
 
