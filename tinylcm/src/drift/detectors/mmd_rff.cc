@@ -12,6 +12,13 @@ namespace tinylcm::drift {
 using base::Error;
 using base::ErrorCode;
 
+namespace {
+
+// Beyond it squares and angles of waves may overflow, and one NaN would stay in the means for good.
+constexpr double kFarthest = 1e15;
+
+}  // namespace
+
 base::Result<MmdRff> MmdRff::Create(const Options& options) {
   const auto refuse = [](const char* why) {
     return Error{ErrorCode::kInvalidArgument, base::StrCat("mmd_rff: ", why)};
@@ -53,10 +60,15 @@ MmdRff::MmdRff(const Options& options)
   Restart();
 }
 
+base::Status MmdRff::Accepts(double value) const {
+  if (std::abs(value) <= kFarthest) return {};
+  return Error{ErrorCode::kInvalidArgument, "mmd_rff: a number from -1e15 to 1e15 is expected"};
+}
+
 DriftSignal MmdRff::ObserveRow(std::span<const double> values) {
   const std::size_t width = options_.dimensions;
   CHECK(values.size() == width);
-  for (const double value : values) CHECK(std::isfinite(value));
+  for (const double value : values) CHECK(std::abs(value) <= kFarthest);
   if (learned_ < options_.reference_size) {
     std::copy(values.begin(), values.end(),
               rows_.begin() + static_cast<std::ptrdiff_t>(learned_ * width));

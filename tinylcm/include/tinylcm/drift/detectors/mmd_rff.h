@@ -41,6 +41,7 @@ class MmdRff final : public Detector {
   DriftSignal Observe(double value) override { return ObserveRow({&value, 1}); }
   DriftSignal ObserveRow(std::span<const double> values) override;
   std::size_t width() const override { return options_.dimensions; }
+  base::Status Accepts(double value) const override;  // From -1e15 to 1e15.
   double statistic() const override { return statistic_; }
   double limit() const override { return options_.threshold; }
   void Reset() override;
