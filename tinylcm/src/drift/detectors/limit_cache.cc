@@ -13,8 +13,10 @@ using base::Json;
 
 namespace {
 
-// Changes with what a limit is found by.
 constexpr char kFormat[] = "tinylcm-limits/1";
+
+// Every detector's limit is a finite number above 0.
+bool IsLimit(double limit) { return limit > 0.0 && std::isfinite(limit); }
 
 std::string Hex(std::uint64_t value) {
   char text[16];
@@ -42,6 +44,7 @@ base::Result<double> LimitCache::GetOr(std::uint64_t key,
     if (const auto found = limits_.find(key); found != limits_.end()) return found->second;
   }
   ASSIGN_OR_RETURN(const double limit, solve());
+  if (!IsLimit(limit)) return limit;
   const std::scoped_lock lock(mutex_);
   return limits_.emplace(key, limit).first->second;
 }
@@ -70,9 +73,9 @@ base::Status LimitCache::Add(const Json& json) {
   std::map<std::uint64_t, double> read;
   for (const auto& [name, limit] : limits->as_object()) {
     const auto key = ParseHex(name);
-    if (!key || !limit.is_number() || !std::isfinite(limit.as_double())) {
+    if (!key || !limit.is_number() || !IsLimit(limit.as_double())) {
       return Error{ErrorCode::kInvalidArgument,
-                   base::StrCat("limits: limits.", name, ": must be a number")};
+                   base::StrCat("limits: limits.", name, ": must be a number above 0")};
     }
     read[*key] = limit.as_double();
   }

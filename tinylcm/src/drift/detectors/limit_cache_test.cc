@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "tinylcm/drift/detectors/detector.h"
+#include "tinylcm/src/drift/detectors/solved_limits.h"
 
 namespace tinylcm::drift {
 namespace {
@@ -28,6 +29,25 @@ TEST(LimitCache, DoesNotKeepAnError) {
   EXPECT_EQ(cache.GetOr(7, [] { return 2.0; }).value(), 2.0);
 }
 
+// Or the next start would refuse the file.
+TEST(LimitCache, DoesNotKeepANumberThatIsNoLimit) {
+  LimitCache cache;
+  EXPECT_EQ(cache.GetOr(7, [] { return 0.0; }).value(), 0.0);
+  EXPECT_EQ(cache.size(), 0u);
+}
+
+// A limit kept by a program that sought it with less work does not stand for what this one finds.
+TEST(LimitCache, KnowsALimitByHowItIsSought) {
+  const auto key = [](const MonteCarlo& work) {
+    return LimitKey("adwin", 100.0, OptionsDigest().Add(8u), work);
+  };
+  const MonteCarlo work{.seed = 1, .runs = 200, .values = 1000};
+  EXPECT_EQ(key(work), key(work));
+  EXPECT_NE(key({.seed = 2, .runs = 200, .values = 1000}), key(work));
+  EXPECT_NE(key({.seed = 1, .runs = 201, .values = 1000}), key(work));
+  EXPECT_NE(key({.seed = 1, .runs = 200, .values = 1001}), key(work));
+}
+
 TEST(LimitCache, IsReadByTheNextRun) {
   LimitCache cache;
   (void)cache.GetOr(0xfedcba9876543210u, [] { return 0.1 + 0.2; }).value();
@@ -42,7 +62,12 @@ TEST(LimitCache, RefusesWhatItDidNotWrite) {
             ErrorCode::kUnsupported);
   const Json wrong = Json::MakeObject(
       {{"format", "tinylcm-limits/1"}, {"limits", Json::MakeObject({{"1", 2.0}, {"x", 1.0}})}});
-  EXPECT_EQ(cache.Add(wrong).error().message, "limits: limits.x: must be a number");
+  EXPECT_EQ(cache.Add(wrong).error().message, "limits: limits.x: must be a number above 0");
+  for (const double limit : {0.0, -1.5}) {
+    const Json none = Json::MakeObject(
+        {{"format", "tinylcm-limits/1"}, {"limits", Json::MakeObject({{"1", limit}})}});
+    EXPECT_EQ(cache.Add(none).error().message, "limits: limits.1: must be a number above 0");
+  }
   EXPECT_EQ(cache.size(), 0u);
 }
 

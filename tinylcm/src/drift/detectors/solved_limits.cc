@@ -71,6 +71,9 @@ base::Result<double> LimitOf(const base::Result<SolvedLimit>& solved) {
   return solved->limit;
 }
 
+// Goes up with every change of what a trial finds: of a detector, its quiet stream or the search.
+constexpr std::uint32_t kSolver = 1;
+
 double Bit(base::Random& random, double rate) { return random.Uniform() < rate ? 1.0 : 0.0; }
 
 constexpr double kNever = 1e300;
@@ -225,14 +228,26 @@ base::Result<double> LimitsByTrial::MmdThreshold(MmdRff::Options options, double
   }));
 }
 
+std::uint64_t LimitKey(std::string_view detector, double run_length, OptionsDigest options,
+                       const MonteCarlo& work) {
+  return options.AddText(detector)
+      .Add(run_length)
+      .Add(work.seed)
+      .Add(work.runs)
+      .Add(work.values)
+      .Add(kSolver)
+      .value();
+}
+
 namespace {
 
 // What `solve` finds by trial, once for all detectors with these options; the limit is none.
 template <typename Solve>
-base::Result<double> Tried(std::string_view detector, double run_length, OptionsDigest options,
-                           const Solve& solve) {
-  const std::uint64_t key = options.AddText(detector).Add(run_length).value();
-  return LimitCache::Shared().GetOr(key, solve);
+base::Result<double> Tried(std::string_view detector, double run_length,
+                           const OptionsDigest& options, const Solve& solve) {
+  const LimitsByTrial trial{WorkFor(run_length)};
+  return LimitCache::Shared().GetOr(LimitKey(detector, run_length, options, trial.work),
+                                    [&] { return solve(trial); });
 }
 
 // Whether the options are the usual ones but for the limit.
@@ -265,7 +280,7 @@ base::Result<double> PageHinkleyThreshold(const PageHinkley::Options& options, d
           .Add(options.delta)
           .Add(options.alpha)
           .Add(options.mode),
-      [&] { return LimitsByTrial{WorkFor(run_length)}.PageHinkleyThreshold(options, run_length); });
+      [&](const LimitsByTrial& trial) { return trial.PageHinkleyThreshold(options, run_length); });
 }
 
 base::Result<double> AdwinDelta(const Adwin::Options& options, double run_length) {
@@ -279,7 +294,7 @@ base::Result<double> AdwinDelta(const Adwin::Options& options, double run_length
                    .Add(options.max_buckets)
                    .Add(options.min_window_length)
                    .Add(options.grace_period),
-               [&] { return LimitsByTrial{WorkFor(run_length)}.AdwinDelta(options, run_length); });
+               [&](const LimitsByTrial& trial) { return trial.AdwinDelta(options, run_length); });
 }
 
 base::Result<double> KswinAlpha(const Kswin::Options& options, double run_length) {
@@ -289,7 +304,7 @@ base::Result<double> KswinAlpha(const Kswin::Options& options, double run_length
     if (known.ok()) return std::exp(-*known);
   }
   return Tried("kswin", run_length, OptionsDigest().Add(options.window_size).Add(options.stat_size),
-               [&] { return LimitsByTrial{WorkFor(run_length)}.KswinAlpha(options, run_length); });
+               [&](const LimitsByTrial& trial) { return trial.KswinAlpha(options, run_length); });
 }
 
 base::Result<double> HddmAConfidence(const HddmA::Options& options, double error_rate,
@@ -300,11 +315,11 @@ base::Result<double> HddmAConfidence(const HddmA::Options& options, double error
                                run_length);
     if (known.ok()) return std::exp(-*known);
   }
-  return Tried(
-      "hddm_a", run_length,
-      OptionsDigest().Add(options.two_sided_test).Add(options.restart).Add(error_rate), [&] {
-        return LimitsByTrial{WorkFor(run_length)}.HddmAConfidence(options, error_rate, run_length);
-      });
+  return Tried("hddm_a", run_length,
+               OptionsDigest().Add(options.two_sided_test).Add(options.restart).Add(error_rate),
+               [&](const LimitsByTrial& trial) {
+                 return trial.HddmAConfidence(options, error_rate, run_length);
+               });
 }
 
 base::Result<double> HddmWConfidence(const HddmW::Options& options, double error_rate,
@@ -315,11 +330,11 @@ base::Result<double> HddmWConfidence(const HddmW::Options& options, double error
                                run_length);
     if (known.ok()) return std::exp(-*known);
   }
-  return Tried(
-      "hddm_w", run_length,
-      OptionsDigest().Add(options.lambda_val).Add(options.two_sided_test).Add(error_rate), [&] {
-        return LimitsByTrial{WorkFor(run_length)}.HddmWConfidence(options, error_rate, run_length);
-      });
+  return Tried("hddm_w", run_length,
+               OptionsDigest().Add(options.lambda_val).Add(options.two_sided_test).Add(error_rate),
+               [&](const LimitsByTrial& trial) {
+                 return trial.HddmWConfidence(options, error_rate, run_length);
+               });
 }
 
 base::Result<double> DdmThreshold(const Ddm::Options& options, double error_rate,
@@ -330,9 +345,9 @@ base::Result<double> DdmThreshold(const Ddm::Options& options, double error_rate
     if (known.ok()) return known;
   }
   return Tried("ddm", run_length,
-               OptionsDigest().Add(options.warm_start).Add(options.restart).Add(error_rate), [&] {
-                 return LimitsByTrial{WorkFor(run_length)}.DdmThreshold(options, error_rate,
-                                                                        run_length);
+               OptionsDigest().Add(options.warm_start).Add(options.restart).Add(error_rate),
+               [&](const LimitsByTrial& trial) {
+                 return trial.DdmThreshold(options, error_rate, run_length);
                });
 }
 
@@ -345,7 +360,7 @@ base::Result<double> EddmBeta(const Eddm::Options& options, double error_rate, d
   return Tried(
       "eddm", run_length,
       OptionsDigest().Add(options.warm_start).Add(options.restart).Add(error_rate),
-      [&] { return LimitsByTrial{WorkFor(run_length)}.EddmBeta(options, error_rate, run_length); });
+      [&](const LimitsByTrial& trial) { return trial.EddmBeta(options, error_rate, run_length); });
 }
 
 base::Result<double> JsThreshold(const JsDistribution::Options& options, double run_length) {
@@ -358,7 +373,7 @@ base::Result<double> JsThreshold(const JsDistribution::Options& options, double 
   return Tried(
       "js_distribution", run_length,
       OptionsDigest().Add(options.classes).Add(options.reference_size).Add(options.window_size),
-      [&] { return LimitsByTrial{WorkFor(run_length)}.JsThreshold(options, run_length); });
+      [&](const LimitsByTrial& trial) { return trial.JsThreshold(options, run_length); });
 }
 
 base::Result<double> QuantTreeThreshold(const QuantTreeEwma::Options& options, double run_length) {
@@ -376,7 +391,7 @@ base::Result<double> QuantTreeThreshold(const QuantTreeEwma::Options& options, d
           .Add(options.lambda)
           .Add(options.reference_size)
           .Add(options.seed),
-      [&] { return LimitsByTrial{WorkFor(run_length)}.QuantTreeThreshold(options, run_length); });
+      [&](const LimitsByTrial& trial) { return trial.QuantTreeThreshold(options, run_length); });
 }
 
 base::Result<double> MmdThreshold(const MmdRff::Options& options, double run_length) {
@@ -388,17 +403,16 @@ base::Result<double> MmdThreshold(const MmdRff::Options& options, double run_len
     const auto known = Between(kMmd, run_length);
     if (known.ok()) return known;
   }
-  return Tried(
-      "mmd_rff", run_length,
-      OptionsDigest()
-          .Add(options.dimensions)
-          .Add(options.features)
-          .Add(options.bandwidth)
-          .Add(options.fast)
-          .Add(options.slow)
-          .Add(options.reference_size)
-          .Add(options.seed),
-      [&] { return LimitsByTrial{WorkFor(run_length)}.MmdThreshold(options, run_length); });
+  return Tried("mmd_rff", run_length,
+               OptionsDigest()
+                   .Add(options.dimensions)
+                   .Add(options.features)
+                   .Add(options.bandwidth)
+                   .Add(options.fast)
+                   .Add(options.slow)
+                   .Add(options.reference_size)
+                   .Add(options.seed),
+               [&](const LimitsByTrial& trial) { return trial.MmdThreshold(options, run_length); });
 }
 
 }  // namespace tinylcm::drift

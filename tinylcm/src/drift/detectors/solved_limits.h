@@ -7,6 +7,9 @@
 
 #pragma once
 
+#include <cstdint>
+#include <string_view>
+
 #include "base/result.h"
 #include "tinylcm/drift/detectors/adwin.h"
 #include "tinylcm/drift/detectors/ddm.h"
@@ -17,6 +20,7 @@
 #include "tinylcm/drift/detectors/monte_carlo.h"
 #include "tinylcm/drift/detectors/page_hinkley.h"
 #include "tinylcm/drift/detectors/quanttree_ewma.h"
+#include "tinylcm/drift/state_block.h"
 
 namespace tinylcm::drift {
 
@@ -35,6 +39,11 @@ base::Result<double> EddmBeta(const Eddm::Options& options, double error_rate, d
 base::Result<double> JsThreshold(const JsDistribution::Options& options, double run_length);
 base::Result<double> QuantTreeThreshold(const QuantTreeEwma::Options& options, double run_length);
 base::Result<double> MmdThreshold(const MmdRff::Options& options, double run_length);
+
+// What LimitCache knows a limit by: all that it depends on. A program that seeks it otherwise than
+// the one before finds nothing under its own key.
+std::uint64_t LimitKey(std::string_view detector, double run_length, OptionsDigest options,
+                       const MonteCarlo& work);
 
 // The same by Monte Carlo alone, whatever the table says.
 struct LimitsByTrial {

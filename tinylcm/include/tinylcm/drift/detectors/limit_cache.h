@@ -1,8 +1,9 @@
 // LimitCache: limits that a Monte Carlo found, so that none is sought twice.
 //
 // A detector with unusual options is tried on some million values until its limit for a run length
-// is known: up to some seconds. The answer depends on nothing but the options, so it is kept: in
-// memory for the detectors a program makes, and by whoever owns a folder for the next start.
+// is known: up to some seconds. The answer depends on nothing but the options and how it is sought,
+// so it is kept: in memory for the detectors a program makes, and by whoever owns a folder for the
+// next start.
 
 #pragma once
 
@@ -23,8 +24,9 @@ class LimitCache {
   // The one that MakeDetector asks.
   static LimitCache& Shared();
 
-  // What was found for `key` before, or what `solve` finds now; errors are not kept. `key`: a
-  // digest of all that the limit depends on.
+  // What was found for `key` before, or what `solve` finds now; errors, and numbers that are no
+  // limit (all are finite and above 0), are not kept. `key`: a digest of all that the limit depends
+  // on, how it is sought included.
   base::Result<double> GetOr(std::uint64_t key, const std::function<base::Result<double>()>& solve);
 
   std::size_t size() const;
