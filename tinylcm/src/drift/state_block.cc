@@ -14,6 +14,8 @@ using base::ErrorCode;
 constexpr std::string_view kMagic = "TLCMDRFT";
 constexpr std::size_t kHeader = 8 + 4 + 8 + 8;
 constexpr std::size_t kCrc = 4;
+// What ten classes of 256 channels stay within.
+constexpr std::size_t kRoom = 64 * 1024;
 
 template <typename T>
 T ReadAt(base::ByteView bytes, std::size_t at) {
@@ -28,18 +30,21 @@ std::uint32_t TagOf(std::string_view name) {
 
 }  // namespace
 
+StateWriter::StateWriter() {
+  bytes_.reserve(kRoom);
+  bytes_.resize(kHeader);
+}
+
 void StateWriter::Section(std::string_view name) { Put(TagOf(name)); }
 
 base::Bytes StateWriter::Seal(std::uint32_t version, std::uint64_t digest) && {
-  StateWriter block;
-  block.bytes_.reserve(kHeader + bytes_.size() + kCrc);
-  block.PutSpan(base::AsBytes(kMagic));
-  block.Put(version);
-  block.Put(digest);
-  block.Put(static_cast<std::uint64_t>(bytes_.size()));
-  block.PutSpan(base::ByteView(bytes_));
-  block.Put(base::Crc32c(block.bytes_));
-  return std::move(block.bytes_);
+  const std::uint64_t length = bytes_.size() - kHeader;
+  std::memcpy(bytes_.data(), kMagic.data(), kMagic.size());
+  std::memcpy(bytes_.data() + 8, &version, sizeof(version));
+  std::memcpy(bytes_.data() + 12, &digest, sizeof(digest));
+  std::memcpy(bytes_.data() + 20, &length, sizeof(length));
+  Put(base::Crc32c(bytes_));
+  return std::move(bytes_);
 }
 
 base::Result<StateReader> StateReader::Open(base::ByteView block, std::uint32_t version,

@@ -4,6 +4,9 @@
 
 #include <array>
 #include <limits>
+#include <vector>
+
+#include "tests/support/allocations.h"
 
 namespace tinylcm::drift {
 namespace {
@@ -35,6 +38,17 @@ TEST(StateBlock, GivesBackWhatWasPutIn) {
   reader->GetFiniteSpan(row);
   EXPECT_EQ(row, (std::array{1.0f, 2.0f, 3.0f}));
   EXPECT_TRUE(reader->AtEnd().ok());
+}
+
+TEST(StateBlock, ALargeOneIsMadeInOnePieceOfMemory) {
+  const std::vector<float> channels(10 * 256, 1.0f);
+  const std::uint64_t before = testing_support::Allocations();
+  StateWriter writer;
+  writer.Section("channels");
+  for (int i = 0; i < 6; ++i) writer.PutSpan(channels);  // 61,440 bytes.
+  const base::Bytes block = std::move(writer).Seal(kVersion, kDigest);
+  EXPECT_EQ(testing_support::Allocations() - before, 1u);
+  EXPECT_TRUE(StateReader::Open(block, kVersion, kDigest).ok());
 }
 
 TEST(StateBlock, IsRefusedWhenAnyBitOfItIsFlipped) {

@@ -67,9 +67,11 @@ class OptionsDigest {
   std::uint64_t value_ = 0xcbf29ce484222325u;
 };
 
-// Gathers the parts. Allocates: for the control thread.
+// Gathers the parts. Allocates, once for a block of up to 64 KiB: for the control thread.
 class StateWriter {
  public:
+  StateWriter();
+
   // Says which part comes; a reader that expects another one refuses the block.
   void Section(std::string_view name);
 
@@ -93,7 +95,7 @@ class StateWriter {
   base::Bytes Seal(std::uint32_t version, std::uint64_t digest) &&;
 
  private:
-  base::Bytes bytes_;
+  base::Bytes bytes_;  // The block; its header is filled in by Seal.
 };
 
 // Gives the parts back, one after the other. The first thing that is wrong stays: ask status() at
