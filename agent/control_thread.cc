@@ -94,13 +94,14 @@ void Agent::SendMetrics() {
 
 void Agent::SendSketches(base::Duration now) {
   sketches_at_ = now;
-  for (const protocol::Sketches& sketches : path_->TakeSketches()) {
+  path_->TakeSketches([this](const protocol::Sketches& sketches) {
     const std::vector<protocol::PackageFile> files{{std::string(protocol::kSketchesPath),
                                                     "application/octet-stream",
                                                     protocol::WriteSketches(sketches)}};
     const auto sent = maker_->Send(protocol::kTypeSketches, sketches.bundle, files);
-    if (!sent.ok()) logger_.Error("sketches: " + sent.error().message);
-  }
+    if (!sent.ok()) logger_.Error("sketches, later again: " + sent.error().message);
+    return sent.ok();
+  });
 }
 
 void Agent::SendUpdateReport(const protocol::UpdateReport& report) {

@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/logger.h"
@@ -211,15 +213,81 @@ TEST(FrameLoop, AnAlarmWaitsForRoomAndComesWithItsFrame) {
   EXPECT_EQ(alarms, 1);
 }
 
+// What a path gives to be sent, all of it taken or none.
+std::vector<protocol::Sketches> Taken(pipeline::FramePath& path, bool takes = true) {
+  std::vector<protocol::Sketches> taken;
+  path.TakeSketches([&](const protocol::Sketches& sketches) {
+    taken.push_back(sketches);
+    return takes;
+  });
+  return taken;
+}
+
 TEST(FrameLoop, WhatItAnsweredIsCountedForTheFleet) {
   Device device(kRows);
   device.Run(50);
-  const auto taken = device.path_.TakeSketches();
+  const auto taken = Taken(device.path_);
   ASSERT_EQ(taken.size(), 1u);
   EXPECT_EQ(taken[0].total(), 50);
   EXPECT_EQ(taken[0].first_index, 0u);
   EXPECT_EQ(taken[0].last_index, 49u);
-  EXPECT_TRUE(device.path_.TakeSketches().empty());  // Counted anew from here.
+  EXPECT_TRUE(Taken(device.path_).empty());  // Counted anew from here.
+}
+
+TEST(FrameLoop, WhatCouldNotBeSentIsGivenAgainWithWhatCameSince) {
+  Device device(kRows);
+  device.Run(50);
+  EXPECT_EQ(Taken(device.path_, false).at(0).total(), 50);
+  EXPECT_EQ(Taken(device.path_, false).at(0).total(), 50);  // Nothing came since.
+  device.Run(30);
+  const auto taken = Taken(device.path_);
+  ASSERT_EQ(taken.size(), 1u);
+  EXPECT_EQ(taken[0].total(), 80);
+  EXPECT_EQ(taken[0].first_index, 0u);
+  EXPECT_EQ(taken[0].last_index, 79u);
+  EXPECT_TRUE(Taken(device.path_).empty());
+}
+
+TEST(FrameLoop, NoBundlesCountsAreLostHoweverOftenItIsSwapped) {
+  // kRows is seeded-1; three bundles of the same rows.
+  const auto swap_to = [](Device& device, std::uint64_t seed) {
+    SeededShape shape = kRows;
+    shape.seed = seed;
+    device.path_.Offer(SeededStage(shape, nullptr));
+  };
+  Device device(kRows);
+  const auto answer = [&device](int frames) {
+    device.Run(frames);
+    device.path_.Collect();
+  };
+  answer(50);
+  swap_to(device, 2);
+  answer(7);
+  swap_to(device, 1);  // Rolled back,
+  answer(20);
+  swap_to(device, 3);  // and on to another.
+  const std::uint64_t before = testing_support::Allocations();
+  answer(1);
+  EXPECT_EQ(testing_support::Allocations(), before);  // The frame thread's, at a swap too.
+  answer(4);
+  const auto total_of = [](const std::vector<protocol::Sketches>& all, std::string_view bundle) {
+    const auto at = std::ranges::find(all, bundle, &protocol::Sketches::bundle);
+    return at == all.end() ? 0 : at->total();
+  };
+  const auto refused = Taken(device.path_, false);
+  ASSERT_EQ(refused.size(), 3u);
+  EXPECT_EQ(refused[0].bundle, "seeded-3");  // That which answers.
+  EXPECT_EQ(total_of(refused, "seeded-1"), 50 + 20);
+  EXPECT_EQ(total_of(refused, "seeded-2"), 7);
+  EXPECT_EQ(total_of(refused, "seeded-3"), 5);
+  // Not sent, and back to the first: all add up, bundle by bundle.
+  swap_to(device, 1);
+  answer(10);
+  const auto taken = Taken(device.path_);
+  EXPECT_EQ(taken.size(), 3u);
+  EXPECT_EQ(total_of(taken, "seeded-1"), 50 + 20 + 10);
+  EXPECT_EQ(total_of(taken, "seeded-2"), 7);
+  EXPECT_EQ(total_of(taken, "seeded-3"), 5);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "base/check.h"
 #include "base/text.h"
@@ -57,7 +58,8 @@ void StreamSketch::Observe(const Sample& sample, std::span<const float> feature)
   const std::size_t label = sample.predicted;
   CHECK(label < sketches_.samples.size());
   CHECK(feature.empty() || feature.size() == sketches_.dims);
-  if (sketches_.total() == 0) sketches_.first_index = sample.index;
+  if (is_empty_) sketches_.first_index = sample.index;
+  is_empty_ = false;
   sketches_.last_index = sample.index;
   const auto count = static_cast<float>(++sketches_.samples[label]);
   for (std::size_t i = 0; i < ranked_.size(); ++i) {
@@ -78,14 +80,24 @@ void StreamSketch::Observe(const Sample& sample, std::span<const float> feature)
   }
 }
 
-void StreamSketch::Reset() {
-  sketches_.first_index = sketches_.last_index = 0;
-  std::ranges::fill(sketches_.samples, 0);
-  for (auto& ranks : sketches_.ranks) {
-    for (auto& counts : ranks.counts) std::ranges::fill(counts, 0);
+protocol::Sketches StreamSketch::Blank() const {
+  // Sizes and names alone are read: they never change, the numbers do.
+  protocol::Sketches blank;
+  blank.bundle = sketches_.bundle;
+  blank.samples.resize(sketches_.samples.size());
+  for (const auto& ranks : sketches_.ranks) {
+    blank.ranks.push_back({ranks.signal, {}});
+    for (const auto& counts : ranks.counts) blank.ranks.back().counts.emplace_back(counts.size());
   }
-  std::ranges::fill(sketches_.feature_mean, 0.0f);
-  std::ranges::fill(sketches_.feature_m2, 0.0f);
+  blank.dims = sketches_.dims;
+  blank.feature_mean.resize(sketches_.feature_mean.size());
+  blank.feature_m2.resize(sketches_.feature_m2.size());
+  return blank;
+}
+
+void StreamSketch::Exchange(protocol::Sketches& blank) {
+  std::swap(sketches_, blank);
+  is_empty_ = true;
 }
 
 }  // namespace tinylcm::drift

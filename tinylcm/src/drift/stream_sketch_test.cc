@@ -78,15 +78,23 @@ TEST(StreamSketch, TwoDevicesMergedAreOneThatSawItAll) {
   }
 }
 
-TEST(StreamSketch, IsEmptyAfterResetAndTakesNoMemoryPerSample) {
+TEST(StreamSketch, TakesNoMemoryPerSampleNorWhenItIsExchangedForABlankOne) {
   StreamSketch sketch = StreamSketch::Create(TwoClasses()).value();
   const protocol::Sketches empty = sketch.sketches();
+  protocol::Sketches other = sketch.Blank();
+  EXPECT_EQ(other, empty);
   const float feature[] = {1.0f, 2.0f};
   const std::uint64_t before = testing_support::Allocations();
-  for (std::uint64_t i = 0; i < 100; ++i) sketch.Observe(Of(i, 0, 0.1f, 0), feature);
+  for (std::uint64_t i = 5; i < 105; ++i) sketch.Observe(Of(i, 0, 0.1f, 0), feature);
+  sketch.Exchange(other);
   EXPECT_EQ(testing_support::Allocations(), before);
-  sketch.Reset();
   EXPECT_EQ(sketch.sketches(), empty);
+  EXPECT_EQ(other.samples, (Counts{100, 0}));
+  EXPECT_EQ(other.first_index, 5u);
+  // Counted anew, from there on.
+  sketch.Observe(Of(105, 1, 0.1f, 0), feature);
+  EXPECT_EQ(sketch.sketches().first_index, 105u);
+  EXPECT_EQ(sketch.sketches().samples, (Counts{0, 1}));
 }
 
 TEST(StreamSketch, RefusesHeldOutValuesThatDoNotAscend) {

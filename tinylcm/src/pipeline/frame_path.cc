@@ -11,6 +11,9 @@ namespace tinylcm::pipeline {
 namespace {
 
 constexpr std::size_t kBundlesKept = 16;
+// Stages that may be taken up before this thread makes room again: the one offered, and the one
+// whose offer it replaces.
+constexpr std::size_t kOffers = 2;
 
 // Where in the cycle; a clock that jumps only lands elsewhere in it. Before 1970 there was no
 // frame.
@@ -52,6 +55,10 @@ FramePath::FramePath(std::unique_ptr<Stage> first, std::uint64_t first_index)
 
 void FramePath::Offer(std::unique_ptr<Stage> stage) {
   Prepare(*stage);
+  {
+    const std::scoped_lock lock(monitor_mutex_);
+    left_.reserve(left_.size() + kOffers);
+  }
   swap_.Offer(std::move(stage));
 }
 
@@ -103,9 +110,7 @@ base::Status FramePath::Answer(source::Frame& frame, Seen& seen) {
   }
   if (swapped && stage.bundle != sketched_) {
     const std::scoped_lock lock(monitor_mutex_);
-    std::swap(left_, sketch_);
-    std::swap(sketch_, stage.sketch);
-    sketched_ = stage.bundle;
+    SwapSketch(stage);
   }
   if (swapped) {
     // The same window goes on as it is; another one begins empty.
@@ -148,6 +153,19 @@ base::Status FramePath::Answer(source::Frame& frame, Seen& seen) {
   return {};
 }
 
+// Allocates nothing. A bundle that comes back goes on counting where it stopped.
+void FramePath::SwapSketch(Stage& stage) {
+  const auto back = std::ranges::find(left_, stage.bundle, &Left::bundle);
+  if (back != left_.end()) {
+    std::swap(back->sketch, sketch_);
+    back->bundle = sketched_;
+  } else {
+    left_.push_back({sketched_, std::move(sketch_)});
+    sketch_ = std::move(stage.sketch);
+  }
+  sketched_ = stage.bundle;
+}
+
 base::Status FramePath::TakeRow(source::Frame& frame) {
   RETURN_IF_ERROR(CheckRow(frame, window_->channels()));
   if (!window_->Observe(frame.row, frame.label)) {
@@ -165,9 +183,14 @@ base::Result<Seen> FramePath::Process(source::Frame frame) {
   return seen;
 }
 
-std::optional<drift::DriftExplanation> FramePath::Explanation() const {
+drift::DriftMonitor FramePath::CopyOfMonitor() const {
   const std::scoped_lock lock(monitor_mutex_);
-  return monitor_->explanation();
+  return *monitor_;
+}
+
+std::optional<drift::DriftExplanation> FramePath::Explanation() const {
+  if (drift_phase() != drift::DriftMonitor::Phase::kOpen) return std::nullopt;
+  return CopyOfMonitor().explanation();
 }
 
 drift::DriftMonitor::Phase FramePath::drift_phase() const {
@@ -185,20 +208,31 @@ void FramePath::Rebaseline() {
   monitor_->Rebaseline();
 }
 
-std::vector<protocol::Sketches> FramePath::TakeSketches() {
-  std::unique_ptr<drift::StreamSketch> seen;
-  std::unique_ptr<drift::StreamSketch> left;
+void FramePath::TakeSketches(const std::function<bool(const protocol::Sketches&)>& take) {
+  drift::StreamSketch* current = nullptr;
   {
     const std::scoped_lock lock(monitor_mutex_);
-    seen = std::make_unique<drift::StreamSketch>(*sketch_);
-    left = std::move(left_);
-    sketch_->Reset();
+    current = sketch_.get();
   }
-  std::vector<protocol::Sketches> taken;
-  for (const drift::StreamSketch* sketch : {seen.get(), left.get()}) {
-    if (sketch != nullptr && sketch->sketches().total() > 0) taken.push_back(sketch->sketches());
+  // It stays where it is: stages and what they leave are freed by this thread alone.
+  std::vector<protocol::Sketches> taken(1, current->Blank());
+  std::vector<Left> left;
+  left.reserve(kOffers);
+  {
+    const std::scoped_lock lock(monitor_mutex_);
+    current->Exchange(taken[0]);
+    std::swap(left, left_);
   }
-  return taken;
+  for (const Left& other : left) taken.push_back(other.sketch->sketches());
+  for (protocol::Sketches& again : not_taken_) {
+    const auto same = std::ranges::find(taken, again.bundle, &protocol::Sketches::bundle);
+    const bool is_in = same != taken.end() && protocol::Merge(again, *same).ok();
+    if (!is_in) taken.push_back(std::move(again));
+  }
+  not_taken_.clear();
+  for (protocol::Sketches& sketches : taken) {
+    if (sketches.total() > 0 && !take(sketches)) not_taken_.push_back(std::move(sketches));
+  }
 }
 
 accuracy::Estimate FramePath::Accuracy() const {
@@ -218,8 +252,7 @@ void FramePath::Compare(bool agrees) {
 }
 
 base::Bytes FramePath::SaveDriftState(std::uint64_t belongs_to) const {
-  const std::scoped_lock lock(monitor_mutex_);
-  return monitor_->SaveState(belongs_to);
+  return CopyOfMonitor().SaveState(belongs_to);
 }
 
 }  // namespace tinylcm::pipeline

@@ -18,8 +18,8 @@
 
 namespace tinylcm::drift {
 
-// Not thread-safe. Observe allocates nothing; cost: a search a signal and a few operations a
-// dimension.
+// Not thread-safe, but for Blank. Observe allocates nothing; cost: a search a signal and a few
+// operations a dimension.
 class StreamSketch {
  public:
   struct Options {
@@ -39,9 +39,14 @@ class StreamSketch {
   // REQUIRES: sample.predicted < classes, feature.size() is dims or 0, all finite.
   void Observe(const Sample& sample, std::span<const float> feature);
 
-  // What was counted since Create or the last Reset.
+  // What was counted since Create or the last Exchange.
   const protocol::Sketches& sketches() const { return sketches_; }
-  void Reset();
+  // Of its shape, with nothing counted. Allocates; may be called while another thread observes.
+  protocol::Sketches Blank() const;
+  // Gives what was counted for a blank one and counts on in that. Allocates nothing.
+  //
+  // REQUIRES: `blank` is Blank()'s.
+  void Exchange(protocol::Sketches& blank);
 
  private:
   struct Ranked {
@@ -52,6 +57,7 @@ class StreamSketch {
 
   std::vector<Ranked> ranked_{};  // As sketches_.ranks.
   protocol::Sketches sketches_{};
+  bool is_empty_ = true;
 };
 
 }  // namespace tinylcm::drift

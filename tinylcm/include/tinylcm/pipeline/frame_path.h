@@ -3,7 +3,8 @@
 //
 // The control thread makes a new Stage (model, adaptation, perhaps a new drift monitor) and offers
 // it; the frame thread takes it up between two frames by one pointer exchange. The drift monitor is
-// behind a mutex that the control thread takes seldom and briefly (to explain an alarm, to save).
+// behind a mutex that the control thread takes seldom and briefly: what is to be explained or saved
+// is copied behind it, explained and saved outside.
 //
 // Where the bundle says that rows are seen through a window (feature/window.h), a row that fills
 // none is kept and not answered, and one that does is answered as the window's features: they are
@@ -13,6 +14,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -106,9 +108,10 @@ class FramePath {
   drift::DriftMonitor::Phase drift_phase() const;
   drift::DriftMonitor::Standing drift_standing() const;
   void Rebaseline();
-  // What was seen since the last call, a bundle each: that which answers, behind it the one before
-  // where it was swapped out meanwhile. Nothing seen, nothing given.
-  std::vector<protocol::Sketches> TakeSketches();
+  // Gives `take` what was seen since the last call, a bundle each: that which answers, behind it
+  // those that were swapped out meanwhile. What it does not take (false) it is given again by the
+  // next call, together with what came since. Nothing seen, nothing given.
+  void TakeSketches(const std::function<bool(const protocol::Sketches&)>& take);
   // How many of the last answers were right, without labels; begins anew with every stage. May be
   // called from any thread, as the two below.
   accuracy::Estimate Accuracy() const;
@@ -123,7 +126,14 @@ class FramePath {
     std::uint32_t number = 0;
     std::shared_ptr<const NamedBundle> named;
   };
+  // Of a bundle that does not answer now.
+  struct Left {
+    std::uint32_t bundle = 0;
+    std::unique_ptr<drift::StreamSketch> sketch;
+  };
   std::uint32_t NumberOf(const model::ModelBundle& bundle);
+  drift::DriftMonitor CopyOfMonitor() const;
+  void SwapSketch(Stage& stage);
   void Prepare(Stage& stage);
   base::Status TakeRow(source::Frame& frame);
 
@@ -137,7 +147,8 @@ class FramePath {
   std::unique_ptr<drift::DriftMonitor> monitor_;
   std::unique_ptr<drift::StreamSketch> sketch_;    // Behind monitor_mutex_ too; never null.
   std::unique_ptr<accuracy::Estimator> accuracy_;  // Likewise; never null.
-  std::unique_ptr<drift::StreamSketch> left_;      // Of the bundle before; null: taken, or none.
+  std::vector<Left> left_;                         // Likewise; since they were taken last.
+  std::vector<protocol::Sketches> not_taken_;      // A bundle each. The control thread's.
   std::uint32_t sketched_ = 0;                     // The bundle sketch_ is of. The frame thread's.
   std::unique_ptr<feature::WindowFeatures> window_;  // Likewise.
   base::Duration cycle_{0};
