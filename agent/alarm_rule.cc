@@ -1,8 +1,5 @@
 #include "agent/alarm_rule.h"
 
-#include <algorithm>
-#include <cmath>
-
 #include "base/text.h"
 #include "tinylcm/drift/detectors/run_length.h"
 
@@ -28,22 +25,17 @@ Result<drift::AlarmRule> RuleOf(const DetectorConfig& given) {
   const std::optional<drift::Signal> signal = drift::ParseSignal(given.signal);
   if (!signal) return Wrong(StrCat("signal ", given.signal, ": there is no such signal"));
   rule.signal = *signal;
-  const drift::DetectorKind* kind = drift::FindDetectorKind(given.name);
-  if (kind == nullptr) return Wrong(StrCat("name ", given.name, ": there is no such detector"));
+  if (drift::FindDetectorKind(given.name) == nullptr) {
+    return Wrong(StrCat("name ", given.name, ": there is no such detector"));
+  }
   if (given.name == "ddm" || given.name == "eddm") {
     return Wrong(StrCat(given.name, " watches errors, which a device does not know"));
   }
   if (given.name == "js_distribution" && *signal != drift::Signal::kClassMix) {
     return Wrong("js_distribution watches the signal class_mix");
   }
-  const bool has_limit =
-      std::ranges::any_of(kind->options, [&](const drift::DetectorOption& option) {
-        return option.is_limit && std::ranges::any_of(given.options, [&](const auto& set) {
-                 return set.first == option.name;
-               });
-      });
   // A limit a person set is meant for the values as they are; a solved one for scores.
-  if (has_limit || given.name == "js_distribution") {
+  if (drift::HasLimit(given.name, given.options) || given.name == "js_distribution") {
     rule.feed = drift::Feed::kValue;
   } else if (given.name == "hddm_a" || given.name == "hddm_w") {
     rule.feed = drift::Feed::kRank;

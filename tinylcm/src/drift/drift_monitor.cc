@@ -70,14 +70,7 @@ base::Result<DriftMonitor> DriftMonitor::Create(const Options& options) {
                           ", which there is not")};
     }
     // A limit set by a person stands; otherwise it is solved for the run length.
-    const DetectorKind* kind = FindDetectorKind(options.alarm->detector);
-    const bool has_limit =
-        kind != nullptr && std::ranges::any_of(kind->options, [&](const DetectorOption& option) {
-          return option.is_limit &&
-                 std::ranges::find(options.alarm->options, option.name, [](const auto& set) {
-                   return std::string_view(set.first);
-                 }) != options.alarm->options.end();
-        });
+    const bool has_limit = HasLimit(options.alarm->detector, options.alarm->options);
     ASSIGN_OR_RETURN(
         rule.detector,
         MakeDetector(options.alarm->detector, options.alarm->options,

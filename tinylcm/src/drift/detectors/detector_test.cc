@@ -57,6 +57,14 @@ TEST(MakeDetector, RefusesWhatItDoesNotUnderstand) {
   EXPECT_EQ(CodeOf("cusum", {}, 0.0), ErrorCode::kInvalidArgument);
 }
 
+TEST(MakeDetector, HasALimitByHandWhereAnOptionSetsOne) {
+  EXPECT_TRUE(HasLimit("cusum", {{"k", "1"}, {"h", "5"}}));
+  EXPECT_FALSE(HasLimit("cusum", {{"k", "1"}}));
+  EXPECT_TRUE(HasLimit("knn_distance", {{"delta", "0.1"}}));
+  EXPECT_FALSE(HasLimit("knn_distance", {{"k", "0.5"}}));
+  EXPECT_FALSE(HasLimit("crystal_ball", {{"h", "5"}}));
+}
+
 TEST(DriftSignal, HasAWordForEach) {
   EXPECT_STREQ(Name(DriftSignal::kSteady), "steady");
   EXPECT_STREQ(Name(DriftSignal::kLearning), "learning");

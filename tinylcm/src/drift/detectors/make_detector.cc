@@ -563,6 +563,15 @@ const DetectorKind* FindDetectorKind(std::string_view name) {
   return nullptr;
 }
 
+bool HasLimit(std::string_view detector, const DetectorOptions& options) {
+  const DetectorKind* kind = FindDetectorKind(detector);
+  return kind != nullptr && std::ranges::any_of(options, [&](const auto& set) {
+           return std::ranges::any_of(kind->options, [&](const DetectorOption& option) {
+             return option.is_limit && option.name == set.first;
+           });
+         });
+}
+
 std::vector<std::string_view> DetectorNames() {
   std::vector<std::string_view> names;
   for (const DetectorKind& kind : kKinds) names.push_back(kind.name);

@@ -90,6 +90,8 @@ struct DetectorKind {
 // All there are, by name.
 std::span<const DetectorKind> DetectorKinds();
 const DetectorKind* FindDetectorKind(std::string_view name);
+// Whether one of the options sets the limit, so that no run length does. False for an unknown name.
+bool HasLimit(std::string_view detector, const DetectorOptions& options);
 // The names MakeDetector knows, sorted.
 std::vector<std::string_view> DetectorNames();
 
