@@ -28,6 +28,27 @@ constexpr double kQuietRowsMax = 0.5;
 // What the factory watch takes off every value, at the least (factory_watch.h).
 constexpr double kFactoryAllowance = 0.25;
 
+// The rule's options; a detector that counts classes counts all of the monitor's.
+base::Result<DetectorOptions> WithClasses(const AlarmRule& rule, std::uint32_t classes) {
+  DetectorOptions options = rule.options;
+  const DetectorKind* kind = FindDetectorKind(rule.detector);
+  if (kind == nullptr ||
+      std::ranges::find(kind->options, "classes", &DetectorOption::name) == kind->options.end()) {
+    return options;
+  }
+  const auto given = std::ranges::find(options, "classes", &DetectorOptions::value_type::first);
+  if (given == options.end()) {
+    options.emplace_back("classes", StrCat(classes));
+    return options;
+  }
+  // What is no number MakeDetector refuses.
+  if (const auto count = base::ParseInt(given->second); count.ok() && *count < classes) {
+    return Error{ErrorCode::kInvalidArgument, StrCat("drift monitor: the alarm rule counts ",
+                                                     *count, " classes, and there are ", classes)};
+  }
+  return options;
+}
+
 constexpr float kNone = std::numeric_limits<float>::quiet_NaN();
 
 }  // namespace
@@ -71,9 +92,12 @@ base::Result<DriftMonitor> DriftMonitor::Create(const Options& options) {
     }
     // A limit set by a person stands; otherwise it is solved for the run length.
     const bool has_limit = HasLimit(options.alarm->detector, options.alarm->options);
+    rule.needs_rank = options.alarm->feed != Feed::kValue || !has_limit;
+    ASSIGN_OR_RETURN(const DetectorOptions detector_options,
+                     WithClasses(*options.alarm, options.classes));
     ASSIGN_OR_RETURN(
         rule.detector,
-        MakeDetector(options.alarm->detector, options.alarm->options,
+        MakeDetector(options.alarm->detector, detector_options,
                      has_limit ? std::nullopt : std::optional<double>(options.false_alarm_every)));
     if (rule.detector->width() != 1) {
       return Error{ErrorCode::kInvalidArgument,
@@ -121,7 +145,7 @@ bool DriftMonitor::Weigh(const Sample& sample) {
   if (rule_.detector == nullptr) return is_proven;
   const Signal signal = options_.alarm->signal;
   const float rank = ranks_[At(signal)];
-  if (!sample.Has(signal) || std::isnan(rank)) return false;
+  if (!sample.Has(signal) || (rule_.needs_rank && std::isnan(rank))) return false;
   double fed = static_cast<double>(rank);
   if (options_.alarm->feed == Feed::kScore) fed = NormalQuantile(fed);
   if (options_.alarm->feed == Feed::kValue) fed = static_cast<double>(sample.values[At(signal)]);
@@ -240,6 +264,8 @@ DriftMonitor::Standing DriftMonitor::standing() const {
     const FactoryWatch* factory = is_watched ? reference_.factory(signal) : nullptr;
     if (factory != nullptr && factory->field_differs()) standing.differs |= Bit(signal);
   }
+  standing.is_rule_blind = rule_.detector != nullptr && rule_.needs_rank &&
+                           (standing.unwatched & Bit(options_.alarm->signal)) != 0;
   return standing;
 }
 

@@ -229,6 +229,66 @@ TEST(DriftMonitor, LetsOneDetectorOfTheZooDecide) {
   EXPECT_EQ(falling.UntilAlarm(500, -3.0), 0);
 }
 
+// Two classes by turns, 50 samples each: a spell says nothing of the mix, and the evidence leaves
+// it alone. A limit that a person set on it stands all the same.
+TEST(DriftMonitor, FollowsALimitByHandWhereTheClassMixComesInSpells) {
+  const auto alarms_of = [](const DetectorOptions& options, bool is_blind) {
+    DriftMonitor monitor = DriftMonitor::Create({.classes = 10,
+                                                 .signals = kFieldSignals,
+                                                 .channels = 8,
+                                                 .false_alarm_every = 1e4,
+                                                 .alarm = AlarmRule{.detector = "js_distribution",
+                                                                    .options = options,
+                                                                    .signal = Signal::kClassMix,
+                                                                    .feed = Feed::kValue}})
+                               .value();
+    FieldStream stream(8, 1);
+    int alarms = 0;
+    for (int i = 0; i < 8000; ++i) {
+      Sample sample = stream.Next();
+      const int spell = i < 4000 ? (i / 50) % 2 : 7;
+      while (sample.predicted != spell) sample = stream.Next();
+      if (monitor.Observe(sample) != DriftSignal::kDrift) continue;
+      EXPECT_GE(i, 4000);
+      alarms += 1;
+    }
+    EXPECT_EQ(monitor.standing().is_rule_blind, is_blind);
+    return alarms;
+  };
+  // The usual mix is half and half, and so is that of any 100 samples; a class that never came is 1
+  // bit away from it.
+  EXPECT_EQ(alarms_of({{"threshold", "0.6"}}, false), 1);
+  // A solved limit is one of independent classes, which never come: it stays silent and says so.
+  EXPECT_EQ(alarms_of({}, true), 0);
+}
+
+TEST(DriftMonitor, LetsARuleOnTheClassMixCountAllItsClasses) {
+  const auto with = [](const DetectorOptions& options) {
+    return DriftMonitor::Create({.classes = 30,
+                                 .signals = Bit(Signal::kClassMix),
+                                 .alarm = AlarmRule{.detector = "js_distribution",
+                                                    .options = options,
+                                                    .signal = Signal::kClassMix,
+                                                    .feed = Feed::kValue}});
+  };
+  DriftMonitor monitor = with({{"threshold", "0.6"}}).value();
+  base::Random random(1);
+  int noticed = 0;
+  for (int i = 0; i < 3000 && noticed == 0; ++i) {
+    const auto label = static_cast<std::uint16_t>(i < 2000 ? random.Below(20) : 25);
+    const DriftSignal said =
+        monitor.Observe(OneSignal(static_cast<std::uint64_t>(i), label, Signal::kClassMix, label));
+    if (said == DriftSignal::kDrift) noticed = i;
+  }
+  EXPECT_GE(noticed, 2000);
+  EXPECT_EQ(monitor.not_finite(), 0u);
+  EXPECT_TRUE(with({{"threshold", "0.6"}, {"classes", "31"}}).ok());
+  const auto refused = with({{"threshold", "0.6"}, {"classes", "10"}});
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().message,
+            "drift monitor: the alarm rule counts 10 classes, and there are 30");
+}
+
 // The whole monitor against its promise, on distances that are anything but normal: 20 devices of
 // 100,000 samples at one alarm in 10,000, commissioned anew after each. About 194 are expected; a
 // standard error is 7 %. The long version is bench/drift.

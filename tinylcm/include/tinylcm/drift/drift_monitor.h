@@ -51,11 +51,12 @@ namespace tinylcm::drift {
 enum class Feed : std::uint8_t {
   kScore,  // The rank as a standard normal number: solved limits hold whatever the signal is.
   kRank,   // The rank itself, uniform on (0, 1): for detectors of bounded values.
-  kValue,  // The value as it was measured: only for limits a person has set.
+  kValue,  // The value as it was measured, ranked or not: for limits a person has set. Where the
+           // limit is solved, only values that have a rank: of those alone the run length is true.
 };
 struct AlarmRule {
-  std::string detector;  // A name MakeDetector knows.
-  DetectorOptions options = {};
+  std::string detector;          // A name MakeDetector knows.
+  DetectorOptions options = {};  // `classes`, where it has that one, is the monitor's if absent.
   Signal signal = Signal::kAnchorDistance;
   Feed feed = Feed::kScore;
 };
@@ -104,9 +105,10 @@ class DriftMonitor {
     double limit = 0.0;
     std::uint64_t not_finite = 0;  // Values that were none, since the state folder was made.
     SignalMask signals = 0;
-    SignalMask unwatched = 0;  // Of these, categories that come in spells too long to be judged.
-    SignalMask differs = 0;    // Of these, those of which the field was not as the factory's,
-                               // beyond chance and by half a standard deviation at least.
+    SignalMask unwatched = 0;    // Of these, categories that come in spells too long to be judged.
+    bool is_rule_blind = false;  // The alarm rule's signal is among those: it will never alarm.
+    SignalMask differs = 0;      // Of these, those of which the field was not as the factory's,
+                                 // beyond chance and by half a standard deviation at least.
   };
   Standing standing() const;
 
@@ -158,6 +160,7 @@ class DriftMonitor {
   // Owns a detector and copies it whole.
   struct Rule {
     std::unique_ptr<Detector> detector;
+    bool needs_rank = true;
     bool is_warning = false;
 
     Rule() = default;
@@ -165,6 +168,7 @@ class DriftMonitor {
     Rule& operator=(Rule&&) noexcept = default;
     Rule(const Rule& other)
         : detector(other.detector ? other.detector->Clone() : nullptr),
+          needs_rank(other.needs_rank),
           is_warning(other.is_warning) {}
     Rule& operator=(const Rule& other) {
       Rule copy(other);
