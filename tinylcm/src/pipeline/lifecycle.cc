@@ -59,6 +59,14 @@ std::string OutcomeOf(const std::string& fate) {
   return fate == "monitoring_only" ? "unused" : "applied";
 }
 
+// Samples between false alarms; nothing where a limit was set by hand, for then nobody knows.
+std::optional<std::int64_t> TargetSamples(const LifecycleOptions& options) {
+  if (options.alarm && drift::HasLimit(options.alarm->detector, options.alarm->options)) {
+    return std::nullopt;
+  }
+  return static_cast<std::int64_t>(options.false_alarm_every);
+}
+
 // "3 channels, windows of 128 rows every 64 at 50 Hz: mean, rms, 0.5-1.5 Hz".
 std::string InWords(const protocol::BundleInput& input) {
   const std::string channels = StrCat(input.channel_count, " channels, ");
@@ -499,6 +507,7 @@ void Lifecycle::OnSeen(const Seen& seen) {
   if (was_learning_ && !is_learning) {
     SaveAll();
     SayIfFieldDiffers();
+    SayIfRuleIsBlind();
   }
   was_learning_ = is_learning;
   if (seen.signal == drift::DriftSignal::kDrift) NoteAlarm(seen);
@@ -549,6 +558,17 @@ void Lifecycle::SayIfFieldDiffers() {
       names);
 }
 
+// Spells are a property of the place; nobody can know of them when the rule is written.
+void Lifecycle::SayIfRuleIsBlind() {
+  if (!path_->drift_standing().is_rule_blind) return;
+  const char* signal = drift::Name(options_.alarm->signal);
+  parts_.logger->Warning(
+      StrCat("the alarm rule watches ", signal, ", which comes in spells too long for ",
+             options_.alarm->detector,
+             " to be judged by a run length: it will not alarm; set its limit by hand, or have it "
+             "watch another signal"));
+}
+
 void Lifecycle::NoteAlarm(const Seen& seen) {
   const std::string event_id = "e-" + parts_.make_id();
   const adapt::Actions actions = adapter_->OnDrift(event_id, seen.index);
@@ -557,7 +577,7 @@ void Lifecycle::NoteAlarm(const Seen& seen) {
     event.event_id = event_id;
     event.sample_index = seen.index;
     event.kind = "unknown";
-    event.target_samples = static_cast<std::int64_t>(options_.false_alarm_every);
+    event.target_samples = TargetSamples(options_);
     event.suppressed_since_last = adapter_->saved().suppressed;
     event_ = std::move(event);
     alarm_time_ = parts_.clock->Now();
@@ -811,7 +831,7 @@ Status Lifecycle::AskForLabels(const adapt::Action& action) {
     alarm_time_ = parts_.clock->Now();
   }
   protocol::DriftEvent& event = *event_;
-  event.target_samples = static_cast<std::int64_t>(options_.false_alarm_every);
+  event.target_samples = TargetSamples(options_);
   event.suppressed_since_last = adapter_->saved().suppressed;
   Explain();
 
