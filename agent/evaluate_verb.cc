@@ -23,6 +23,7 @@ using base::StrCat;
 namespace {
 
 constexpr std::uint64_t kFileBytesMax = 256u << 20;
+constexpr std::int64_t kSamplesMax = 1'000'000'000;  // A second or so for the dummies.
 
 struct Arguments {
   std::string alarms;
@@ -36,7 +37,12 @@ struct Arguments {
 
 // "-" is standard input, as after a pipe from `detect`.
 Result<std::string> ReadText(const std::string& path) {
-  if (path != "-") return base::ReadTextFile(Disk(), path, kFileBytesMax);
+  if (path != "-") {
+    auto text = base::ReadTextFile(Disk(), path, kFileBytesMax);
+    // What was given cannot be read, whatever the reason.
+    if (!text.ok()) return Error{ErrorCode::kInvalidArgument, text.error().message};
+    return text;
+  }
   std::string text;
   for (std::string line; std::getline(std::cin, line);) text += line + '\n';
   return text;
@@ -44,7 +50,7 @@ Result<std::string> ReadText(const std::string& path) {
 
 // A list on the command line, or else a file.
 Result<std::vector<evaluation::Change>> ChangesOf(const std::string& given) {
-  if (given.find_first_not_of("0123456789-, ") == std::string::npos && given != "-") {
+  if (given.find_first_not_of("0123456789.+-, ") == std::string::npos && given != "-") {
     auto listed = evaluation::ReadChanges(given);
     if (!listed.ok()) return listed.error().Within("--changes");
     return listed;
@@ -60,8 +66,9 @@ Result<std::vector<evaluation::Judged>> Judge(const Arguments& given,
   for (const auto& [name, value, least] :
        {std::tuple{"--length", given.length, 1}, std::tuple{"--horizon", given.horizon, 1},
         std::tuple{"--early", given.early, 0}, std::tuple{"--every", given.every, 0}}) {
-    if (value >= least) continue;
-    return Error{ErrorCode::kInvalidArgument, StrCat(name, ": at least ", least)};
+    if (value >= least && value <= kSamplesMax) continue;
+    return Error{ErrorCode::kInvalidArgument,
+                 StrCat(name, ": ", least, " to ", kSamplesMax, " samples")};
   }
   ASSIGN_OR_RETURN(const std::string text, ReadText(given.alarms));
   const auto alarms = evaluation::ReadAlarms(text);

@@ -170,11 +170,16 @@ class Evaluate(unittest.TestCase):
         self.assertIn("line 2: \"x\" is no index", self.refused("--alarms", "-", *changes, stdin="1\nx\n"))
         self.assertIn("alarm 200 lies behind the last sample, 199", self.refused("--alarms", "-", *changes, stdin="200\n"))
         self.assertIn("alarm 1 comes after alarm 5", self.refused("--alarms", "-", *changes, stdin="5\n1\n"))
-        self.assertIn("--length: at least 1", self.refused("--alarms", "-", "--changes", "", "--length", 0))
-        self.assertIn("--horizon: at least 1", self.refused("--alarms", "-", *changes, "--horizon", 0))
-        missing = tinylcm("evaluate", "--alarms", "no/such/file", *changes)
-        self.assertNotEqual(missing.returncode, 0)
-        self.assertIn("no/such/file", missing.stderr)
+        for value in (0, -1, 1_000_000_001, 2**63 - 1, 10**20):
+            with self.subTest(value=value):
+                self.assertIn("--length: 1 to 1000000000 samples", self.refused("--alarms", "-", "--changes", "", "--length", value))
+                self.assertIn("--horizon: 1 to 1000000000 samples", self.refused("--alarms", "-", *changes, "--horizon", value))
+        self.assertIn("--every: 0 to 1000000000", self.refused("--alarms", "-", *changes, "--every", 2**62))
+        self.assertIn("change 5 is given twice", self.refused("--alarms", "-", "--changes", "5,5", "--length", 9))
+        self.assertIn("--changes: line 1: \"1.5\" is no index", self.refused("--alarms", "-", "--changes", "1.5", "--length", 9))
+        self.assertIn("no/such/file", self.refused("--alarms", "no/such/file", *changes))
+        self.assertIn("/no/such", self.refused("--alarms", "-", "--changes", "/no/such", "--length", 9))
+        self.assertIn(str(WORKSHOP.folder), self.refused("--alarms", WORKSHOP.folder, *changes))
         self.assertIn("--changes: line 1", self.refused("--alarms", "-", "--changes", "1,,2", "--length", 9))
 
 

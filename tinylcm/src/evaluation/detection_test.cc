@@ -74,8 +74,9 @@ TEST(Evaluate, RefusesWhatLiesOutsideTheStreamOrOutOfOrder) {
   EXPECT_EQ(message({10}, {}, 10), "alarm 10 lies behind the last sample, 9");
   EXPECT_EQ(message({}, {At(10)}, 10), "change 10 lies behind the last sample, 9");
   EXPECT_EQ(message({5, 4}, {}, 10), "alarm 4 comes after alarm 5: they must be in order");
-  EXPECT_EQ(message({}, {At(5), At(5)}, 10),
-            "change 5 comes after change 5: they must be in order");
+  EXPECT_EQ(message({}, {At(5), At(5)}, 10), "change 5 is given twice");
+  EXPECT_EQ(message({}, {At(6), At(5)}, 10),
+            "change 5 comes after change 6: they must be in order");
   EXPECT_EQ(message({}, {}, 0), "a stream of no samples: nothing can be said");
 }
 
@@ -107,6 +108,23 @@ TEST(Dummies, StandBesideEveryResult) {
 TEST(Dummies, AlarmOnceAHorizonBesideADetectorThatNeverDid) {
   const std::vector<Judged> judged = Compare({}, Changes{At(500)}, 1000, {.horizon = 100}).value();
   EXPECT_EQ(judged[3].name, "every_100");
+}
+
+TEST(Evaluate, FindsALongWindowBehindShortOnesThatAreOver) {
+  // 100 to 310 is still open when 150 to 160 is over, and the earlier of two that are open.
+  const Detection is =
+      Evaluate(Indices{155, 300, 311}, Changes{{100, 300}, At(150), At(290)}, 1000, {.horizon = 10})
+          .value();
+  EXPECT_EQ(is.hits, 2u);
+  EXPECT_EQ(is.caught, 1u);
+  EXPECT_EQ(is.false_alarms, 1u);
+}
+
+TEST(Dummies, NeedNoMemoryForTheirAlarms) {
+  // Listed, these would be 1.6 GB.
+  const std::vector<Judged> judged = Compare({}, {}, 200'000'000, {}).value();
+  EXPECT_EQ(judged[2].detection.false_alarms, 200'000'000u);
+  EXPECT_DOUBLE_EQ(judged[2].detection.mean_time_between_false_alarms.value(), 1.0);
 }
 
 TEST(Dummies, CanBeGivenTheirPeriod) {

@@ -95,11 +95,8 @@ base::Result<Detection> Evaluate(std::span<const std::uint64_t> alarms,
                                  std::span<const Change> changes, std::uint64_t length,
                                  const Rules& rules);
 
-// Alarms that need no detector.
-std::vector<std::uint64_t> EveryNth(std::uint64_t n, std::uint64_t length);  // n - 1, 2n - 1, ...
-
 struct Judged {
-  std::string name;  // "detector", "never", "always", "every_500".
+  std::string name;  // "detector", "never", "always", "every_500" (at 499, 999, ...).
   Detection detection;
 };
 // The detector beside the dummies. `every` 0: the dummy alarms as often as the detector did (or
