@@ -77,6 +77,7 @@ class LifecycleTest : public testing::Test {
     options.health_frames = 50;
     options.masks = masks_;
     options.cycle = cycle_;
+    options.alarm = alarm_;
     Lifecycle::Parts parts;
     parts.fs = &fs_;
     parts.clock = &clock_;
@@ -136,6 +137,7 @@ class LifecycleTest : public testing::Test {
   CollectingOutbox outbox_;
   KeepingLogger logger_;
   base::Duration cycle_{0};
+  std::optional<drift::AlarmRule> alarm_;
   std::unique_ptr<Lifecycle> lifecycle_;
   std::unique_ptr<FramePath> path_;
   base::Random random_{kSeed};
@@ -175,6 +177,42 @@ TEST_F(LifecycleTest, NamesFiveSamplesThatStandForTheRestBeforeAnybodyIsAsked) {
   }
   EXPECT_TRUE(lifecycle_->WantedSamples().empty());
   EXPECT_EQ(event.target_samples, 1'000'000);
+}
+
+TEST_F(LifecycleTest, SaysThatARuleOnClassesWhichComeInSpellsWatchesNothing) {
+  alarm_ = {.detector = "cusum", .signal = drift::Signal::kClassMix};
+  Start(MakeBundle("1.0.0", 1));
+  for (int i = 0; i < 1500; ++i) {
+    source::Frame frame;
+    frame.row = MakeRow(random_, static_cast<std::uint16_t>(i / 50 % 2), false);
+    frame.time = clock_.Now();
+    lifecycle_->OnSeen(path_->Process(std::move(frame)).value());
+  }
+  EXPECT_NE(logger_.said.find("the alarm rule watches class_mix, which comes in spells"),
+            std::string::npos)
+      << logger_.said;
+}
+
+// Nobody knows how often a limit set by hand alarms for nothing.
+TEST_F(LifecycleTest, NamesNoRateOfFalseAlarmsWhereALimitWasSetByHand) {
+  alarm_ = {.detector = "cusum", .options = {{"h", "12"}}};
+  Start(MakeBundle("1.0.0", 1));
+  Stream(1000, false);
+  for (int i = 0; i < 100 && !lifecycle_->event(); ++i) Stream(1, true);
+  ASSERT_TRUE(lifecycle_->event().has_value());
+  EXPECT_EQ(lifecycle_->event()->target_samples, std::nullopt);
+  Stream(400, true);
+  ASSERT_EQ(outbox_.Count(protocol::kTypeDriftEvent), 1);
+  EXPECT_EQ(lifecycle_->event()->target_samples, std::nullopt);
+}
+
+TEST_F(LifecycleTest, NamesTheRateThatADetectorsLimitWasSolvedFor) {
+  alarm_ = {.detector = "cusum"};
+  Start(MakeBundle("1.0.0", 1));
+  Stream(1000, false);
+  for (int i = 0; i < 100 && !lifecycle_->event(); ++i) Stream(1, true);
+  ASSERT_TRUE(lifecycle_->event().has_value());
+  EXPECT_EQ(lifecycle_->event()->target_samples, 1'000'000);
 }
 
 TEST_F(LifecycleTest, WritesDownWhatAnEventMeansForPeople) {

@@ -234,6 +234,7 @@ class Lifecycle {
   base::Result<std::string> Keep(const adapt::Adaptation& adaptation, const std::string& reason);
   base::Status AddToQuarantine(const Seen& seen);
   void SayIfFieldDiffers();
+  void SayIfRuleIsBlind();
   void NoteAlarm(const Seen& seen);
   void Explain();
   void NameMedoids();
