@@ -577,8 +577,6 @@ DriftExplanation Explain(const ExplanationInputs& inputs) {
   found.sample_index = inputs.alarm_index;
   found.change_index = found.change_first = found.change_last = inputs.alarm_index;
   found.log10_e = inputs.log10_e;
-  found.accuracy_drop = inputs.accuracy_drop;
-  found.accuracy_drop_interval = inputs.accuracy_drop_interval;
   found.channels = inputs.channels.moved;
   found.stuck = inputs.channels.stuck;
 

@@ -133,8 +133,6 @@ TEST(Explanation, IsASentenceThatNamesSignalDirectionTimeClassesAndChannels) {
   inputs.signal_shares[At(Signal::kMargin)] = 3.0;
   inputs.signal_shares[At(Signal::kAnchorDistance)] = 1.0;
   inputs.log10_e = 6.2;
-  inputs.accuracy_drop = 0.25;
-  inputs.accuracy_drop_interval = {0.2, 0.3};
   const DriftExplanation found = Explain(inputs);
   EXPECT_TRUE(found.text.starts_with("The votes' margin fell ")) << found.text;
   EXPECT_NE(found.text.find(" sigma "), std::string::npos) << found.text;
@@ -147,8 +145,6 @@ TEST(Explanation, IsASentenceThatNamesSignalDirectionTimeClassesAndChannels) {
   EXPECT_LT(found.signals[0].shift_sigma.value(), -2.0);
   EXPECT_GT(found.sigma, 2.0);
   EXPECT_EQ(found.log10_e, 6.2);
-  EXPECT_EQ(found.accuracy_drop, 0.25);
-  EXPECT_EQ(found.accuracy_drop_interval, std::make_pair(0.2, 0.3));
 }
 
 // Ranks end at one in a few hundred; how many standard deviations it is does not.

@@ -69,9 +69,7 @@ struct DriftExplanation {
   // How far the leading signal moved, >= 0, in the usual standard deviations of its class; of a
   // category, the shift of a normal number that would be as easy to see.
   double sigma = 0.0;
-  std::optional<double> log10_e;  // Of the evidence: 6 is one in a million.
-  std::optional<double> accuracy_drop;
-  std::optional<std::pair<double, double>> accuracy_drop_interval;
+  std::optional<double> log10_e;       // Of the evidence: 6 is one in a million.
   std::vector<SignalShare> signals;    // Largest share first.
   std::vector<ClassShare> classes;     // By predicted class, largest share first.
   std::vector<MovedChannel> channels;  // Largest shift first; only those that moved beyond chance.
@@ -97,8 +95,6 @@ struct ExplanationInputs {
   std::optional<SlowChange> slow{};        // Where that is what raised the alarm.
   ChannelFindings channels{};
   std::optional<double> log10_e{};
-  std::optional<double> accuracy_drop{};
-  std::optional<std::pair<double, double>> accuracy_drop_interval{};
   // For the text; numbers where there are none.
   std::span<const std::string> labels{};
   std::span<const std::string> channel_names{};
