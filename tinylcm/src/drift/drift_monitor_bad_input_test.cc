@@ -246,14 +246,15 @@ TEST(DriftMonitorBadInput, ABillionSamplesAndMoreChangeNothing) {
   DriftMonitor young = DriftMonitor::Create(options).value();
   for (int i = 0; i < 1000; ++i) young.Observe(stream.Next());
 
-  // The evidence counts all samples, and of each class when it came last: its part ends with these.
+  // The evidence counts all samples, and of its signal and each class when it came last: its part
+  // ends with these.
   constexpr std::uint64_t kMore = std::uint64_t{1} << 50;
   Forgery forged(young.SaveState());
   const std::size_t samples = forged.PartAt("evidence");
   ASSERT_EQ(forged.Get<std::uint64_t>(samples), 700u);  // 1000 less 300 that taught.
   forged.Set(samples, forged.Get<std::uint64_t>(samples) + kMore);
   const std::size_t end = forged.PartAt("history") - 4;
-  for (std::size_t at = end - 8 * options.classes; at < end; at += 8) {
+  for (std::size_t at = end - 8 * (1 + options.classes); at < end; at += 8) {
     forged.Set(at, forged.Get<std::uint64_t>(at) + kMore);
   }
   DriftMonitor old = DriftMonitor::Create(options).value();

@@ -103,6 +103,7 @@ Evidence::Evidence(const Options& options)
   pooled_.resize(watches_.size());
   pooled_shape_.resize(watches_.size());
   pooled_sum_.resize(watches_.size());
+  pooled_last_.resize(watches_.size());
   for (Watch& watch : watches_) {
     watch.pooled_weight /= static_cast<float>(watches_.size());
     watch.class_weight /= static_cast<float>(watches_.size());
@@ -138,11 +139,13 @@ Evidence::Level Evidence::Observe(std::uint16_t predicted, std::span<const float
     const Watch& watch = watches_[w];
     const float rank = u[watch.signal];
     if (!std::isnan(rank)) {
+      const auto elapsed = static_cast<float>(samples_ - pooled_last_[w]);
+      pooled_last_[w] = samples_;
       const BetWeights& weights = watch.category ? category_weights_ : number_weights_;
       const Payment payment = Pay(*table_, rank, pooled_shape_[w]);
       // Where the bets on single classes do not count, those on all samples get their coins.
       const float to_all = watch.per_class && in_spells_ ? lent / (1.0f - kClassPart) : lent;
-      pooled_sum_[w] = watch.pooled_weight * Play(payment, to_all, 1.0f, weights, pooled_[w]);
+      pooled_sum_[w] = watch.pooled_weight * Play(payment, to_all, elapsed, weights, pooled_[w]);
       if (watch.per_class) {
         // A class's numbers have no shape of their own: those bets follow the whole stream's, which
         // is as fair (it was known before u came).
@@ -191,7 +194,7 @@ void Evidence::ForAllStakes(const Visit& visit) const {
   std::size_t class_watch = 0;
   for (std::size_t w = 0; w < watches_.size(); ++w) {
     const Watch& watch = watches_[w];
-    visit(watch, pooled_[w], watch.pooled_weight, std::uint64_t{0}, false);
+    visit(watch, pooled_[w], watch.pooled_weight, samples_ - pooled_last_[w], false);
     if (!watch.per_class || in_spells_) continue;
     for (std::size_t label = 0; label < options_.classes; ++label) {
       visit(watch, by_class_[label * class_watches_ + class_watch], watch.class_weight,
@@ -269,19 +272,19 @@ void Evidence::Reset() {
   std::fill(by_class_.begin(), by_class_.end(), Stakes{});
   std::fill(class_shape_.begin(), class_shape_.end(), RecentShape{});
   std::fill(class_sum_.begin(), class_sum_.end(), 0.0f);
+  std::fill(pooled_last_.begin(), pooled_last_.end(), std::uint64_t{0});
   std::fill(class_last_.begin(), class_last_.end(), std::uint64_t{0});
   class_total_ = 0.0;
 }
 
 void Evidence::AddTo(OptionsDigest& digest) const {
-  digest.Add(options_.classes).Add(options_.signals).Add(options_.false_alarm_every);
+  digest.Add(options_.classes).Add(options_.signals);
 }
 
 void Evidence::Write(StateWriter& writer) const {
   writer.Section("evidence");
   writer.Put(samples_);
   writer.Put(level_.statistic);
-  writer.Put(level_.warning);
   writer.Put(level_.alarm);
   writer.Put(in_spells_);
   for (const Stakes& stakes : pooled_) stakes.Write(writer);
@@ -291,6 +294,7 @@ void Evidence::Write(StateWriter& writer) const {
   writer.Put(class_total_);
   writer.PutSpan(std::span<const float>(pooled_sum_));
   writer.PutSpan(std::span<const float>(class_sum_));
+  writer.PutSpan(std::span<const std::uint64_t>(pooled_last_));
   writer.PutSpan(std::span<const std::uint64_t>(class_last_));
 }
 
@@ -298,10 +302,10 @@ void Evidence::Read(StateReader& reader) {
   reader.Section("evidence");
   samples_ = reader.Get<std::uint64_t>();
   level_.statistic = reader.GetFinite<double>();
-  level_.warning = reader.Get<bool>();
   level_.alarm = reader.Get<bool>();
   in_spells_ = reader.Get<bool>();
   Arrange();
+  level_.warning = level_.statistic >= kWarningAt * limit_;
   for (Stakes& stakes : pooled_) stakes.Read(reader);
   for (RecentShape& shape : pooled_shape_) shape.Read(reader);
   for (Stakes& stakes : by_class_) stakes.Read(reader);
@@ -314,9 +318,11 @@ void Evidence::Read(StateReader& reader) {
       if (sum < 0.0f) return reader.Refuse("a sum below zero");
     }
   }
-  reader.GetSpan(std::span<std::uint64_t>(class_last_));
-  for (const std::uint64_t last : class_last_) {
-    if (last > samples_) reader.Refuse("a class was seen after the last sample");
+  for (std::vector<std::uint64_t>* last : {&pooled_last_, &class_last_}) {
+    reader.GetSpan(std::span<std::uint64_t>(*last));
+    for (const std::uint64_t at : *last) {
+      if (at > samples_) reader.Refuse("a signal or class was seen after the last sample");
+    }
   }
 }
 

@@ -401,5 +401,27 @@ TEST(EvidenceDeathTest, StopsOnAClassThatIsNone) {
   EXPECT_DEATH(evidence.Observe(2, None()), "predicted < options_.classes");
 }
 
+// A signal looked at every fifth sample winds up for five samples a play.
+TEST(Evidence, CountsSamplesNotPlaysOfASignalThatIsSeldomThere) {
+  Evidence evidence = Make({.classes = 1, .signals = kFour, .false_alarm_every = 1e6});
+  base::Random random(18);
+  Ranks none;
+  none.fill(std::numeric_limits<float>::quiet_NaN());
+  int since = 0;
+  for (int i = 0; i < 5000 && !evidence.level().alarm; ++i) {
+    const bool is_drifted = i >= 2500;
+    since += is_drifted;
+    Ranks u = none;
+    // Of four signals one is there at all.
+    if (i % 5 == 0) {
+      u[At(Signal::kMargin)] = static_cast<float>(is_drifted ? 0.95 : random.Uniform());
+    }
+    evidence.Observe(0, u);
+  }
+  ASSERT_TRUE(evidence.level().alarm);
+  ASSERT_GT(since, 30);
+  EXPECT_NEAR(static_cast<double>(evidence.wound_for()), since, 10.0);
+}
+
 }  // namespace
 }  // namespace tinylcm::drift

@@ -96,7 +96,8 @@ class Evidence {
 
   void AddTo(OptionsDigest& digest) const;
   void Write(StateWriter& writer) const;
-  // Reads what Write wrote. Into a spare copy: after a refusal nothing here means anything.
+  // Reads what Write wrote, under whatever false_alarm_every. Into a spare copy: after a refusal
+  // nothing here means anything.
   void Read(StateReader& reader);
 
  private:
@@ -127,14 +128,15 @@ class Evidence {
   bool in_spells_ = false;
   std::uint64_t samples_ = 0;
   Level level_;
-  std::vector<Stakes> pooled_;             // By watch.
-  std::vector<RecentShape> pooled_shape_;  // By watch.
-  std::vector<float> pooled_sum_;          // Its part of W, by watch.
-  std::vector<Stakes> by_class_;           // By label, then by watch that is per class.
-  std::vector<RecentShape> class_shape_;   // Of a class's bins, by label; empty without.
-  std::vector<float> class_sum_;           // Its part of W; as by_class_.
-  double class_total_ = 0.0;               // Sum of class_sum_.
-  std::vector<std::uint64_t> class_last_;  // samples_ when the class was last seen.
+  std::vector<Stakes> pooled_;              // By watch.
+  std::vector<RecentShape> pooled_shape_;   // By watch.
+  std::vector<float> pooled_sum_;           // Its part of W, by watch.
+  std::vector<Stakes> by_class_;            // By label, then by watch that is per class.
+  std::vector<RecentShape> class_shape_;    // Of a class's bins, by label; empty without.
+  std::vector<float> class_sum_;            // Its part of W; as by_class_.
+  double class_total_ = 0.0;                // Sum of class_sum_.
+  std::vector<std::uint64_t> pooled_last_;  // samples_ when the signal was last there.
+  std::vector<std::uint64_t> class_last_;   // samples_ when the class was last seen.
 };
 
 }  // namespace tinylcm::drift
