@@ -127,14 +127,13 @@ Sample DriftMonitor::OnlyFinite(const Sample& sample, bool& has_channels) {
   good.has &= options_.signals;
   for (std::size_t i = 0; i < kSignals; ++i) {
     const SignalMask bit = Bit(static_cast<Signal>(i));
-    if ((good.has & bit) == 0 || std::isfinite(good.values[i])) continue;
+    // Not a number fails too.
+    if ((good.has & bit) == 0 || std::abs(good.values[i]) <= kValueMax) continue;
     good.has &= ~bit;
     state_.not_finite += 1;
   }
-  // One that is not finite makes the sum so; a sum beyond all floats is as useless.
-  float sum = 0.0f;
-  for (const float value : sample.channels) sum += std::abs(value);
-  has_channels = std::isfinite(sum);
+  has_channels = true;
+  for (const float value : sample.channels) has_channels &= std::abs(value) <= kValueMax;
   if (!has_channels) state_.not_finite += 1;
   return good;
 }

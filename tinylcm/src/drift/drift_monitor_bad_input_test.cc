@@ -306,5 +306,43 @@ TEST(DriftMonitorBadInput, AClockThatJumpsRaisesNothing) {
   }
 }
 
+// Result: what lies beyond 1e15 counts as not there; up to there no square, sum or class without
+// spread leaves an infinite number behind, which no saved state may hold.
+TEST(DriftMonitorBadInput, HoweverLargeAValueTheSavedStateCanBeReadAgain) {
+  for (const bool has_cycle : {false, true}) {
+    for (const float large : {std::numeric_limits<float>::max(), -1e20f, 1e15f, -1e15f}) {
+      SCOPED_TRACE(testing::Message() << large << (has_cycle ? ", cycle" : ""));
+      const DriftMonitor::Options options{
+          .classes = 4, .channels = 2, .has_cycle = has_cycle, .explain = 5};
+      DriftMonitor monitor = DriftMonitor::Create(options).value();
+      base::Random random(31);
+      double level = 0.0;
+      int beyond = 0;
+      for (std::uint64_t i = 0; i < 4000; ++i) {
+        level = 0.8 * level + 0.6 * random.Normal();
+        // Class 2 hardly spreads, class 3 comes late.
+        auto label = static_cast<std::uint16_t>(random.Below(i < 2000 ? 3 : 4));
+        auto value = static_cast<float>(label == 2 ? 1e-20 * level : level);
+        std::vector<float> row = {static_cast<float>(random.Normal()), 0.0f};
+        const bool is_large = i > 1200 && i % 50 == 0;
+        if (is_large) value = large;
+        if (i % 70 == 10) row[i % 2] = large;
+        beyond += std::abs(large) > 1e15f ? int{is_large} + int{i % 70 == 10} : 0;
+        Sample sample = OneSignal(i, label, Signal::kAnchorDistance, value, row);
+        if (has_cycle) sample.phase = static_cast<float>(i % 300) / 300.0f;
+        monitor.Observe(sample);
+        if (monitor.explanation_is_complete()) monitor.Resume();
+        if (i % 10 != 0) continue;
+        const base::Status status =
+            DriftMonitor::Create(options).value().RestoreState(monitor.SaveState());
+        ASSERT_TRUE(status.ok()) << i << ": " << status.error().message;
+      }
+      EXPECT_GT(monitor.reference().phi(Signal::kAnchorDistance), 0.5f);
+      EXPECT_LE(monitor.not_finite(), static_cast<std::uint64_t>(beyond));
+      EXPECT_EQ(monitor.not_finite() > 0, beyond > 0);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace tinylcm::drift

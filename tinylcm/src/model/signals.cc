@@ -14,7 +14,8 @@ using drift::Signal;
 
 namespace {
 
-constexpr float kFarthest = std::numeric_limits<float>::max();
+constexpr float kFarthest = drift::kValueMax;
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr double kAtHome = 0.01;  // Share of the rows that lie right at an end.
 
 // The natural logarithm in plain arithmetic, 1e-13 off at most: a library's may differ in its last
@@ -84,7 +85,7 @@ void Signals::Measure(const From& from, drift::Sample& sample) {
     const float distance =
         ways_ ? ways_->Along(from.raw, predicted) : centroids_->Distance(from.feature, predicted);
     // Infinite, or infinite less infinite: farther than can be told.
-    sample.Set(Signal::kCentroidDistance, std::isfinite(distance) ? distance : kFarthest);
+    sample.Set(Signal::kCentroidDistance, distance < kFarthest ? distance : kFarthest);
   }
   if (quant_tree_.bins() > 0) {
     sample.Set(Signal::kQuantTree, static_cast<float>(feature::BinOf(quant_tree_, from.feature)));
@@ -142,8 +143,8 @@ Rails FitRails(std::span<const float> rows, std::size_t columns) {
       at_high += rows[i * columns + j] == high ? 1.0 : 0.0;
     }
     const double many = std::max(1.0, kAtHome * static_cast<double>(count));
-    rails.low.push_back(at_low > many ? std::nextafter(low, -kFarthest) : low);
-    rails.high.push_back(at_high > many ? std::nextafter(high, kFarthest) : high);
+    rails.low.push_back(at_low > many ? std::nextafter(low, -kInfinity) : low);
+    rails.high.push_back(at_high > many ? std::nextafter(high, kInfinity) : high);
   }
   return rails;
 }

@@ -89,9 +89,9 @@ class DriftMonitor {
   // kInvalidArgument where an option cannot work; what MakeDetector says of an alarm rule.
   static base::Result<DriftMonitor> Create(const Options& options);
 
-  // Takes in one sample and answers as the table above says. A value that is not finite (or that
-  // the alarm rule's detector cannot take) counts as not there, and is counted; so is a row of
-  // channels that holds one.
+  // Takes in one sample and answers as the table above says. A value that is not finite or beyond
+  // kValueMax (or that the alarm rule's detector cannot take) counts as not there, and is counted;
+  // so is a row of channels that holds one.
   //
   // REQUIRES: index grows, predicted < classes, as many channels as the options say.
   DriftSignal Observe(const Sample& sample);

@@ -47,12 +47,15 @@ using SignalMask = std::uint32_t;
 constexpr SignalMask Bit(Signal signal) { return SignalMask{1} << static_cast<unsigned>(signal); }
 constexpr std::size_t At(Signal signal) { return static_cast<std::size_t>(signal); }
 
+// Values up to here can be told apart and their squares added up; what lies beyond is no value.
+inline constexpr float kValueMax = 1e15f;
+
 struct Sample {
   std::uint64_t index = 0;               // Grows from sample to sample; need not be gapless.
   std::uint16_t predicted = 0;           // The class it was taken for.
-  std::array<float, kSignals> values{};  // By At(signal); finite where `has` says so.
+  std::array<float, kSignals> values{};  // By At(signal); of size kValueMax at most where `has`.
   SignalMask has = 0;
-  std::span<const float> channels{};  // What an explanation may name; finite. Borrowed.
+  std::span<const float> channels{};  // What an explanation may name; as values. Borrowed.
   // Where in the configured cycle (a day, a week) it was taken, [0, 1); < 0: not known or none.
   // A value, not a clock: nothing in the engine asks for the time.
   float phase = -1.0f;

@@ -18,6 +18,7 @@
 
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -61,14 +62,16 @@ class Whitening {
   // Takes the hour off from here on, but for a signal many of whose values are equal: what an hour
   // does to it is seldom a shift, and taking one off would tell the hour of values that told none.
   void UseCycle() { has_cycle_ = !is_discrete_; }
+  bool uses_cycle() const { return has_cycle_; }
 
-  // The value, standardised within its class (the hour still in it).
+  // The value, standardised within its class (the hour still in it); bounded, for a class that
+  // hardly spread has others at any distance.
   float Standardise(std::uint16_t predicted, float value) const {
     const Moments& of = moments_[predicted];
-    return (value - of.mean) / of.sd;
+    return std::clamp((value - of.mean) / of.sd, -kDeviationsMax, kDeviationsMax);
   }
   // What is news in the value. Call once a sample, in order.
-  // REQUIRES: finite; 0 <= phase < 1 where a cycle is used.
+  // REQUIRES: |value| <= kValueMax; 0 <= phase < 1 where a cycle is used.
   float Whiten(std::uint16_t predicted, float value, float phase);
   // The sample had no such value: the next does not follow the last.
   void Skip();
@@ -96,6 +99,8 @@ class Whitening {
   void Write(StateWriter& writer) const;
   void Read(StateReader& reader);
 
+  static constexpr float kDeviationsMax = 1e9f;
+  static constexpr std::uint32_t kGatheredMax = 512;      // By which moments are settled.
   static constexpr std::uint32_t kClassSamplesMin = 8;    // For moments of its own at settling ...
   static constexpr std::uint32_t kLateClassSamples = 32;  // ... and for a class that came later.
 
