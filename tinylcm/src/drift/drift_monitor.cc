@@ -140,6 +140,8 @@ Sample DriftMonitor::OnlyFinite(const Sample& sample, bool& has_channels) {
 
 bool DriftMonitor::Weigh(const Sample& sample) {
   evidence_.SetInSpells(reference_.in_spells());
+  // Where another decides, full evidence begins anew: it would tell nothing any more.
+  if (rule_.detector != nullptr && evidence_.level().alarm) evidence_.Reset();
   const bool is_proven = evidence_.Observe(sample.predicted, ranks_).alarm;
   if (rule_.detector == nullptr) return is_proven;
   const Signal signal = options_.alarm->signal;

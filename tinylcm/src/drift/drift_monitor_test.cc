@@ -329,5 +329,23 @@ TEST(DriftMonitor, RaisesFalseAlarmsAsSeldomAsAsked) {
   }
 }
 
+// The evidence goes on explaining beside a rule that decides. What the rule does not look at may
+// fill it; it begins anew then, rather than stand full for good.
+TEST(DriftMonitor, EmptiesFullEvidenceWhereARuleDecides) {
+  Field field({.classes = 10,
+               .channels = 8,
+               .alarm = AlarmRule{.detector = "cusum", .signal = Signal::kAnchorDistance}});
+  ASSERT_EQ(field.UntilAlarm(1000), 0);
+  int filled = 0;
+  for (int i = 0; i < 60; ++i) {
+    ASSERT_NE(field.Next(-3.0), DriftSignal::kDrift) << i;
+    filled += field.monitor.evidence().level().alarm;
+  }
+  EXPECT_GT(filled, 1);  // Several times, ...
+  EXPECT_LT(filled, 30);
+  for (int i = 0; i < 1000; ++i) ASSERT_NE(field.Next(), DriftSignal::kDrift) << i;
+  EXPECT_FALSE(field.monitor.evidence().level().warning);  // ... and it passes.
+}
+
 }  // namespace
 }  // namespace tinylcm::drift
