@@ -25,9 +25,6 @@ constexpr double kQuietFirst = 1.0;
 // Quiet rows counted among those since the change, at most, as a share of the latter.
 constexpr double kQuietRowsMax = 0.5;
 
-// What the factory watch takes off every value, at the least (factory_watch.h).
-constexpr double kFactoryAllowance = 0.25;
-
 // The rule's options; a detector that counts classes counts all of the monitor's.
 base::Result<DetectorOptions> WithClasses(const AlarmRule& rule, std::uint32_t classes) {
   DetectorOptions options = rule.options;
@@ -216,10 +213,9 @@ DriftSignal DriftMonitor::Observe(const Sample& given) {
   reference_.Take();
   if (const Reference::FactoryLevel factory = reference_.factory_level(); factory.alarm) {
     const std::uint64_t wound_for = factory.level.wound_for;
-    const double slope = factory.level.statistic / std::max(1.0, static_cast<double>(wound_for));
     state_.is_slow = true;
     state_.slow.signal = factory.signal;
-    state_.slow.shift_sigma = (slope + kFactoryAllowance) * (factory.level.rose ? 1.0 : -1.0);
+    state_.slow.shift_sigma = factory.level.shift;
     state_.slow.begin_index = sample.index - std::min(sample.index, wound_for);
     reference_.Discard();
     return Alarm(sample.index);
@@ -325,7 +321,7 @@ std::optional<DriftExplanation> DriftMonitor::explanation() const {
 }
 
 // All that the numbers of a block stand for; not the seed, nor how often a false alarm may come:
-// what was learned stays true.
+// what was learned stays true, and limits are solved anew. (A rule's detector has its limit in it.)
 std::uint64_t DriftMonitor::Digest(std::uint64_t belongs_to) const {
   OptionsDigest digest;
   digest.Add(belongs_to).Add(options_.channels).Add(options_.explain);

@@ -344,5 +344,38 @@ TEST(DriftMonitorBadInput, HoweverLargeAValueTheSavedStateCanBeReadAgain) {
   }
 }
 
+// Result: refused. A phase is -1 or lies in [0, 1), and a number of a cycle has one.
+TEST(DriftMonitorBadInput, ASavedPhaseThatIsNoneIsRefused) {
+  const DriftMonitor::Options options{.classes = 1, .has_cycle = true};
+  DriftMonitor monitor = DriftMonitor::Create(options).value();
+  for (std::uint64_t i = 0; i < 100; ++i) {
+    Sample sample = OneSignal(i, 0, Signal::kAnchorDistance, static_cast<float>(i % 13));
+    sample.phase = static_cast<float>(i + 1) / 128.0f;
+    monitor.Observe(sample);
+  }
+  const Forgery good(monitor.SaveState());
+  // The part begins with stage, samples learned, spells or not, the turn; then the last phase. It
+  // ends with what was gathered: a hundred phases, classes and masks.
+  const std::size_t turn = good.PartAt("reference") + 1 + 8 + 1;
+  const std::size_t last = turn + 4;
+  const std::size_t gathered = good.PartAt("evidence") - 4 - 100 * (4 + 2 + 2);
+  ASSERT_EQ(good.Get<float>(last), 100.0f / 128.0f);
+  ASSERT_EQ(good.Get<float>(gathered), 1.0f / 128.0f);
+  const auto status_of = [&](std::size_t at, float value) {
+    Forgery forged = good;
+    forged.Set(at, value);
+    return DriftMonitor::Create(options).value().RestoreState(forged.Sealed());
+  };
+  EXPECT_TRUE(status_of(last, -1.0f).ok());
+  EXPECT_TRUE(status_of(last, 0.5f).ok());
+  EXPECT_TRUE(status_of(gathered, 0.5f).ok());
+  for (const float bad : {-1e9f, -0.5f, 1.0f}) {
+    EXPECT_FALSE(status_of(last, bad).ok()) << bad;
+    EXPECT_FALSE(status_of(gathered, bad).ok()) << bad;
+  }
+  EXPECT_FALSE(status_of(gathered, -1.0f).ok()) << "a value without its hour";
+  EXPECT_FALSE(status_of(turn, -1e9f).ok());
+}
+
 }  // namespace
 }  // namespace tinylcm::drift

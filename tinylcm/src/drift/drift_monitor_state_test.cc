@@ -227,5 +227,31 @@ TEST(DriftMonitorState, IsAtMost64KiBForTenClassesAnd256Channels) {
   EXPECT_LE(most, 64u * 1024);
 }
 
+// How often a false alarm may come is the user's to change at any time: what was learned stays, and
+// the monitor is the one it would have been had it been told so from the start.
+TEST(DriftMonitorState, FitsAMonitorThatMayAlarmMoreSeldom) {
+  const DriftMonitor::Options often = [] {
+    DriftMonitor::Options options = Small();
+    options.false_alarm_every = 1e5;
+    return options;
+  }();
+  DriftMonitor::Options seldom = often;
+  seldom.false_alarm_every = 1e7;
+  const Stream stream(often);
+  for (const std::size_t moment : {200u, 900u}) {
+    const DriftMonitor whole = After(seldom, stream, moment);
+    DriftMonitor restored = DriftMonitor::Create(seldom).value();
+    const base::Status status = restored.RestoreState(After(often, stream, moment).SaveState());
+    ASSERT_TRUE(status.ok()) << status.error().message;
+    EXPECT_EQ(restored.SaveState(), whole.SaveState());
+    EXPECT_EQ(restored.limit(), whole.limit());
+    const auto factory_limit = [](const DriftMonitor& monitor) {
+      return monitor.reference().factory(Signal::kAnchorDistance)->level().limit;
+    };
+    EXPECT_EQ(factory_limit(restored), factory_limit(whole));
+    EXPECT_EQ(factory_limit(restored) > 0.0, moment == 900);
+  }
+}
+
 }  // namespace
 }  // namespace tinylcm::drift

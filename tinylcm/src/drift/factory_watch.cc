@@ -28,6 +28,8 @@ double RunLength(double down, double h) {
   return (std::expm1(std::min(x, 700.0)) - x) / (2.0 * down * down);
 }
 
+double AllowanceFor(double error) { return std::max(kAllowance, kErrorsBorne * error); }
+
 double AlarmRate(double k, double error, double h) {
   if (error == 0.0) return 2.0 / RunLength(k, h);
   double rate = 0.0;
@@ -103,40 +105,55 @@ void FactoryWatch::Settle(double run_length, bool in_spells) {
     samples += whitening_.moments(static_cast<std::uint16_t>(label)).samples;
   }
   Restart();
-  limit_ = 0.0;
-  if (samples < kClassSamplesMin) return;
-  const double error = 1.0 / std::sqrt(samples);
-  const double k = std::max(kAllowance, kErrorsBorne * error);
-  limit_ = LimitWithUnknownMean(k, error, run_length);
+  error_ = samples < kClassSamplesMin ? 0.0 : 1.0 / std::sqrt(samples);
+  SolveLimit(run_length);
+  if (error_ == 0.0) return;
   for (std::size_t label = 0; label < allowances_.size(); ++label) {
     const double own = whitening_.moments(static_cast<std::uint16_t>(label)).samples;
     const double own_error = 1.0 / std::sqrt(std::max(own, static_cast<double>(kClassSamplesMin)));
-    const double more = in_spells ? kClassErrorsBorne * std::max(0.0, own_error - error) : 0.0;
-    allowances_[label] = static_cast<float>(k + more);
+    const double more = in_spells ? kClassErrorsBorne * std::max(0.0, own_error - error_) : 0.0;
+    allowances_[label] = static_cast<float>(AllowanceFor(error_) + more);
   }
+}
+
+void FactoryWatch::SolveLimit(double run_length) {
+  limit_ = error_ > 0.0 ? LimitWithUnknownMean(AllowanceFor(error_), error_, run_length) : 0.0;
+}
+
+void FactoryWatch::Side::Add(double value, double allowance) {
+  sum += value - allowance;
+  allowed += allowance;
+  values += 1;
+  samples += 1;
+  if (!(sum > 0.0)) *this = Side{};
+}
+
+void FactoryWatch::Skip() {
+  whitening_.Skip();
+  up_.Skip();
+  down_.Skip();
 }
 
 void FactoryWatch::Observe(std::uint16_t predicted, float value, float phase) {
   const float score = Score(predicted, value);
   // A class whose offset nobody measured cannot be said to have kept it.
   if (!(std::abs(score) <= kScoreMax) || whitening_.moments(predicted).samples == 0) {
-    whitening_.Skip();
-    return;
+    return Skip();
   }
   const float whitened = whitening_.Whiten(predicted, score, phase);
   const float usual = whitening_.passes() ? whitening_.moments(predicted).mean : 0.0f;
   const float news = (whitened - usual) / whitening_.spread_of_news(predicted);
   const double bounded = std::clamp(static_cast<double>(news), -kNewsMax, kNewsMax);
   const double k = allowances_[predicted];
-  up_ = std::max(0.0, up_ + bounded - k);
-  down_ = std::max(0.0, down_ - bounded - k);
-  up_for_ = up_ > 0.0 ? up_for_ + 1 : 0;
-  down_for_ = down_ > 0.0 ? down_for_ + 1 : 0;
+  up_.Add(bounded, k);
+  down_.Add(-bounded, k);
 }
 
 FactoryWatch::Level FactoryWatch::level() const {
-  const bool rose = up_ >= down_;
-  return {std::max(up_, down_), limit_, rose, rose ? up_for_ : down_for_};
+  const bool rose = up_.sum >= down_.sum;
+  const Side& side = rose ? up_ : down_;
+  const double mean = (side.sum + side.allowed) / std::max(1.0, static_cast<double>(side.values));
+  return {side.sum, limit_, rose, rose ? mean : -mean, side.samples};
 }
 
 double FactoryWatch::offset() const {
@@ -162,37 +179,54 @@ bool FactoryWatch::field_differs() const {
   return std::abs(offset()) > std::max(kDiffersMin, kErrorsBorne * error);
 }
 
-void FactoryWatch::Restart() {
-  up_ = down_ = 0.0;
-  up_for_ = down_for_ = 0;
-}
+void FactoryWatch::Restart() { up_ = down_ = Side{}; }
 
 void FactoryWatch::Reset() {
   whitening_.Reset();
   std::ranges::fill(allowances_, 0.0f);
-  limit_ = 0.0;
+  error_ = limit_ = 0.0;
   Restart();
 }
 
 void FactoryWatch::Write(StateWriter& writer) const {
   whitening_.Write(writer);
   writer.PutSpan(allowances_);
-  writer.Put(limit_);
-  writer.Put(up_);
-  writer.Put(down_);
-  writer.Put(up_for_);
-  writer.Put(down_for_);
+  writer.Put(error_);
+  up_.Write(writer);
+  down_.Write(writer);
 }
 
-void FactoryWatch::Read(StateReader& reader) {
+void FactoryWatch::Side::Write(StateWriter& writer) const {
+  writer.Put(sum);
+  writer.Put(allowed);
+  writer.Put(values);
+  writer.Put(samples);
+}
+
+void FactoryWatch::Side::Read(StateReader& reader) {
+  sum = reader.GetFinite<double>();
+  allowed = reader.GetFinite<double>();
+  values = reader.Get<std::uint32_t>();
+  samples = reader.Get<std::uint32_t>();
+  if (sum < 0.0 || allowed < 0.0) reader.Refuse("a sum is below zero");
+  if (values > samples) reader.Refuse("more values than samples");
+}
+
+void FactoryWatch::Read(StateReader& reader, double run_length) {
   whitening_.Read(reader);
   reader.GetFiniteSpan(allowances_);
-  limit_ = reader.GetFinite<double>();
-  up_ = reader.GetFinite<double>();
-  down_ = reader.GetFinite<double>();
-  up_for_ = reader.Get<std::uint32_t>();
-  down_for_ = reader.Get<std::uint32_t>();
-  if (limit_ < 0.0 || up_ < 0.0 || down_ < 0.0) reader.Refuse("a sum is below zero");
+  error_ = reader.GetFinite<double>();
+  if (!(error_ >= 0.0 && error_ * error_ * kClassSamplesMin <= 1.0 + 1e-9)) {
+    reader.Refuse("an offset is known worse than any that is used");
+    error_ = 0.0;
+  }
+  const double allowance_min = error_ > 0.0 ? kAllowance : 0.0;
+  for (const float allowance : allowances_) {
+    if (allowance < allowance_min) reader.Refuse("an allowance is too small");
+  }
+  up_.Read(reader);
+  down_.Read(reader);
+  SolveLimit(run_length);
 }
 
 }  // namespace tinylcm::drift

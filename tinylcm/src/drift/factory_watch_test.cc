@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <vector>
 
 #include "base/random.h"
@@ -153,6 +154,68 @@ TEST(FactoryWatch, FindsWhatIsAddedToTheOffsetEitherWay) {
     watch.Restart();
     EXPECT_FALSE(watch.alarms());
   }
+}
+
+// With 36 samples of the first days the allowance is 4 / 6. The change is told whole all the same:
+// of equal values, each the same distance from the usual, exactly that distance. Samples without a
+// value say nothing of its size, and pass while it lasts.
+TEST(FactoryWatch, TellsTheSizeOfAChangeWithWhatItAllowsFor) {
+  for (const float value : {1.5f, -1.5f}) {
+    base::Random random(24);
+    FactoryWatch watch(1, {NormalHeldOut()});
+    Commission(watch, random, 0.0, 36, 1e6);
+    const Whitening::Moments usual = watch.whitening().moments(0);
+    const double shift = (watch.Score(0, value) - usual.mean) / usual.sd;
+    ASSERT_EQ(watch.whitening().phi(), 0.0f);
+    for (int i = 0; i < 20; ++i) {
+      watch.Observe(0, value, -1.0f);
+      watch.Skip();
+      watch.Skip();
+    }
+    EXPECT_NEAR(watch.level().shift, shift, 1e-5);
+    EXPECT_NEAR(watch.level().statistic, 20.0 * (std::abs(shift) - 4.0 / 6.0), 1e-4);
+    EXPECT_EQ(watch.level().wound_for, 60u);
+  }
+}
+
+TEST(FactoryWatch, RefusesNumbersThatNoWatchLeavesBehind) {
+  base::Random random(25);
+  FactoryWatch watch(1, {NormalHeldOut()});
+  Commission(watch, random, 0.0, 300, 1e6);
+  StateWriter writer;
+  watch.Write(writer);
+  const base::Bytes good = std::move(writer).Seal(1, 7);
+  const auto status_of = [&](std::size_t at, auto value) {
+    base::Bytes forged = good;
+    std::memcpy(forged.data() + at, &value, sizeof(value));
+    const std::uint32_t crc = base::Crc32c(base::ByteView(forged).first(forged.size() - 4));
+    std::memcpy(forged.data() + forged.size() - 4, &crc, 4);
+    StateReader reader = StateReader::Open(forged, 1, 7).value();
+    FactoryWatch other(1, {NormalHeldOut()});
+    other.Read(reader, 1e6);
+    return reader.AtEnd();
+  };
+  // From the front: mean, spread and samples of the class. From the back: the checksum, two sums of
+  // two f64 and two u32 each, the offset's error, the allowance, and of the whitening three bools,
+  // two values, when phi is refined, three times products, squares, sum and pairs.
+  const std::size_t samples = 28 + 4 + 4;
+  const std::size_t up = good.size() - 4 - 2 * 24;
+  const std::size_t error = up - 8;
+  const std::size_t allowance = error - 4;
+  const std::size_t sums = allowance - 3 - 2 * 4 - 8 - 3 * 32;
+  EXPECT_TRUE(status_of(samples, std::uint32_t{300}).ok());
+  EXPECT_TRUE(status_of(allowance, 0.25f).ok());
+  EXPECT_FALSE(status_of(samples, std::uint32_t{7}).ok());
+  EXPECT_FALSE(status_of(samples, ~std::uint32_t{0}).ok());
+  EXPECT_FALSE(status_of(sums + 8, -1.0).ok());   // Squares.
+  EXPECT_FALSE(status_of(sums + 24, -1.0).ok());  // Pairs.
+  EXPECT_FALSE(status_of(allowance, -1.0f).ok());
+  EXPECT_FALSE(status_of(allowance, 0.1f).ok());
+  EXPECT_FALSE(status_of(error, -0.1).ok());
+  EXPECT_FALSE(status_of(error, 0.5).ok());  // Of four samples.
+  EXPECT_FALSE(status_of(up, -1.0).ok());
+  EXPECT_FALSE(status_of(up + 8, -1.0).ok());
+  EXPECT_FALSE(status_of(up + 16, std::uint32_t{5'000}).ok());  // Values, of no samples.
 }
 
 }  // namespace

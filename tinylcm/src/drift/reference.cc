@@ -88,6 +88,9 @@ double SpellTime(const Whitening::Gathered& gathered, const MayCompare& may_comp
   return time;
 }
 
+// In the cycle, or not known.
+bool IsPhase(float phase) { return phase == -1.0f || (phase >= 0.0f && phase < 1.0f); }
+
 struct MeanAndSpread {
   double mean = 0.0;
   double sd = 0.0;
@@ -304,7 +307,7 @@ void Reference::Take() {
       learned_ += 1;
       Learn();
       Teach();
-      if (learned_ >= options_.commission && !keep_learning_) stage_ = Stage::kWatching;
+      if (learned_ >= options_.commission) stage_ = Stage::kWatching;
       return;
     case Stage::kWatching:
       Learn();
@@ -399,7 +402,7 @@ void Reference::Gather() {
   }
   Settle();
   gathered_ = 0;
-  stage_ = learned_ >= options_.commission && !keep_learning_ ? Stage::kWatching : Stage::kTeaching;
+  stage_ = learned_ >= options_.commission ? Stage::kWatching : Stage::kTeaching;
 }
 
 void Reference::Settle() {
@@ -446,15 +449,19 @@ double Reference::LabelTime() const {
 }
 
 void Reference::SettleFactory() {
-  double watched = 0.0;
-  for (const auto& factory : factory_) watched += factory.has_value() ? 1.0 : 0.0;
   for (std::size_t slot = 0; slot < signals_.size(); ++slot) {
     if (!factory_[slot].has_value()) continue;
     FactoryWatch& factory = *factory_[slot];
     factory.whitening().SettleCorrelation(GatheredScores(slot), true);
-    // The watches' alarm rates add up, whatever the signals have to do with one another.
-    factory.Settle(watched * options_.false_alarm_every / kFactoryShare, in_spells_);
+    factory.Settle(FactoryRunLength(), in_spells_);
   }
+}
+
+// The watches' alarm rates add up, whatever the signals have to do with one another.
+double Reference::FactoryRunLength() const {
+  double watched = 0.0;
+  for (const auto& factory : factory_) watched += factory.has_value() ? 1.0 : 0.0;
+  return watched * options_.false_alarm_every / kFactoryShare;
 }
 
 std::uint32_t Reference::IndependentEvery(std::size_t slot, double label_time) const {
@@ -592,20 +599,6 @@ void Reference::Join(std::size_t slot, std::uint16_t predicted, std::int64_t ord
   sketch.SetHeld(post, left);
 }
 
-void Reference::Release() {
-  while (waiting_count_ > 0) {
-    for (std::size_t slot = 0; slot < signals_.size(); ++slot) {
-      std::int64_t& waiting = waiting_keys_[slot * options_.hold_back + waiting_first_];
-      if (waiting == kAbsent) continue;
-      const std::int64_t joins = waiting;
-      waiting = kAbsent;
-      Join(slot, waiting_predicted_[waiting_first_], joins);
-    }
-    waiting_first_ = waiting_first_ + 1 == options_.hold_back ? 0 : waiting_first_ + 1;
-    waiting_count_ -= 1;
-  }
-}
-
 void Reference::Discard() {
   waiting_count_ = 0;
   waiting_first_ = 0;
@@ -693,7 +686,7 @@ std::uint64_t Reference::live_samples(Signal signal, std::uint16_t predicted) co
 void Reference::AddTo(OptionsDigest& digest) const {
   digest.Add(options_.classes).Add(options_.signals).Add(options_.hold_back);
   digest.Add(options_.commission).Add(options_.has_cycle).Add(options_.live_min);
-  digest.Add(options_.false_alarm_every);
+  digest.Add(watches_factory());
   for (const auto& of_classes : options_.held_out) {
     digest.Add(static_cast<std::uint64_t>(of_classes.size()));
     for (const std::vector<float>& values : of_classes) digest.AddSpan(values);
@@ -704,7 +697,6 @@ void Reference::Write(StateWriter& writer) const {
   writer.Section("reference");
   writer.Put(stage_);
   writer.Put(learned_);
-  writer.Put(keep_learning_);
   writer.Put(in_spells_);
   writer.Put(turned_);
   writer.Put(last_phase_);
@@ -766,17 +758,25 @@ void Reference::Read(StateReader& reader) {
   reader.Section("reference");
   stage_ = static_cast<Stage>(reader.GetUpTo(static_cast<std::uint8_t>(Stage::kWatching)));
   learned_ = reader.Get<std::uint64_t>();
-  keep_learning_ = reader.Get<bool>();
   in_spells_ = reader.Get<bool>();
   turned_ = reader.GetFinite<float>();
   last_phase_ = reader.GetFinite<float>();
-  if (!(last_phase_ < 1.0f)) reader.Refuse("a phase is below 1");
+  if (!(std::abs(turned_) < 2.0f)) reader.Refuse("more of a turn than there is");
+  if (!IsPhase(last_phase_)) reader.Refuse("a phase lies in [0, 1)");
   random_ = base::Random(reader.Get<std::uint64_t>());
   for (Whitening& whitening : whitening_) whitening.Read(reader);
   for (auto& factory : factory_) {
-    if (factory.has_value()) factory->Read(reader);
+    if (factory.has_value()) factory->Read(reader, FactoryRunLength());
   }
   if (!reader.ok()) return;
+  SignalMask numbers = 0;  // Bits of slots.
+  for (std::size_t slot = 0; slot < signals_.size(); ++slot) {
+    const bool turns = options_.has_cycle && !IsCategory(signals_[slot]);
+    numbers |= IsCategory(signals_[slot]) ? 0 : SignalMask{1} << slot;
+    const bool says_so = whitening_[slot].uses_cycle() ||
+                         (factory_[slot].has_value() && factory_[slot]->whitening().uses_cycle());
+    if (says_so && !turns) return reader.Refuse("a signal follows a cycle it does not have");
+  }
   if (!options_.has_cycle && (stage_ == Stage::kTurning || stage_ == Stage::kGatheringAgain)) {
     return reader.Refuse("follows a cycle that is not configured");
   }
@@ -789,13 +789,16 @@ void Reference::Read(StateReader& reader) {
       const auto phases = std::span(gathered_phases_).first(gathered_);
       reader.GetFiniteSpan(phases);
       for (const float phase : phases) {
-        if (!(phase < 1.0f)) reader.Refuse("a phase is below 1");
+        if (!IsPhase(phase)) reader.Refuse("a phase lies in [0, 1)");
       }
     }
     reader.GetSpan(std::span(gathered_predicted_).first(gathered_));
     for (std::uint32_t i = 0; i < gathered_; ++i) {
       gathered_has_[i] = reader.GetUpTo(static_cast<std::uint16_t>(all));
       if (gathered_predicted_[i] >= options_.classes) reader.Refuse("a class is not one of ours");
+      if (options_.has_cycle && gathered_phases_[i] < 0.0f && (gathered_has_[i] & numbers) != 0) {
+        reader.Refuse("a number without its hour");
+      }
     }
     return;
   }

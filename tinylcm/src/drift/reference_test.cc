@@ -54,17 +54,6 @@ TEST(Reference, SaysNothingWhileItLearns) {
   EXPECT_FALSE(std::isnan(Observe(reference, random.Normal())));
 }
 
-TEST(Reference, LearnsOnUntilTold) {
-  Reference reference = Make({.classes = 1, .commission = 10});
-  reference.set_keep_learning(true);
-  for (int i = 0; i < 50; ++i) Observe(reference, i % 7);
-  EXPECT_EQ(reference.phase(), Reference::Phase::kLearning);
-  reference.set_keep_learning(false);
-  Observe(reference, 3);
-  EXPECT_EQ(reference.phase(), Reference::Phase::kWatching);
-  EXPECT_EQ(reference.learned(), 51u);
-}
-
 TEST(Reference, MeasuresAClassAgainstItsOwnKindOnly) {
   Reference reference = Make({.classes = 2, .commission = 200});
   for (int i = 0; i < 200; ++i) {
@@ -95,15 +84,6 @@ TEST(Reference, ForgetsThoseWhoWaitAfterAnAlarm) {
   reference.Discard();
   EXPECT_EQ(reference.live_samples(kDistance, 0), 15u);
   EXPECT_GE(Look(reference, 50), 15.0f / 16.0f);  // The highest again.
-}
-
-TEST(Reference, LetsThoseWhoWaitJoinWhenTold) {
-  Reference reference = Make({.classes = 1, .hold_back = 10, .commission = 15});
-  for (int i = 0; i < 15; ++i) Observe(reference, i * 4 % 15);
-  for (int i = 0; i < 5; ++i) Observe(reference, 100 + i);
-  reference.Release();
-  reference.Discard();
-  EXPECT_EQ(reference.live_samples(kDistance, 0), 20u);
 }
 
 TEST(Reference, TakesInWhoHasWaitedLongEnough) {
@@ -551,7 +531,6 @@ TEST(Reference, AllocatesNothingOnceMade) {
     reference.Take();
   }
   reference.Discard();
-  reference.Release();
   reference.Reset();
   EXPECT_EQ(testing_support::Allocations() - before, 0u);
 }

@@ -244,6 +244,8 @@ void Whitening::Read(StateReader& reader) {
     moments.sd = reader.GetFinite<float>();
     moments.samples = reader.Get<std::uint32_t>();
     if (reader.ok() && !(moments.sd > 0.0f)) reader.Refuse("a class has no spread");
+    const bool is_known = moments.samples >= kClassSamplesMin && moments.samples <= kGatheredMax;
+    if (moments.samples != 0 && !is_known) reader.Refuse("moments of too few or too many samples");
   }
   has_cycle_ = reader.Get<bool>();
   is_discrete_ = reader.Get<bool>();
@@ -266,6 +268,7 @@ void Whitening::Read(StateReader& reader) {
     sums->squares = reader.GetFinite<double>();
     sums->sum = reader.GetFinite<double>();
     sums->pairs = reader.GetFinite<double>();
+    if (sums->squares < 0.0 || sums->pairs < 0.0) reader.Refuse("a sum is below zero");
   }
   refine_at_ = reader.GetFinite<double>();
   previous_ = reader.GetFinite<float>();

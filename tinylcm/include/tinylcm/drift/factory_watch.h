@@ -40,10 +40,12 @@ double LimitWithUnknownMean(double k, double error, double run_length);
 class FactoryWatch {
  public:
   struct Level {
-    double statistic = 0.0;       // The higher of the two sums.
-    double limit = 0.0;           // 0 until settled.
-    bool rose = false;            // Which of the two.
-    std::uint32_t wound_for = 0;  // Samples since it was last zero.
+    double statistic = 0.0;  // The higher of the two sums.
+    double limit = 0.0;      // 0 until settled.
+    bool rose = false;       // Which of the two.
+    // Mean of the values since it was last zero, in standard deviations against the first days.
+    double shift = 0.0;
+    std::uint32_t wound_for = 0;  // Samples since then, those without a value too.
   };
 
   FactoryWatch() = default;
@@ -61,10 +63,11 @@ class FactoryWatch {
 
   // Takes in a value. REQUIRES: settled.
   void Observe(std::uint16_t predicted, float value, float phase);
-  void Skip() { whitening_.Skip(); }
+  // The sample has no such value.
+  void Skip();
 
   Level level() const;
-  bool alarms() const { return limit_ > 0.0 && (up_ > limit_ || down_ > limit_); }
+  bool alarms() const { return limit_ > 0.0 && (up_.sum > limit_ || down_.sum > limit_); }
 
   // By how many standard deviations of the factory the field differed when it was commissioned,
   // over all classes; 0 before.
@@ -76,7 +79,8 @@ class FactoryWatch {
   void Restart();
   void Reset();
   void Write(StateWriter& writer) const;
-  void Read(StateReader& reader);
+  // `run_length`: of now; the one Settle was given may have been another.
+  void Read(StateReader& reader, double run_length);
 
  private:
   // Of a class: scores at its held-out values.
@@ -86,14 +90,28 @@ class FactoryWatch {
     float slope = 0.0f;  // Beyond the ends: 1 / standard deviation.
   };
 
+  // One of the two CUSUMs, and what has gone into it since it was last zero.
+  struct Side {
+    double sum = 0.0;
+    double allowed = 0.0;
+    std::uint32_t values = 0;
+    std::uint32_t samples = 0;
+
+    void Add(double value, double allowance);
+    void Skip() { samples += sum > 0.0 ? 1u : 0u; }
+    void Write(StateWriter& writer) const;
+    void Read(StateReader& reader);
+  };
+
+  void SolveLimit(double run_length);
+
   std::vector<Scale> scales_;
   Whitening whitening_;
   std::vector<float> allowances_;  // By class.
+  double error_ = 0.0;             // Of the offset; 0 until settled.
   double limit_ = 0.0;
-  double up_ = 0.0;
-  double down_ = 0.0;
-  std::uint32_t up_for_ = 0;
-  std::uint32_t down_for_ = 0;
+  Side up_;
+  Side down_;
 };
 
 }  // namespace tinylcm::drift

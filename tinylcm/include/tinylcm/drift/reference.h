@@ -80,15 +80,10 @@ class Reference {
   // The sample ranked last is taken in: teaches (learning) or waits (watching). Not called while a
   // drift is open.
   void Take();
-  // Those who wait join now: a person said that nothing had changed.
-  void Release();
   // Those who wait are forgotten: an alarm followed. The next Take begins a new side room.
   void Discard();
   // Learns anew.
   void Reset();
-
-  // While true, commissioning goes on beyond `commission` samples (a duration is not over yet).
-  void set_keep_learning(bool keep) { keep_learning_ = keep; }
 
   Phase phase() const { return stage_ == Stage::kWatching ? Phase::kWatching : Phase::kLearning; }
   std::uint64_t learned() const { return learned_; }  // Commissioning samples so far.
@@ -121,7 +116,8 @@ class Reference {
   // How many values the next of this class will be measured against.
   std::uint64_t live_samples(Signal signal, std::uint16_t predicted) const;
 
-  // What two references must have in common to read each other's state.
+  // What two references must have in common to read each other's state: not how often a false
+  // alarm may come, only whether any is the factory's.
   void AddTo(OptionsDigest& digest) const;
   void Write(StateWriter& writer) const;
   // Refuses in the reader, and is then half changed: read into a spare copy.
@@ -129,7 +125,7 @@ class Reference {
 
  private:
   enum class Stage : std::uint8_t { kGathering, kTurning, kGatheringAgain, kTeaching, kWatching };
-  static constexpr std::uint32_t kGatherMax = 512;
+  static constexpr std::uint32_t kGatherMax = Whitening::kGatheredMax;
 
   // The sample ranked last; arrays by slot.
   struct Staged {
@@ -160,6 +156,7 @@ class Reference {
   void Learn();
   std::uint32_t IndependentEvery(std::size_t slot, double label_time) const;
   void SettleFactory();
+  double FactoryRunLength() const;  // Of each factory watch.
   double LabelTime() const;
   void PrepareFill(std::size_t slot);
   Whitening::Gathered Gathered(std::size_t slot) const;
@@ -201,7 +198,6 @@ class Reference {
   Stage stage_ = Stage::kGathering;
   std::uint64_t learned_ = 0;
   std::uint32_t watched_ = 0;  // Samples; wraps around.
-  bool keep_learning_ = false;
   bool in_spells_ = false;
   float turned_ = 0.0f;  // How much of a turn was seen since the last full one.
   float last_phase_ = -1.0f;
