@@ -297,6 +297,7 @@ void DriftMonitor::Rebaseline() {
 void DriftMonitor::Resume() {
   if (state_.phase != Phase::kOpen) return;
   BeginAnew();
+  reference_.Interrupt();
   shift_.Discard();
   state_.phase = Phase::kWatching;
 }

@@ -347,5 +347,29 @@ TEST(DriftMonitor, EmptiesFullEvidenceWhereARuleDecides) {
   EXPECT_FALSE(field.monitor.evidence().level().warning);  // ... and it passes.
 }
 
+// While a drift is open values are followed on, though nothing is learned from them. Whether the
+// next one after Resume is odd must not hang on the last drifted one.
+TEST(DriftMonitor, JudgesTheFirstSampleAfterResumeByItself) {
+  DriftMonitor monitor = DriftMonitor::Create({.classes = 1}).value();
+  base::Random random(3);
+  std::uint64_t index = 0;
+  double level = 0.0;
+  const auto next = [&](double rise) {
+    level = 0.9 * level + 0.436 * random.Normal();
+    return monitor.Observe(
+        OneSignal(index++, 0, Signal::kAnchorDistance, static_cast<float>(level + rise)));
+  };
+  for (int i = 0; i < 2000; ++i) ASSERT_NE(next(0.0), DriftSignal::kDrift) << i;
+  ASSERT_GT(monitor.reference().phi(Signal::kAnchorDistance), 0.8f);
+  int noticed = 0;
+  while (next(8.0) != DriftSignal::kDrift) ASSERT_LT(++noticed, 50);
+  for (int i = 0; i < 20; ++i) next(8.0);
+  monitor.Resume();
+  // The middle of all values. After 8 it would be news of some -7 / 0.436 standard deviations.
+  monitor.Observe(OneSignal(index++, 0, Signal::kAnchorDistance, 0.0f));
+  EXPECT_GT(monitor.ranks()[At(Signal::kAnchorDistance)], 0.2f);
+  EXPECT_LT(monitor.ranks()[At(Signal::kAnchorDistance)], 0.8f);
+}
+
 }  // namespace
 }  // namespace tinylcm::drift

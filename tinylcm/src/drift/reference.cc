@@ -617,6 +617,15 @@ void Reference::Discard() {
   }
 }
 
+void Reference::Interrupt() {
+  for (Whitening& whitening : whitening_) whitening.Skip();
+  for (auto& factory : factory_) {
+    if (factory.has_value()) factory->Interrupt();
+  }
+  for (Spells& spells : spells_) spells.Interrupt();
+  last_phase_ = -1.0f;
+}
+
 void Reference::Reset() {
   Discard();
   for (RankSketch& sketch : sketches_) sketch.Clear();

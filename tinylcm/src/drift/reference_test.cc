@@ -531,6 +531,7 @@ TEST(Reference, AllocatesNothingOnceMade) {
     reference.Take();
   }
   reference.Discard();
+  reference.Interrupt();
   reference.Reset();
   EXPECT_EQ(testing_support::Allocations() - before, 0u);
 }

@@ -65,6 +65,8 @@ class FactoryWatch {
   void Observe(std::uint16_t predicted, float value, float phase);
   // The sample has no such value.
   void Skip();
+  // The next value does not follow the last.
+  void Interrupt() { whitening_.Skip(); }
 
   Level level() const;
   bool alarms() const { return limit_ > 0.0 && (up_.sum > limit_ || down_.sum > limit_); }

@@ -82,6 +82,8 @@ class Reference {
   void Take();
   // Those who wait are forgotten: an alarm followed. The next Take begins a new side room.
   void Discard();
+  // The next sample does not follow the last, which may have been a drifted one.
+  void Interrupt();
   // Learns anew.
   void Reset();
 

@@ -37,6 +37,11 @@ class Spells {
   void Learn();
   // What came of late counts towards tau^2 no more.
   void Discard() { waiting_ = filling_ = Sums{}; }
+  // The next score does not follow the last: whose spell it is nobody knows.
+  void Interrupt() {
+    levels_.assign(levels_.size(), Level{});
+    has_product_ = false;
+  }
   void Reset();
 
   double variance() const;  // tau^2.
