@@ -179,8 +179,6 @@ Estimate Estimator::Over(std::size_t answers) const {
   return estimate;
 }
 
-std::optional<double> Estimator::usual() const { return usual_; }
-
 std::optional<Drop> Estimator::DropOver(std::size_t answers) const {
   const Estimate now = Over(answers);
   if (!usual_ || !now.known()) return std::nullopt;

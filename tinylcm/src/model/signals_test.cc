@@ -90,8 +90,6 @@ TEST_F(SignalsOfRows, ASensorThatIsStuckShowsFromItsSecondRowOn) {
   EXPECT_FLOAT_EQ(Of(Measure({3.1f, 0.3f, 0.2f}), Signal::kStuck), 1.0f / 3.0f);
   EXPECT_FLOAT_EQ(Of(Measure({3.1f, 0.4f, 0.3f}), Signal::kStuck), 1.0f / 3.0f);
   EXPECT_FLOAT_EQ(Of(Measure({3.1f, 0.4f, 0.3f}), Signal::kStuck), 1.0f);
-  signals_->Forget();
-  EXPECT_EQ(Of(Measure({3.1f, 0.4f, 0.3f}), Signal::kStuck), 0.0f);
 }
 
 TEST_F(SignalsOfRows, AChannelAtItsRailShows) {

@@ -46,9 +46,10 @@ struct Stream {
   accuracy::Estimate estimate;
 };
 
-Stream Show(const std::shared_ptr<const model::ModelBundle>& bundle, double shift) {
+Stream Show(const std::shared_ptr<const model::ModelBundle>& bundle, double shift,
+            const adapt::Adaptation& adaptation = {}) {
   const auto serving = Serving::Create(bundle, nullptr, {}, {}).value();
-  accuracy::Estimator estimator = MakeEstimator(*bundle, {});
+  accuracy::Estimator estimator = MakeEstimator(*bundle, adaptation);
   base::Random random(kSeed + 1);
   Stream stream;
   Inference inference;
@@ -92,7 +93,7 @@ TEST(PipelineAccuracy, BelievesAFarAnswerLess) {
 }
 
 // What an adaptation remembers answers the canary, too: a memory that calls everything "a" is found
-// out before the first frame.
+// out, although the answers are the same.
 TEST(PipelineAccuracy, ExpectsLessOfAMemoryThatAnswersTheCanaryWrongly) {
   const auto bundle = Bundle();
   adapt::Adaptation poisoned;
@@ -101,10 +102,10 @@ TEST(PipelineAccuracy, ExpectsLessOfAMemoryThatAnswersTheCanaryWrongly) {
   for (std::size_t i = 0; i < bundle->canary.size(); ++i) {
     for (int copy = 0; copy < 5; ++copy) poisoned.memory.Add(bundle->canary.row(i), 0);
   }
-  const auto clean = MakeEstimator(*bundle, {}).usual();
-  const auto wrong = MakeEstimator(*bundle, poisoned).usual();
-  ASSERT_TRUE(clean && wrong);
-  EXPECT_LT(*wrong, *clean - 0.2);
+  const accuracy::Estimate clean = Show(bundle, 0.0).estimate;
+  const accuracy::Estimate wrong = Show(bundle, 0.0, poisoned).estimate;
+  ASSERT_TRUE(clean.known() && wrong.known());
+  EXPECT_LT(wrong.mean, clean.mean - 0.2);
 }
 
 TEST(PipelineAccuracy, OfABundleWithoutHeldOutSamplesIsUnknown) {

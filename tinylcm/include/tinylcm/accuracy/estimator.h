@@ -109,10 +109,8 @@ class Estimator {
   // Over the window, or the last `answers` of it.
   Estimate Over(std::size_t answers = SIZE_MAX) const;
 
-  // What to expect where nothing has changed: nullopt without a canary.
-  std::optional<double> usual() const;
-
-  // What was lost against that over the last `answers`; nullopt where either is unknown.
+  // What was lost, over the last `answers`, against what the canary lets expect where nothing has
+  // changed; nullopt where either is unknown.
   std::optional<Drop> DropOver(std::size_t answers) const;
 
  private:

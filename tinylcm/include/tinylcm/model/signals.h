@@ -57,13 +57,10 @@ class Signals {
   };
 
   // Sets predicted, values and has of `sample`; index, channels and phase are the caller's. Once a
-  // sample and in their order: `stuck` compares with the one before. The first after Create or
-  // Forget has none before it: nothing is stuck. All that is there is finite.
+  // sample and in their order: `stuck` compares with the one before. The first has none before it:
+  // nothing is stuck. All that is there is finite.
   // REQUIRES: all of `from` is finite and of the bundle's sizes.
   void Measure(const From& from, drift::Sample& sample);
-
-  // The next one is the first.
-  void Forget() { has_last_ = false; }
 
   // What a sample may have. All of them always do, but that a class the fit never saw has no
   // centroid.
