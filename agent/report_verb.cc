@@ -150,8 +150,15 @@ Result<std::string> FolderOf(const Arguments& given) {
     return Layout(config.data).lifecycle;
   }
   const auto state = Disk().Stat(given.state);
-  if (!state.ok()) return state.error().Within("report: --state");
-  return base::JoinPath(given.state, "lifecycle");
+  if (!state.ok()) {
+    return Error{ErrorCode::kInvalidArgument, "report: --state: " + state.error().message};
+  }
+  std::string folder = base::JoinPath(given.state, "lifecycle");
+  const auto inside = Disk().Stat(folder);
+  if (!inside.ok() || !inside->is_directory) {
+    return Error{ErrorCode::kNotFound, "report: " + given.state + ": no device's state there"};
+  }
+  return folder;
 }
 
 base::Status Report(const Arguments& given) {

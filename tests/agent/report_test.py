@@ -75,7 +75,11 @@ class Report(unittest.TestCase):
         device = Device(self, WORKSHOP.sensor(), {"kind": "rows", "path": "rows.csv"})
         self.assertIn("--state", self.refused("--config", device.config, "--state", device.folder))
         self.assertIn("--last", self.refused("--config", device.config, "--last", 0))
-        self.assertIn("nowhere", self.refused("--state", device.folder / "nowhere", code=NOT_SO))
+        self.assertIn("nowhere", self.refused("--state", device.folder / "nowhere"))
+        # What is there, but no device's: an empty folder, another one, a file.
+        empty = pathlib.Path(tempfile.mkdtemp(dir=WORKSHOP.folder))
+        for other in (empty, WORKSHOP.sensor(), device.config):
+            self.assertIn(f"{other}: no device's state there", self.refused("--state", other, code=NOT_SO))
         # Of a device that has not run yet there is none.
         self.assertEqual(done("report", "--config", device.config).strip(), "no drift event yet")
 
