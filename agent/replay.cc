@@ -79,6 +79,68 @@ Result<std::unique_ptr<source::Source>> OpenSource(const ReplayOptions& options,
   return std::unique_ptr<source::Source>(std::move(opened));
 }
 
+// What cannot be used for a run, said before it begins.
+Status Check(const ReplayOptions& options) {
+  if (!(options.false_alarm_every >= 10.0 && options.false_alarm_every <= 1e12)) {
+    return Error{ErrorCode::kInvalidArgument, "replay: --false-alarm-every must be 10 to 1e12"};
+  }
+  if (options.labels_per_event < 0 || options.labels_per_event > 10'000) {
+    return Error{ErrorCode::kInvalidArgument, "replay: --labels-per-event must be 0 to 10000"};
+  }
+  return {};
+}
+
+// Null where none is wanted.
+Result<std::unique_ptr<base::WritableFile>> CreateWanted(base::FileSystem& fs,
+                                                         const std::string& path,
+                                                         const char* option) {
+  if (path.empty()) return std::unique_ptr<base::WritableFile>();
+  auto file = fs.Create(path, base::FileSystem::Mode::kTruncate);
+  if (file.ok()) return file;
+  return Error{ErrorCode::kInvalidArgument, StrCat("replay: ", option, ": ", file.error().message)};
+}
+
+// A stream nothing of which can be used is wrong input and no result: then the reason is given
+// once. Warnings are therefore held back until something was of use.
+class Skipping {
+ public:
+  explicit Skipping(base::Logger& logger) : logger_(logger) {}
+
+  void Skip(const Error& error) {
+    ++count_;
+    if (is_of_use_) {
+      Warn(error);
+    } else if (!first_) {
+      first_ = error;
+    }
+  }
+
+  void Used() {
+    if (std::exchange(is_of_use_, true) || !first_) return;
+    Warn(*first_);
+    if (count_ > 1) logger_.Warning(StrCat("skipped: ", count_ - 1, " more before the first row"));
+  }
+
+  std::uint64_t count() const { return count_; }
+
+  // An Error where nothing was of use.
+  Status Verdict() const {
+    if (is_of_use_) return {};
+    if (!first_) return Error{ErrorCode::kInvalidArgument, "replay: there is nothing to replay"};
+    std::string said = "replay: " + first_->message;
+    if (count_ > 1) said += StrCat("; nor could the ", count_ - 1, " after it be used");
+    return Error{ErrorCode::kInvalidArgument, said};
+  }
+
+ private:
+  void Warn(const Error& error) { logger_.Warning("skipped: " + error.message); }
+
+  base::Logger& logger_;
+  std::uint64_t count_ = 0;
+  std::optional<Error> first_;
+  bool is_of_use_ = false;
+};
+
 double Percentile(std::vector<double>& values, double share) {
   if (values.empty()) return 0.0;
   const auto at = static_cast<std::size_t>(share * static_cast<double>(values.size() - 1));
@@ -102,6 +164,7 @@ Status LabelWanted(tinylcm::Device& device, const tinylcm::WantedLabels& wanted,
 
 Result<Json> Replay(const ReplayOptions& options, base::FileSystem& fs, base::Clock& clock,
                     base::Logger& logger) {
+  RETURN_IF_ERROR(Check(options));
   ScratchFolder scratch(fs);
   ASSIGN_OR_RETURN(std::unique_ptr<source::Source> source, OpenSource(options, fs, clock, logger));
 
@@ -115,7 +178,9 @@ Result<Json> Replay(const ReplayOptions& options, base::FileSystem& fs, base::Cl
   given.state = scratch.path();
   given.mode = options.mode;
   given.false_alarm_every = options.false_alarm_every;
-  if (options.labels_per_event > 0) given.labels_per_event = options.labels_per_event;
+  if (options.labels_per_event > 0) {
+    given.labels_per_event = static_cast<std::uint32_t>(options.labels_per_event);
+  }
   given.seed = options.seed;
   given.on_drift = [&alarms](const protocol::DriftEvent& event) { alarms.push_back(event); };
   given.on_labels_wanted = [&wanted](const tinylcm::WantedLabels& samples) { wanted = samples; };
@@ -129,16 +194,18 @@ Result<Json> Replay(const ReplayOptions& options, base::FileSystem& fs, base::Cl
   };
   ASSIGN_OR_RETURN(tinylcm::Device device, tinylcm::Device::Open(std::move(given)));
 
-  std::unique_ptr<base::WritableFile> predictions;
-  if (!options.predictions.empty()) {
-    ASSIGN_OR_RETURN(predictions,
-                     fs.Create(options.predictions, base::FileSystem::Mode::kTruncate));
+  ASSIGN_OR_RETURN(const std::unique_ptr<base::WritableFile> events,
+                   CreateWanted(fs, options.events, "--events"));
+  ASSIGN_OR_RETURN(const std::unique_ptr<base::WritableFile> predictions,
+                   CreateWanted(fs, options.predictions, "--predictions"));
+  if (predictions != nullptr) {
     RETURN_IF_ERROR(predictions->Append(base::AsBytes("row,prediction,confidence,label\n")));
   }
   std::vector<std::string> truth;  // By inference index.
   std::vector<std::uint64_t> row_of;
   std::vector<double> durations;
-  std::uint64_t rows = 0, skipped = 0, labelled = 0, correct = 0;
+  std::uint64_t rows = 0, labelled = 0, correct = 0;
+  Skipping skipping(logger);
   while (true) {
     auto next = source->Next();
     if (next.ok() && !next->has_value()) {
@@ -147,18 +214,17 @@ Result<Json> Replay(const ReplayOptions& options, base::FileSystem& fs, base::Cl
     }
     const std::uint64_t row = rows++;
     if (!next.ok()) {
-      ++skipped;
-      logger.Warning("skipped: " + next.error().message);
+      skipping.Skip(next.error());
       continue;
     }
     const source::Frame& frame = **next;
     const auto answered = frame.row.empty() ? device.Process(frame.view(), frame.label)
                                             : device.Process(frame.row, frame.label);
     if (!answered.ok()) {
-      ++skipped;
-      logger.Warning("skipped: " + answered.error().message);
+      skipping.Skip(answered.error());
       continue;
     }
+    skipping.Used();
     if (!answered->has_value()) continue;  // A window is not full yet.
     // What was answered is written before the label could be known.
     const tinylcm::Answer& answer = **answered;
@@ -184,25 +250,30 @@ Result<Json> Replay(const ReplayOptions& options, base::FileSystem& fs, base::Cl
       wanted.reset();
     }
   }
+  RETURN_IF_ERROR(skipping.Verdict());
   if (predictions != nullptr) RETURN_IF_ERROR(predictions->Close());
 
-  if (!options.events.empty()) {
-    std::string lines;
-    for (const protocol::DriftEvent& event : asked) {
-      lines += protocol::ToJson(event).Write() + "\n";
-    }
-    ASSIGN_OR_RETURN(const auto file, fs.Create(options.events, base::FileSystem::Mode::kTruncate));
-    RETURN_IF_ERROR(file->Append(base::AsBytes(lines)));
-    RETURN_IF_ERROR(file->Close());
-  }
-
-  Json said_alarms = Json::MakeArray();
-  for (const protocol::DriftEvent& alarm : alarms) {
-    // As it was explained when labels were asked, where it came to that.
+  // Each as it was explained when labels were asked; the last may not have come to that, and is
+  // told as it is known by now.
+  device.Save();
+  if (const auto last = device.LastDrift()) asked.push_back(*last);
+  for (protocol::DriftEvent& alarm : alarms) {
     const auto explained = std::find_if(asked.begin(), asked.end(), [&](const auto& event) {
       return event.event_id == alarm.event_id;
     });
-    const protocol::DriftEvent& event = explained == asked.end() ? alarm : *explained;
+    if (explained != asked.end()) alarm = *explained;
+  }
+  if (events != nullptr) {
+    std::string lines;
+    for (const protocol::DriftEvent& event : alarms) {
+      lines += protocol::ToJson(event).Write() + "\n";
+    }
+    RETURN_IF_ERROR(events->Append(base::AsBytes(lines)));
+    RETURN_IF_ERROR(events->Close());
+  }
+
+  Json said_alarms = Json::MakeArray();
+  for (const protocol::DriftEvent& event : alarms) {
     Json classes = Json::MakeArray();
     for (const auto& share : event.classes) classes.Append(share.label);
     said_alarms.Append(Json::MakeObject(
@@ -215,7 +286,7 @@ Result<Json> Replay(const ReplayOptions& options, base::FileSystem& fs, base::Cl
   const std::optional<double> estimated = device.Metrics().accuracy_estimated;
   return Json::MakeObject(
       {{"rows", rows},
-       {"skipped", skipped},
+       {"skipped", skipping.count()},
        {"accuracy", labelled == 0
                         ? Json()
                         : Json(static_cast<double>(correct) / static_cast<double>(labelled))},

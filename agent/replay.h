@@ -25,13 +25,14 @@ struct ReplayOptions {
   std::string label_column;
   double false_alarm_every = 1e6;
   tinylcm::adapt::Mode mode = tinylcm::adapt::Mode::kMonitoringOnly;
-  std::uint32_t labels_per_event = 0;
-  std::string events;       // FILE.jsonl: each drift event as the server would get it.
-  std::string predictions;  // FILE.csv: row,prediction,confidence,label
+  std::int64_t labels_per_event = 0;  // At most 10,000.
+  std::string events;                 // FILE.jsonl: each drift event, as far as it was explained.
+  std::string predictions;            // FILE.csv: row,prediction,confidence,label
   std::uint64_t seed = 1;
 };
 
-// The summary that is replay's last line.
+// The summary that is replay's last line. kInvalidArgument for a stream of which nothing could be
+// used, naming the first reason.
 base::Result<base::Json> Replay(const ReplayOptions& options, base::FileSystem& fs,
                                 base::Clock& clock, base::Logger& logger);
 

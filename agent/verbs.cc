@@ -311,7 +311,6 @@ void AddReplay(base::CommandLine& line) {
   struct Arguments {
     ReplayOptions options;
     std::string mode = "monitoring_only";
-    std::int64_t labels_per_event = 0;
     std::int64_t seed = 1;
     bool verbose = false;
   };
@@ -327,7 +326,7 @@ void AddReplay(base::CommandLine& line) {
                 "Samples between false alarms, on average");
   replay.Text("--mode", given->mode, "What the device may do by itself")
       .OneOf({"monitoring_only", "autonomous", "server_assisted"});
-  replay.Int("--labels-per-event", given->labels_per_event,
+  replay.Int("--labels-per-event", given->options.labels_per_event,
              "Simulate an operator who labels this many asked samples an event");
   replay.Text("--events", given->options.events, "Write each drift event to this JSONL file");
   replay.Text("--predictions", given->options.predictions, "Write each answer to this CSV file");
@@ -335,13 +334,16 @@ void AddReplay(base::CommandLine& line) {
   replay.Flag("--verbose", given->verbose, "Say on stderr what happens");
   replay.Action([given] {
     given->options.mode = *tinylcm::adapt::ParseMode(given->mode);
-    given->options.labels_per_event =
-        static_cast<std::uint32_t>(std::clamp<std::int64_t>(given->labels_per_event, 0, 10'000));
     given->options.seed = static_cast<std::uint64_t>(given->seed);
     const auto summary = Replay(
         given->options, base::SystemFileSystem(), base::SystemClock(),
         base::StderrLogger(given->verbose ? base::LogLevel::kInfo : base::LogLevel::kWarning));
-    if (!summary.ok()) return Fail(kProgram, summary.error());
+    if (!summary.ok()) {
+      // Everything it could miss was named on the command line.
+      base::Error error = summary.error();
+      if (error.code == ErrorCode::kNotFound) error.code = ErrorCode::kInvalidArgument;
+      return Fail(kProgram, error);
+    }
     std::cout << summary->Write() << '\n';
     return base::kExitDone;
   });

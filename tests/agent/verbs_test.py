@@ -15,22 +15,8 @@ class Replay(unittest.TestCase):
         return said
 
     def test_gives_the_same_summary_twice_for_one_seed(self):
-        folder = pathlib.Path(tempfile.mkdtemp(dir=WORKSHOP.folder))
-        # 500 calm rows, then an aged block: there is an alarm, labels are asked for and change what is served.
-        for name, aged in (("calm.csv", 0), ("aged.csv", 1)):
-            scene("rows", "--pool", "A", "--seed", 3, "--frames", 800, "--aged", aged, "--truth", folder / f"{name}.truth",
-                  "--out", folder / name)
-        rows = folder / "recorded.csv"
-        truth = {}
-        lines = []
-        for name, first, last in (("calm.csv", 0, 500), ("aged.csv", 500, 800)):
-            drawn = (folder / name).read_text().splitlines()
-            said = (folder / f"{name}.truth").read_text().splitlines()
-            column = said[0].split(",").index("label")
-            truth = [line.split(",")[column] for line in said[1:]]
-            lines = lines or [drawn[0] + ",label"]
-            lines += [f"{line},{label}" for line, label in list(zip(drawn[1:], truth))[first:last]]
-        rows.write_text("\n".join(lines) + "\n")
+        # There is an alarm, labels are asked for and change what is served.
+        rows = self.recorded(first_of_drift=500, rows=800)
         arguments = ["--bundle", WORKSHOP.sensor(), "--rows", rows, "--label-column", "label", "--mode", "autonomous",
                      "--labels-per-event", 24]
         first = self.summary(*arguments, seed=5)
@@ -44,6 +30,86 @@ class Replay(unittest.TestCase):
         first = self.summary(*arguments, seed=5)
         self.assertEqual(first["rows"], 60)
         self.assertEqual(self.summary(*arguments, seed=5), first)
+
+
+    def recorded(self, first_of_drift: int, rows: int) -> pathlib.Path:
+        """Calm rows with their truth in `label`, from `first_of_drift` on of a sensor that has aged."""
+        folder = pathlib.Path(tempfile.mkdtemp(dir=WORKSHOP.folder))
+        lines = []
+        for name, aged, first, last in (("calm", 0, 0, first_of_drift), ("aged", 1, first_of_drift, rows)):
+            scene("rows", "--pool", "A", "--seed", 3, "--frames", rows, "--aged", aged, "--truth", folder / f"{name}.truth",
+                  "--out", folder / name)
+            drawn = (folder / name).read_text().splitlines()
+            said = (folder / f"{name}.truth").read_text().splitlines()
+            column = said[0].split(",").index("label")
+            lines = lines or [drawn[0] + ",label"]
+            truth = [line.split(",")[column] for line in said[1:]]
+            lines += [f"{line},{label}" for line, label in list(zip(drawn[1:], truth))[first:last]]
+        rows_file = folder / "recorded.csv"
+        rows_file.write_text("\n".join(lines) + "\n")
+        return rows_file
+
+    def refused(self, *arguments) -> str:
+        result = tinylcm("replay", *arguments)
+        self.assertEqual(result.returncode, WRONG_USE, result)
+        self.assertEqual(result.stdout, "")
+        self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
+        return result.stderr
+
+    def test_writes_an_event_though_the_stream_ends_before_labels_are_asked(self):
+        rows = self.recorded(first_of_drift=500, rows=700)
+        events = rows.with_name("events.jsonl")
+        said = self.summary("--bundle", WORKSHOP.sensor(), "--rows", rows, "--label-column", "label", "--events", events, seed=5)
+        self.assertEqual(len(said["alarms"]), 1, said)
+        (event,) = map(json.loads, events.read_text().splitlines())
+        self.assertEqual(event["kind"], said["alarms"][0]["kind"])
+        self.assertNotEqual(event["kind"], "unknown")
+        self.assertGreaterEqual(event["sample_index"], 500)
+        self.assertEqual(len(set(event["samples"])), 5, event)
+
+    def test_takes_no_stream_for_a_success_of_which_nothing_could_be_used(self):
+        bundle = ["--bundle", WORKSHOP.sensor()]
+        stream = WORKSHOP.stream_of_rows()
+        self.assertIn("nosuch", self.refused(*bundle, "--rows", stream, "--label-column", "nosuch"))
+        folder = pathlib.Path(tempfile.mkdtemp(dir=WORKSHOP.folder))
+        lines = stream.read_text().splitlines()
+        for name, text in (("narrow", "\n".join(line.rsplit(",", 1)[0] for line in lines)), ("empty", ""), ("header", lines[0] + "\n")):
+            with self.subTest(name=name):
+                (folder / name).write_text(text)
+                self.refused(*bundle, "--rows", folder / name)
+        # A bad row among good ones is passed over, also where it is the first.
+        (folder / "mixed").write_text("\n".join([lines[0], "x" + lines[1], "x" + lines[2], *lines[3:53], "x" + lines[53]]))
+        result = tinylcm("replay", *bundle, "--rows", folder / "mixed")
+        self.assertEqual(json.loads(result.stdout)["skipped"], 3)
+        warnings = result.stderr.splitlines()
+        self.assertEqual(len(warnings), 3, warnings)
+        self.assertIn("1 more before the first row", warnings[1])
+
+    def test_says_what_is_wrong_before_it_runs(self):
+        usual = ["--bundle", WORKSHOP.sensor(), "--rows", WORKSHOP.stream_of_rows()]
+        for value in ("0", "1", "-5", "1e13", "nan"):
+            self.assertIn("--false-alarm-every must be 10 to 1e12", self.refused(*usual, "--false-alarm-every", value))
+        for value in (-1, 10_001):
+            self.assertIn("--labels-per-event must be 0 to 10000", self.refused(*usual, "--labels-per-event", value))
+        # Of an empty stream: this is told first.
+        nothing = pathlib.Path(tempfile.mkdtemp(dir=WORKSHOP.folder)) / "nothing.csv"
+        nothing.write_text("")
+        for option in ("--events", "--predictions"):
+            said = self.refused(*usual[:2], "--rows", nothing, option, "/no/such/file")
+            self.assertIn(option, said)
+            self.assertIn("/no/such/file", said)
+        self.assertIn("/no/such", self.refused(*usual[:2], "--rows", "/no/such"))
+        self.assertIn("/no/such", self.refused("--bundle", "/no/such", *usual[2:]))
+
+
+class Verbs(unittest.TestCase):
+    def test_one_that_is_not_there_is_named(self):
+        for arguments, word in ((["detekt"], "detekt"), (["detekt", "--json"], "detekt"), (["bundle", "mak"], "mak")):
+            result = tinylcm(*arguments)
+            self.assertEqual((result.returncode, result.stderr), (WRONG_USE, f'tinylcm: no verb "{word}" (try --help)\n'))
+        # Where a verb is there, its own fault is named.
+        self.assertIn("--bundle", tinylcm("replay", "--rows", "x").stderr)
+        self.assertIn("subcommand", tinylcm().stderr)
 
 
 class Detect(unittest.TestCase):
@@ -175,6 +241,7 @@ class Evaluate(unittest.TestCase):
                 self.assertIn("--length: 1 to 1000000000 samples", self.refused("--alarms", "-", "--changes", "", "--length", value))
                 self.assertIn("--horizon: 1 to 1000000000 samples", self.refused("--alarms", "-", *changes, "--horizon", value))
         self.assertIn("--every: 0 to 1000000000", self.refused("--alarms", "-", *changes, "--every", 2**62))
+        self.assertIn('line 2: "\\x00\\x00x" is no index', self.refused("--alarms", "-", *changes, stdin="1\n\0\0x\n"))
         self.assertIn("change 5 is given twice", self.refused("--alarms", "-", "--changes", "5,5", "--length", 9))
         self.assertIn("--changes: line 1: \"1.5\" is no index", self.refused("--alarms", "-", "--changes", "1.5", "--length", 9))
         self.assertIn("no/such/file", self.refused("--alarms", "no/such/file", *changes))

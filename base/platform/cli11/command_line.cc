@@ -1,6 +1,7 @@
 #include "base/command_line.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 
 namespace base {
@@ -74,6 +75,35 @@ class CliCommand final : public Command {
   std::function<int()> action_;
 };
 
+// The first word that should be a verb and is none; empty: there is none.
+std::string UnknownVerb(const CLI::App* app, int argc, const char* const* argv) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    const auto verbs = app->get_subcommands([](const CLI::App*) { return true; });
+    if (verbs.empty() || word.empty() || word.front() == '-') return {};
+    const auto verb =
+        std::ranges::find(verbs, word, [](const CLI::App* one) { return one->get_name(); });
+    if (verb == verbs.end()) return word;
+    app = *verb;
+  }
+  return {};
+}
+
+// What was quoted from a file may hold anything; it must neither end the line nor cut it off.
+std::string Printable(const std::string& message) {
+  std::string out;
+  for (const char c : message) {
+    const auto byte = static_cast<unsigned char>(c);
+    if ((byte < 0x20 && c != '\n' && c != '\t') || byte == 0x7f) {
+      constexpr char kDigits[] = "0123456789abcdef";
+      out += {'\\', 'x', kDigits[byte >> 4], kDigits[byte & 15]};
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 struct CommandLine::Impl {
@@ -102,7 +132,9 @@ int CommandLine::Run(int argc, const char* const* argv) {
   } catch (const CLI::Success& success) {
     return impl_->app.exit(success);
   } catch (const CLI::ParseError& error) {
-    std::fprintf(stderr, "%s: %s (try --help)\n", impl_->program.c_str(), error.what());
+    const std::string unknown = UnknownVerb(&impl_->app, argc, argv);
+    const std::string said = unknown.empty() ? error.what() : "no verb \"" + unknown + "\"";
+    std::fprintf(stderr, "%s: %s (try --help)\n", impl_->program.c_str(), Printable(said).c_str());
     return kExitWrongUse;
   }
   const auto* action = impl_->root.Chosen();
@@ -110,7 +142,7 @@ int CommandLine::Run(int argc, const char* const* argv) {
 }
 
 int Fail(const std::string& program, const Error& error) {
-  std::fprintf(stderr, "%s: %s\n", program.c_str(), error.message.c_str());
+  std::fprintf(stderr, "%s: %s\n", program.c_str(), Printable(error.message).c_str());
   switch (error.code) {
     case ErrorCode::kInvalidArgument:
     case ErrorCode::kCorrupt:
