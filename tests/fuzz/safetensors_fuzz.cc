@@ -1,6 +1,9 @@
-// Safetensors: no tensor lies outside the file, and what is read is what is written again.
+// Safetensors, and sketches in them: no tensor lies outside the file, and what is read is what is
+// written again.
 
 #include "protocol/safetensors.h"
+
+#include "protocol/sketches.h"
 #include "tests/fuzz/fuzz.h"
 
 using protocol::Safetensors;
@@ -20,4 +23,8 @@ FUZZ(bytes) {
   const auto again = Safetensors::Parse(read->Write());
   REQUIRE(again.ok());
   REQUIRE(*again == *read);
+  if (const auto sketches = protocol::ParseSketches(bytes); sketches.ok()) {
+    const auto same = protocol::ParseSketches(protocol::WriteSketches(*sketches));
+    REQUIRE(same.ok() && *same == *sketches);
+  }
 }
