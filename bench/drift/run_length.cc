@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/random.h"
 #include "base/text.h"
 #include "bench/drift/bars.h"
 #include "bench/drift/streams.h"
@@ -54,6 +55,22 @@ void Measure(const Settings& settings, const Cell& cell, const MakeSource& sourc
              .conditions =
                  StrCat(cell.what, ", every ", every, ", commissioned on ", cell.watch.commission,
                         ", ", is.alarms, " alarms of ", devices, " devices, seeds from ", seed)});
+}
+
+constexpr auto kLevelSignal = tinylcm::drift::Signal::kAnchorDistance;
+
+// Four classes in turn, fifty samples each.
+MakeSource InLevels(double level_sd) {
+  return [level_sd](std::uint64_t seed) -> Source {
+    return [level_sd, random = base::Random(seed), at = std::uint64_t{0}, level = 0.0,
+            sample = tinylcm::drift::Sample{}]() mutable -> const tinylcm::drift::Sample& {
+      if (at % 50 == 0) level = level_sd * random.Normal();
+      const auto predicted = static_cast<std::uint16_t>(at / 50 % 4);
+      sample = tinylcm::drift::OneSignal(at++, predicted, kLevelSignal,
+                                         static_cast<float>(level + 0.8 * random.Normal()));
+      return sample;
+    };
+  };
 }
 
 std::string Short(double every) {
@@ -137,6 +154,19 @@ void RunLengthInBlocks(const Settings& settings, Table& table) {
              .what = in_blocks ? "four signals and the class mix, spells of two classes"
                                : "four signals and the class mix, any order"},
             Of(mix), settings.Runs(300), seed, table);
+  }
+  // Classes one at a time, each spell at a level of its own: a belt that is loaded anew.
+  for (const double level_sd : {0.25, 0.4}) {
+    seed += 100'000;
+    Measure(settings,
+            {.name = StrCat("c2.levels", level_sd, ".blocks"),
+             .bar = "C2",
+             .watch = {.classes = 4, .signals = Bit(kLevelSignal), .every = 1e4},
+             .at_least = 0.8,
+             .at_most = 1.3,
+             .what = StrCat("four classes, spells of 50, each at a level of deviation ", level_sd,
+                            " where values have 0.8")},
+            InLevels(level_sd), settings.Runs(300), seed, table);
   }
 }
 
