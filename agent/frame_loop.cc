@@ -19,6 +19,7 @@ std::size_t BytesOf(const source::Frame& frame) {
 }  // namespace
 
 void FrameRings::GiveBack(pipeline::Seen& used) {
+  if (used.signal == drift::DriftSignal::kDrift) alarms.fetch_sub(1, std::memory_order_release);
   const std::size_t bytes = BytesOf(used.frame);
   if (bytes == 0) return;
   seen_bytes.fetch_sub(bytes, std::memory_order_relaxed);
@@ -64,6 +65,9 @@ bool FrameLoop::Step() {
   Log(seen, frame);
 
   const bool is_alarm = seen.signal == drift::DriftSignal::kDrift;
+  if (is_alarm && (slot != nullptr || !alarm_)) {
+    rings.alarms.fetch_add(1, std::memory_order_relaxed);
+  }
   if (slot != nullptr) {
     HandOn(seen, frame);
     rings.seen.Give();
@@ -120,7 +124,7 @@ void FrameLoop::Log(const pipeline::Seen& seen, const source::Frame& frame) {
 
 // The frame goes along where it is wanted and there is room for it.
 void FrameLoop::HandOn(pipeline::Seen& seen, source::Frame& frame) {
-  if (seen.signal != drift::DriftSignal::kDrift && !parts_.wants_frames()) return;
+  if (parts_.rings->alarms.load(std::memory_order_acquire) == 0 && !parts_.wants_frames()) return;
   const std::size_t bytes = BytesOf(frame);
   std::atomic<std::size_t>& on_the_way = parts_.rings->seen_bytes;
   const std::size_t before = on_the_way.load(std::memory_order_relaxed);

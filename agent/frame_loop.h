@@ -49,7 +49,7 @@ struct FrameRings {
   // Of frames on their way to the control thread; beyond it an answer goes without its frame.
   static constexpr std::size_t kSeenBytesMax = 4u << 20;
 
-  // Control thread, when it has used `seen`: its frame's buffer goes back to the source.
+  // Control thread, once for each `seen` it has used: its frame's buffer goes back to the source.
   void GiveBack(tinylcm::pipeline::Seen& seen);
 
   Handover<tinylcm::pipeline::Seen> seen{kSeen};
@@ -59,6 +59,9 @@ struct FrameRings {
   std::atomic<bool> takes_pictures{true};            // The day's budget is not spent.
   std::atomic<std::uint64_t> pictures_not_taken{0};  // There was no room for them.
   std::atomic<std::size_t> seen_bytes{0};
+  // That the control thread has not used yet. Until then it cannot want what comes after, so that
+  // goes whole.
+  std::atomic<std::uint32_t> alarms{0};
   // Answers the control thread had no room for: it got them not at all, or without the frame it
   // wanted. Each once.
   std::atomic<std::uint64_t> not_watched{0};

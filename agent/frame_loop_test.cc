@@ -213,6 +213,41 @@ TEST(FrameLoop, AnAlarmWaitsForRoomAndComesWithItsFrame) {
   EXPECT_EQ(alarms, 1);
 }
 
+TEST(FrameLoop, WhatComesAfterAnAlarmGoesWholeUntilTheControlThreadHasSeenTheAlarm) {
+  TurningSource source(kRows, 1000);
+  pipeline::FramePath path(SeededStage(kRows, nullptr), 0);
+  monitor::Monitor monitor({"a", "b", "c", "d"}, base::Duration{0});
+  tests::FakeClock clock;
+  FrameRings rings;
+  FrameLoop loop({.log_every = 0}, {.source = &source,
+                                    .path = &path,
+                                    .monitor = &monitor,
+                                    .rings = &rings,
+                                    .clock = &clock,
+                                    .logger = &base::NullLogger(),
+                                    .wants_frames = [] { return false; }});
+  int whole = 0;
+  const auto look = [&](pipeline::Seen& seen) {
+    whole += seen.frame.row.empty() ? 0 : 1;
+    rings.GiveBack(seen);
+  };
+  while (true) {
+    ASSERT_TRUE(loop.Step());
+    ASSERT_LT(path.next_index(), 5000u);
+    if (path.drift_phase() == tinylcm::drift::DriftMonitor::Phase::kOpen) break;
+    rings.seen.Take(look);
+  }
+  ASSERT_EQ(whole, 0);
+  // The control thread is still busy, as while it writes to the disk.
+  for (int i = 0; i < 50; ++i) ASSERT_TRUE(loop.Step());
+  rings.seen.Take(look);
+  EXPECT_EQ(whole, 51);  // The alarm and what came after it.
+  for (int i = 0; i < 50; ++i) ASSERT_TRUE(loop.Step());
+  rings.seen.Take(look);
+  EXPECT_EQ(whole, 51);  // It knows now, and does not want them.
+  EXPECT_EQ(rings.seen_bytes.load(), 0u);
+}
+
 // What a path gives to be sent, all of it taken or none.
 std::vector<protocol::Sketches> Taken(pipeline::FramePath& path, bool takes = true) {
   std::vector<protocol::Sketches> taken;

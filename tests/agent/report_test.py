@@ -10,11 +10,11 @@ from device import DONE, NOT_SO, WORKSHOP, WRONG_USE, Device, done, main, scene,
 CALM, AGED = 500, 300
 
 
-def stream_that_ages() -> pathlib.Path:
-    """CALM rows as they were fitted, then AGED of a sensor one block of which has aged (channels 16 to 31)."""
+def stream_that_ages(aged_rows: int = AGED) -> pathlib.Path:
+    """CALM rows as they were fitted, then `aged_rows` of a sensor one block of which has aged (channels 16 to 31)."""
     folder = pathlib.Path(tempfile.mkdtemp(dir=WORKSHOP.folder))
     lines = []
-    for name, aged, first, last in (("calm.csv", 0, 0, CALM), ("aged.csv", 1, CALM, CALM + AGED)):
+    for name, aged, first, last in (("calm.csv", 0, 0, CALM), ("aged.csv", 1, CALM, CALM + aged_rows)):
         scene("rows", "--pool", "A", "--seed", 3, "--frames", CALM + AGED, "--aged", aged, "--out", folder / name)
         header, *rows = (folder / name).read_text().splitlines()
         lines = lines or [header]
@@ -60,6 +60,7 @@ class Report(unittest.TestCase):
         named = {channel["index"] for channel in event["channels"]}
         self.assertGreaterEqual(len(named & set(range(16, 32))), 8, named)
 
+        self.assertEqual(len(set(event["samples"])), 5, event["samples"])
         text = done("report", "--config", device.config)
         for said in (event["event_id"], event["text"], "since", "severity", "sigma", "evidence", "signals", "classes",
                      "channels", *event["samples"]):
@@ -69,6 +70,15 @@ class Report(unittest.TestCase):
         self.assertRegex(text, r"#{3,}")
         # Its folder says the same, without the configuration.
         self.assertEqual(done("report", "--state", device.data), text)
+
+    def test_names_samples_also_where_the_stream_ends_soon_after_the_alarm(self):
+        aged = 25
+        device = self.ran(stream_that_ages(aged))
+        (event,) = json.loads(done("report", "--config", device.config, "--json"))["events"]
+        after = CALM + aged - event["sample_index"]  # The alarm's own sample is among them.
+        self.assertGreaterEqual(after, 5)
+        self.assertLess(after, 25)  # Before it would be explained anew by itself.
+        self.assertEqual(len(set(event["samples"])), 5, event["samples"])
 
     def test_refuses_wrong_use_naming_it(self):
         self.assertIn("--config", self.refused())

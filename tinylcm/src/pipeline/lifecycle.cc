@@ -398,6 +398,8 @@ void Lifecycle::Save() {
 }
 
 void Lifecycle::SaveAll() {
+  // A stream may end before enough is collected to ask; then this is what is known.
+  if (path_ != nullptr && StillCollects(*adapter_) && quarantine_.current_count() > 0) Explain();
   const Status synced = quarantine_.Sync();
   if (!synced.ok()) parts_.logger->Error("quarantine not synced: " + synced.error().message);
   if (path_ != nullptr) {

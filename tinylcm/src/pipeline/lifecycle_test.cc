@@ -179,6 +179,20 @@ TEST_F(LifecycleTest, NamesFiveSamplesThatStandForTheRestBeforeAnybodyIsAsked) {
   EXPECT_EQ(event.target_samples, 1'000'000);
 }
 
+TEST_F(LifecycleTest, NamesFiveOfTheFewThatCameBeforeTheStreamEnded) {
+  Stream(1000, false);
+  for (int i = 0; i < 100 && !lifecycle_->event(); ++i) Stream(1, true);
+  ASSERT_TRUE(lifecycle_->event().has_value());
+  Stream(8, true);
+  lifecycle_->SaveAll();
+  const std::set<std::string> named(lifecycle_->event()->samples.begin(),
+                                    lifecycle_->event()->samples.end());
+  EXPECT_EQ(named.size(), 5u);
+  for (const std::string& id : named) {
+    EXPECT_NE(lifecycle_->quarantine().Find(id), nullptr) << id;
+  }
+}
+
 TEST_F(LifecycleTest, SaysThatARuleOnClassesWhichComeInSpellsWatchesNothing) {
   alarm_ = {.detector = "cusum", .signal = drift::Signal::kClassMix};
   Start(MakeBundle("1.0.0", 1));
