@@ -57,6 +57,28 @@ TEST(MakeDetector, RefusesWhatItDoesNotUnderstand) {
   EXPECT_EQ(CodeOf("cusum", {}, 0.0), ErrorCode::kInvalidArgument);
 }
 
+// A trial of a million values a run would take minutes.
+TEST(MakeDetector, NamesTheLongestRunLengthInsteadOfSeekingALimitForMinutes) {
+  const auto message = [](std::string_view name, const DetectorOptions& options, double length) {
+    const auto made = MakeDetector(name, options, length);
+    return made.ok() ? std::string("made") : made.error().message;
+  };
+  EXPECT_EQ(message("js_distribution", {}, 1e6),
+            "js_distribution: no limit is known for a run length of 1000000 with these options: "
+            "ask for one of at most 300000, or give threshold by hand");
+  EXPECT_EQ(message("js_distribution", {}, 3e5), "made");
+  for (const auto& [name, options] :
+       {std::pair<std::string_view, DetectorOptions>{"adwin", {{"clock", "1"}}},
+        {"kswin", {{"window_size", "200"}}},
+        {"hddm_a", {{"error_rate", "0.2"}}},
+        {"mmd_rff", {{"dimensions", "3"}}}}) {
+    EXPECT_NE(message(name, options, 1e6).find("no limit is known for a run length of 1000000"),
+              std::string::npos)
+        << name << ": " << message(name, options, 1e6);
+    EXPECT_NE(message(name, options, 1e6).find(" by hand"), std::string::npos) << name;
+  }
+}
+
 TEST(MakeDetector, HasALimitByHandWhereAnOptionSetsOne) {
   EXPECT_TRUE(HasLimit("cusum", {{"k", "1"}, {"h", "5"}}));
   EXPECT_FALSE(HasLimit("cusum", {{"k", "1"}}));

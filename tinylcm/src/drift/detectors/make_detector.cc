@@ -191,7 +191,7 @@ class Typed {
       Refuse(StrCat("give either ", limit_, " or a run length: each sets the limit"));
     }
     if (run_length && !(*run_length >= 2.0 && *run_length <= 1e12)) {
-      Refuse("run length must be >= 2");
+      Refuse("run length must be from 2 to 1e12");
     }
     run_length_ = run_length.value_or(kUsualRunLength);
   }
@@ -263,6 +263,9 @@ class Typed {
   void Solved(const base::Result<double>& solved, double& out) {
     if (solved.ok()) {
       out = *solved;
+    } else if (solved.error().code == ErrorCode::kUnsupported) {
+      // The first option of each kind is its limit.
+      Refuse(StrCat(solved.error().message, ", or give ", kind_.options.front().name, " by hand"));
     } else {
       Refuse(solved.error().message);
     }

@@ -100,14 +100,19 @@ base::Result<SolvedLimit> SearchLimit(
   }
   // Answers on which side of the target a limit lies: first a tenth of the runs, then all if that
   // leaves doubt. A run is never followed much beyond what decides.
+  std::uint64_t spent = 0;
   const auto probe = [&](double limit) {
     RunLengthEstimate found;
     for (const std::uint64_t runs : {search.work.runs / 10, search.work.runs}) {
       MonteCarlo work = search.work;
       work.runs = runs;
-      work.values = std::min(work.values, static_cast<std::uint64_t>(3.0 * search.run_length *
-                                                                     static_cast<double>(runs)));
+      work.values =
+          std::min(work.values - std::min(spent, work.values),
+                   static_cast<std::uint64_t>(3.0 * search.run_length * static_cast<double>(runs)));
       found = estimate(limit, work);
+      spent += found.values;
+      if (spent >= search.work.values) break;
+      if (found.alarms == 0 && found.low > search.run_length) break;
       const double doubt = 2.0 * std::log(std::max(found.mean / found.low, 1.0 + 1e-9));
       if (std::abs(std::log(found.mean / search.run_length)) > doubt) break;
     }
@@ -119,7 +124,11 @@ base::Result<SolvedLimit> SearchLimit(
 
   double shorter = search.falling ? search.high : search.low;
   double longer = search.falling ? search.low : search.high;
-  if (!too_short(probe(shorter)) || too_short(probe(longer))) {
+  const Error ran_out{ErrorCode::kUnsupported,
+                      "limit by Monte Carlo: the values ran out before the limit was found"};
+  const bool is_between = too_short(probe(shorter)) && !too_short(probe(longer));
+  if (spent >= search.work.values) return ran_out;
+  if (!is_between) {
     return Error{ErrorCode::kUnsupported,
                  base::StrCat("limit by Monte Carlo: a run length of ", search.run_length,
                               " lies outside limits ", search.low, " to ", search.high)};
@@ -128,6 +137,7 @@ base::Result<SolvedLimit> SearchLimit(
   for (int step = 0; step < 60; ++step) {
     const double middle = std::exp(0.5 * (std::log(shorter) + std::log(longer)));
     solved = {middle, probe(middle)};
+    if (spent >= search.work.values) return ran_out;
     const bool whole = solved.run_length.complete && solved.run_length.alarms == search.work.runs;
     if (whole && std::abs(solved.run_length.mean / search.run_length - 1.0) <= search.tolerance) {
       break;
@@ -135,6 +145,7 @@ base::Result<SolvedLimit> SearchLimit(
     (too_short(solved.run_length) ? shorter : longer) = middle;
     if (std::abs(std::log(longer / shorter)) < 1e-6) {
       solved = {longer, probe(longer)};
+      if (spent >= search.work.values) return ran_out;
       break;
     }
   }

@@ -132,6 +132,22 @@ TEST(MonteCarlo, RefusesWhatCannotBeSearched) {
   EXPECT_EQ(code({.low = 2.0, .high = 1.0}), ErrorCode::kInvalidArgument);
   EXPECT_EQ(code({.run_length = 1.0, .low = 0.1, .high = 1.0}), ErrorCode::kInvalidArgument);
   EXPECT_EQ(code({.run_length = 100.0, .low = 0.1, .high = 1.0}), ErrorCode::kUnsupported);
+  // Not one probe's values alone are bounded, but those of all together.
+  std::uint64_t looked_at = 0;
+  const auto searched = SearchLimit({.run_length = 1'000.0,
+                                     .low = 1e-6,
+                                     .high = 0.9,
+                                     .falling = true,
+                                     .work = {.seed = kSeed, .values = 1'000'000}},
+                                    [&](double p, const MonteCarlo& work) {
+                                      const RunLengthEstimate found =
+                                          EstimateRunLength(work, Coin(p));
+                                      looked_at += found.values;
+                                      return found;
+                                    });
+  ASSERT_FALSE(searched.ok());
+  EXPECT_EQ(searched.error().code, ErrorCode::kUnsupported);
+  EXPECT_EQ(looked_at, 1'000'000u);
   EXPECT_EQ(SolveLimit({}, 1.0, Ratchet()).error().code, ErrorCode::kInvalidArgument);
   EXPECT_EQ(SolveLimit({.values = 1'000}, 500.0, Ratchet()).error().code, ErrorCode::kUnsupported);
 }

@@ -53,11 +53,46 @@ base::Result<double> Between(std::span<const Known> table, double run_length) {
   return sum;
 }
 
-// As much work as a start can bear, and enough for +-5 %.
-MonteCarlo WorkFor(double run_length) {
+// What a trial costs on one slow core, in nanoseconds: a rough figure that errs upwards.
+struct Cost {
+  double value = 15.0;  // Drawn and observed.
+  double run = 0.0;     // Besides its values.
+};
+
+// What a limit is worth: a start, or `config check`, takes no longer than some seconds.
+constexpr double kBudget = 5e9;  // Nanoseconds.
+constexpr double kRunsMin = 200.0;
+constexpr double kRunsMax = 2000.0;
+
+// How often the run length is gone through for each run and besides: a sweep with its pilot runs
+// (SolveLimit), or the probes of a search (SearchLimit).
+struct Passes {
+  double a_run;
+  double besides;
+};
+constexpr Passes kSweep{.a_run = 2.5, .besides = 64.0};
+constexpr Passes kSearch{.a_run = 20.0, .besides = 0.0};
+
+// The longest run length that the budget allows with the fewest runs; whole, two digits.
+double LongestFor(const Cost& cost, const Passes& passes) {
+  const double length = (kBudget - (kRunsMin + passes.besides) * cost.run) /
+                        ((kRunsMin * passes.a_run + passes.besides) * cost.value);
+  if (!(length >= 10.0)) return 0.0;
+  const double unit = std::pow(10.0, std::floor(std::log10(length)) - 1.0);
+  return std::floor(length / unit) * unit;
+}
+
+// As many runs as the budget allows, enough for +-5 % where it can be. REQUIRES: run_length is at
+// most LongestFor.
+MonteCarlo WorkFor(double run_length, const Cost& cost, const Passes& passes) {
+  const double affordable = (kBudget - passes.besides * (run_length * cost.value + cost.run)) /
+                            (passes.a_run * run_length * cost.value + cost.run);
+  const double runs = std::clamp(std::min(2e7 / run_length, affordable), kRunsMin, kRunsMax);
+  // Twice what is expected, so that an unlucky search ends too.
   return {.seed = 20261121,
-          .runs = static_cast<std::uint64_t>(std::clamp(2e7 / run_length, 200.0, 2000.0)),
-          .values = 2'000'000'000};
+          .runs = static_cast<std::uint64_t>(runs),
+          .values = static_cast<std::uint64_t>(2.0 * run_length *
+                                               (passes.a_run * runs + passes.besides))};
 }
 
 base::Status CheckRunLength(double run_length, double least) {
@@ -241,14 +276,43 @@ std::uint64_t LimitKey(std::string_view detector, double run_length, OptionsDige
 
 namespace {
 
-// What `solve` finds by trial, once for all detectors with these options; the limit is none.
+// The table of limits where the options are the usual ones, or none.
+using Table = std::span<const Known>;
+
+// How the table's numbers are meant.
+double AsIs(double limit) { return limit; }
+double FromLog(double limit) { return std::exp(-limit); }
+double FromOne(double limit) { return 1.0 - limit; }
+
+// The limit of the table, or else what `solve` finds by trial, once for all detectors with these
+// options; the limit is none of them. kUnsupported, naming the longest run length there is, where
+// neither can be had.
 template <typename Solve>
-base::Result<double> Tried(std::string_view detector, double run_length,
-                           const OptionsDigest& options, const Solve& solve) {
-  const LimitsByTrial trial{WorkFor(run_length)};
-  return LimitCache::Shared().GetOr(LimitKey(detector, run_length, options, trial.work),
-                                    [&] { return solve(trial); });
+base::Result<double> Find(std::string_view detector, double run_length, Table table,
+                          double (*meaning)(double), const OptionsDigest& options, const Cost& cost,
+                          const Passes& passes, const Solve& solve) {
+  if (const auto known = Between(table, run_length); known.ok()) return meaning(*known);
+  const double longest = LongestFor(cost, passes);
+  const double known_to = table.empty() ? 0.0 : table.back().run_length;
+  const auto too_long = [&](double most) {
+    return Error{ErrorCode::kUnsupported,
+                 base::StrCat("no limit is known for a run length of ",
+                              static_cast<std::int64_t>(run_length), " with these options",
+                              most >= 10.0 ? base::StrCat(": ask for one of at most ",
+                                                          static_cast<std::int64_t>(most))
+                                           : std::string())};
+  };
+  if (run_length > longest) return too_long(std::max(longest, known_to));
+  const LimitsByTrial trial{WorkFor(run_length, cost, passes)};
+  base::Result<double> found = LimitCache::Shared().GetOr(
+      LimitKey(detector, run_length, options, trial.work), [&] { return solve(trial); });
+  if (!found.ok() && found.error().code == ErrorCode::kUnsupported) {
+    return too_long(std::max(run_length / 10.0, known_to));
+  }
+  return found;
 }
+
+Table Only(bool is_usual, Table table) { return is_usual ? table : Table(); }
 
 // Whether the options are the usual ones but for the limit.
 bool IsUsual(PageHinkley::Options options) {
@@ -266,153 +330,142 @@ bool IsUsual(const Adwin::Options& options) {
 }  // namespace
 
 base::Result<double> PageHinkleyThreshold(const PageHinkley::Options& options, double run_length) {
-  if (IsUsual(options)) {
-    const auto known =
-        Between(options.mode == PageHinkley::Mode::kBoth ? std::span<const Known>(kPageHinkleyBoth)
-                                                         : std::span<const Known>(kPageHinkleyUp),
-                run_length);
-    if (known.ok()) return known;
-  }
-  return Tried(
+  return Find(
       "page_hinkley", run_length,
+      Only(IsUsual(options),
+           options.mode == PageHinkley::Mode::kBoth ? Table(kPageHinkleyBoth) : kPageHinkleyUp),
+      AsIs,
       OptionsDigest()
           .Add(options.min_instances)
           .Add(options.delta)
           .Add(options.alpha)
           .Add(options.mode),
+      {}, kSweep,
       [&](const LimitsByTrial& trial) { return trial.PageHinkleyThreshold(options, run_length); });
 }
 
 base::Result<double> AdwinDelta(const Adwin::Options& options, double run_length) {
-  if (IsUsual(options)) {
-    const auto known = Between(kAdwin, run_length);
-    if (known.ok()) return std::exp(-*known);
-  }
-  return Tried("adwin", run_length,
-               OptionsDigest()
-                   .Add(options.clock)
-                   .Add(options.max_buckets)
-                   .Add(options.min_window_length)
-                   .Add(options.grace_period),
-               [&](const LimitsByTrial& trial) { return trial.AdwinDelta(options, run_length); });
+  // A test looks at every seam between boxes, of which a long window has max_buckets a doubling.
+  const Cost cost{.value = 20.0 + 250.0 * options.max_buckets / options.clock};
+  return Find("adwin", run_length, Only(IsUsual(options), kAdwin), FromLog,
+              OptionsDigest()
+                  .Add(options.clock)
+                  .Add(options.max_buckets)
+                  .Add(options.min_window_length)
+                  .Add(options.grace_period),
+              cost, kSweep,
+              [&](const LimitsByTrial& trial) { return trial.AdwinDelta(options, run_length); });
 }
 
 base::Result<double> KswinAlpha(const Kswin::Options& options, double run_length) {
   const Kswin::Options usual;
-  if (options.window_size == usual.window_size && options.stat_size == usual.stat_size) {
-    const auto known = Between(kKswin, run_length);
-    if (known.ok()) return std::exp(-*known);
-  }
-  return Tried("kswin", run_length, OptionsDigest().Add(options.window_size).Add(options.stat_size),
-               [&](const LimitsByTrial& trial) { return trial.KswinAlpha(options, run_length); });
+  const bool is_usual =
+      options.window_size == usual.window_size && options.stat_size == usual.stat_size;
+  return Find("kswin", run_length, Only(is_usual, kKswin), FromLog,
+              OptionsDigest().Add(options.window_size).Add(options.stat_size),
+              {.value = 20.0 + 3.0 * options.window_size}, kSweep,
+              [&](const LimitsByTrial& trial) { return trial.KswinAlpha(options, run_length); });
 }
 
 base::Result<double> HddmAConfidence(const HddmA::Options& options, double error_rate,
                                      double run_length) {
-  if (error_rate == kErrorRate && options.restart == static_cast<std::uint64_t>(run_length)) {
-    const auto known = Between(options.two_sided_test ? std::span<const Known>(kHddmATwoSided)
-                                                      : std::span<const Known>(kHddmA),
-                               run_length);
-    if (known.ok()) return std::exp(-*known);
-  }
-  return Tried("hddm_a", run_length,
-               OptionsDigest().Add(options.two_sided_test).Add(options.restart).Add(error_rate),
-               [&](const LimitsByTrial& trial) {
-                 return trial.HddmAConfidence(options, error_rate, run_length);
-               });
+  const bool is_usual =
+      error_rate == kErrorRate && options.restart == static_cast<std::uint64_t>(run_length);
+  return Find("hddm_a", run_length,
+              Only(is_usual, options.two_sided_test ? Table(kHddmATwoSided) : kHddmA), FromLog,
+              OptionsDigest().Add(options.two_sided_test).Add(options.restart).Add(error_rate), {},
+              kSearch, [&](const LimitsByTrial& trial) {
+                return trial.HddmAConfidence(options, error_rate, run_length);
+              });
 }
 
 base::Result<double> HddmWConfidence(const HddmW::Options& options, double error_rate,
                                      double run_length) {
-  if (error_rate == kErrorRate && options.lambda_val == HddmW::Options().lambda_val) {
-    const auto known = Between(options.two_sided_test ? std::span<const Known>(kHddmWTwoSided)
-                                                      : std::span<const Known>(kHddmW),
-                               run_length);
-    if (known.ok()) return std::exp(-*known);
-  }
-  return Tried("hddm_w", run_length,
-               OptionsDigest().Add(options.lambda_val).Add(options.two_sided_test).Add(error_rate),
-               [&](const LimitsByTrial& trial) {
-                 return trial.HddmWConfidence(options, error_rate, run_length);
-               });
+  const bool is_usual =
+      error_rate == kErrorRate && options.lambda_val == HddmW::Options().lambda_val;
+  return Find("hddm_w", run_length,
+              Only(is_usual, options.two_sided_test ? Table(kHddmWTwoSided) : kHddmW), FromLog,
+              OptionsDigest().Add(options.lambda_val).Add(options.two_sided_test).Add(error_rate),
+              {}, kSearch, [&](const LimitsByTrial& trial) {
+                return trial.HddmWConfidence(options, error_rate, run_length);
+              });
 }
 
 base::Result<double> DdmThreshold(const Ddm::Options& options, double error_rate,
                                   double run_length) {
-  if (error_rate == kErrorRate && options.warm_start == Ddm::Options().warm_start &&
-      options.restart == static_cast<std::uint64_t>(run_length)) {
-    const auto known = Between(kDdm, run_length);
-    if (known.ok()) return known;
-  }
-  return Tried("ddm", run_length,
-               OptionsDigest().Add(options.warm_start).Add(options.restart).Add(error_rate),
-               [&](const LimitsByTrial& trial) {
-                 return trial.DdmThreshold(options, error_rate, run_length);
-               });
+  const bool is_usual = error_rate == kErrorRate &&
+                        options.warm_start == Ddm::Options().warm_start &&
+                        options.restart == static_cast<std::uint64_t>(run_length);
+  return Find("ddm", run_length, Only(is_usual, kDdm), AsIs,
+              OptionsDigest().Add(options.warm_start).Add(options.restart).Add(error_rate), {},
+              kSweep, [&](const LimitsByTrial& trial) {
+                return trial.DdmThreshold(options, error_rate, run_length);
+              });
 }
 
 base::Result<double> EddmBeta(const Eddm::Options& options, double error_rate, double run_length) {
-  if (error_rate == kErrorRate && options.warm_start == Eddm::Options().warm_start &&
-      options.restart == static_cast<std::uint64_t>(run_length)) {
-    const auto known = Between(kEddm, run_length);
-    if (known.ok()) return 1.0 - *known;
-  }
-  return Tried(
-      "eddm", run_length,
-      OptionsDigest().Add(options.warm_start).Add(options.restart).Add(error_rate),
+  const bool is_usual = error_rate == kErrorRate &&
+                        options.warm_start == Eddm::Options().warm_start &&
+                        options.restart == static_cast<std::uint64_t>(run_length);
+  return Find(
+      "eddm", run_length, Only(is_usual, kEddm), FromOne,
+      OptionsDigest().Add(options.warm_start).Add(options.restart).Add(error_rate), {}, kSweep,
       [&](const LimitsByTrial& trial) { return trial.EddmBeta(options, error_rate, run_length); });
 }
 
 base::Result<double> JsThreshold(const JsDistribution::Options& options, double run_length) {
   const JsDistribution::Options usual;
-  if (options.classes == usual.classes && options.reference_size == usual.reference_size &&
-      options.window_size == usual.window_size) {
-    const auto known = Between(kJs, run_length);
-    if (known.ok()) return known;
-  }
-  return Tried(
-      "js_distribution", run_length,
+  const bool is_usual = options.classes == usual.classes &&
+                        options.reference_size == usual.reference_size &&
+                        options.window_size == usual.window_size;
+  return Find(
+      "js_distribution", run_length, Only(is_usual, kJs), AsIs,
       OptionsDigest().Add(options.classes).Add(options.reference_size).Add(options.window_size),
+      {.value = 20.0 + 15.0 * options.classes}, kSweep,
       [&](const LimitsByTrial& trial) { return trial.JsThreshold(options, run_length); });
 }
 
 base::Result<double> QuantTreeThreshold(const QuantTreeEwma::Options& options, double run_length) {
   const QuantTreeEwma::Options usual;
-  if (options.bins == usual.bins && options.lambda == usual.lambda &&
-      options.reference_size == usual.reference_size) {
-    const auto known = Between(kQuantTree, run_length);
-    if (known.ok()) return known;
-  }
-  return Tried(
-      "quanttree_ewma", run_length,
-      OptionsDigest()
-          .Add(options.dimensions)
-          .Add(options.bins)
-          .Add(options.lambda)
-          .Add(options.reference_size)
-          .Add(options.seed),
-      [&](const LimitsByTrial& trial) { return trial.QuantTreeThreshold(options, run_length); });
+  const bool is_usual = options.bins == usual.bins && options.lambda == usual.lambda &&
+                        options.reference_size == usual.reference_size;
+  // Each bin sorts what is left of the reference.
+  const double rows = options.reference_size;
+  const Cost cost{.value = 15.0 + 1.5 * options.bins,
+                  .run = 2.0 * options.bins * rows * std::log2(rows)};
+  return Find("quanttree_ewma", run_length, Only(is_usual, kQuantTree), AsIs,
+              OptionsDigest()
+                  .Add(options.dimensions)
+                  .Add(options.bins)
+                  .Add(options.lambda)
+                  .Add(options.reference_size)
+                  .Add(options.seed),
+              cost, kSweep, [&](const LimitsByTrial& trial) {
+                return trial.QuantTreeThreshold(options, run_length);
+              });
 }
 
 base::Result<double> MmdThreshold(const MmdRff::Options& options, double run_length) {
   const MmdRff::Options usual;
-  if (options.dimensions == 1 && options.features == usual.features &&
-      options.bandwidth == usual.bandwidth && options.fast == usual.fast &&
-      options.slow == usual.slow && options.reference_size == usual.reference_size &&
-      options.seed == usual.seed) {
-    const auto known = Between(kMmd, run_length);
-    if (known.ok()) return known;
-  }
-  return Tried("mmd_rff", run_length,
-               OptionsDigest()
-                   .Add(options.dimensions)
-                   .Add(options.features)
-                   .Add(options.bandwidth)
-                   .Add(options.fast)
-                   .Add(options.slow)
-                   .Add(options.reference_size)
-                   .Add(options.seed),
-               [&](const LimitsByTrial& trial) { return trial.MmdThreshold(options, run_length); });
+  const bool is_usual = options.dimensions == 1 && options.features == usual.features &&
+                        options.bandwidth == usual.bandwidth && options.fast == usual.fast &&
+                        options.slow == usual.slow &&
+                        options.reference_size == usual.reference_size &&
+                        options.seed == usual.seed;
+  const Cost cost{.value =
+                      10.0 * (1.0 + options.dimensions) +
+                      options.features * (13.0 + 1.5 * static_cast<double>(options.dimensions))};
+  return Find("mmd_rff", run_length, Only(is_usual, kMmd), AsIs,
+              OptionsDigest()
+                  .Add(options.dimensions)
+                  .Add(options.features)
+                  .Add(options.bandwidth)
+                  .Add(options.fast)
+                  .Add(options.slow)
+                  .Add(options.reference_size)
+                  .Add(options.seed),
+              cost, kSweep,
+              [&](const LimitsByTrial& trial) { return trial.MmdThreshold(options, run_length); });
 }
 
 }  // namespace tinylcm::drift

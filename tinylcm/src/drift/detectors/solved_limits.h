@@ -2,8 +2,9 @@
 //
 // For the options as they usually are the answers stand in a table (solved_limits_table.inc, made
 // by make_solved_limits.cc) and are interpolated in the logarithm of the run length. For others the
-// same Monte Carlo runs when the detector is made, a fraction of a second to some seconds, unless
-// LimitCache knows the answer.
+// same Monte Carlo runs when the detector is made, unless LimitCache knows the answer: a fraction of
+// a second to some seconds. Work is counted beforehand from what the options cost, so it ends
+// wherever it runs; what would take longer is refused at once.
 
 #pragma once
 
@@ -25,7 +26,8 @@
 namespace tinylcm::drift {
 
 // Each gives the number that the options' limit is to be; the limit in the options is not read.
-// Errors name no detector: the caller does.
+// kUnsupported names the longest run length there is a limit for. Errors name no detector: the
+// caller does.
 base::Result<double> PageHinkleyThreshold(const PageHinkley::Options& options, double run_length);
 base::Result<double> AdwinDelta(const Adwin::Options& options, double run_length);
 base::Result<double> KswinAlpha(const Kswin::Options& options, double run_length);

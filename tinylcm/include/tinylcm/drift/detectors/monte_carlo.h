@@ -160,12 +160,13 @@ struct LimitSearch {
   double high = 0.0;
   bool falling = false;     // The run length falls as the limit rises (an alpha or delta).
   double tolerance = 0.02;  // Ends when the estimate is so near, relatively, or the bracket shut.
-  MonteCarlo work = {};     // Of one probe; its values are also bounded by the target.
+  MonteCarlo work = {};     // Runs of one probe; values of all probes together.
 };
 
 // The limit for a run length by bisection, `estimate` giving the run length at a limit (with
 // EstimateRunLength and the work it is handed). Probes far from the target are short ones.
-// kInvalidArgument for a bracket that is none; kUnsupported where the target lies outside it.
+// kInvalidArgument for a bracket that is none; kUnsupported where the target lies outside it or
+// the work runs out.
 base::Result<SolvedLimit> SearchLimit(
     const LimitSearch& search,
     const std::function<RunLengthEstimate(double limit, const MonteCarlo& work)>& estimate);
