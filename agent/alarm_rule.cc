@@ -18,7 +18,7 @@ Error Wrong(const std::string& what) {
   return Error{ErrorCode::kInvalidArgument, StrCat("drift.detector: ", what)};
 }
 
-Result<drift::AlarmRule> RuleOf(const DetectorConfig& given) {
+Result<drift::AlarmRule> RuleOf(const DetectorConfig& given, double run_length) {
   drift::AlarmRule rule;
   rule.detector = given.name;
   rule.options = given.options;
@@ -34,17 +34,23 @@ Result<drift::AlarmRule> RuleOf(const DetectorConfig& given) {
   if (given.name == "js_distribution" && *signal != drift::Signal::kClassMix) {
     return Wrong("js_distribution watches the signal class_mix");
   }
+  // Before a limit for that many is sought.
+  if (std::ranges::any_of(given.options, [](const auto& option) {
+        return option.first == "dimensions" && option.second != "1";
+      })) {
+    return Wrong(StrCat(given.name, ": dimensions must be 1"));
+  }
   // A limit a person set is meant for the values as they are; a solved one for scores.
-  if (drift::HasLimit(given.name, given.options) || given.name == "js_distribution") {
+  const bool has_limit = drift::HasLimit(given.name, given.options);
+  if (has_limit || given.name == "js_distribution") {
     rule.feed = drift::Feed::kValue;
   } else if (given.name == "hddm_a" || given.name == "hddm_w") {
     rule.feed = drift::Feed::kRank;
   }
   const auto made = drift::MakeDetector(
       given.name, given.options,
-      given.run_length > 0.0 ? std::optional<double>(given.run_length) : std::nullopt);
+      has_limit && !(given.run_length > 0.0) ? std::nullopt : std::optional(run_length));
   if (!made.ok()) return Wrong(made.error().message);
-  if ((*made)->width() != 1) return Wrong(StrCat(given.name, ": dimensions must be 1"));
   return rule;
 }
 
@@ -52,7 +58,7 @@ Result<drift::AlarmRule> RuleOf(const DetectorConfig& given) {
 
 Result<std::optional<drift::AlarmRule>> AlarmRuleOf(const Config& config) {
   if (config.detector) {
-    ASSIGN_OR_RETURN(drift::AlarmRule rule, RuleOf(*config.detector));
+    ASSIGN_OR_RETURN(drift::AlarmRule rule, RuleOf(*config.detector, FalseAlarmEvery(config)));
     return std::optional(std::move(rule));
   }
   if (!config.prototype || config.prototype->detectors.empty()) {

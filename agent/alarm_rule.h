@@ -15,6 +15,9 @@ namespace agent {
 // Nothing where the evidence alarms. kInvalidArgument says what is wrong with drift.detector.
 base::Result<std::optional<tinylcm::drift::AlarmRule>> AlarmRuleOf(const Config& config);
 
+// What drift.false_alarm_every and drift.detector.run_length may be at most.
+inline constexpr double kFalseAlarmEveryMax = 1e12;
+
 // Samples between its false alarms: drift.detector.run_length, or else drift.false_alarm_every.
 double FalseAlarmEvery(const Config& config);
 

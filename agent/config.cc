@@ -6,6 +6,7 @@
 #include <map>
 #include <utility>
 
+#include "agent/alarm_rule.h"
 #include "agent/config_keys.h"
 #include "agent/prototype_config.h"
 #include "base/crypto.h"
@@ -137,6 +138,10 @@ class Reader {
       config.warnings.push_back("drift_detectors: ignored: drift.detector says which one alarms");
     }
     InSamples("drift.false_alarm_every", config.false_alarm_duration, config.false_alarm_every);
+    if (config.false_alarm_every > kFalseAlarmEveryMax && !Mentioned("drift.false_alarm_every")) {
+      Refuse("drift.false_alarm_every", "at most 1e12 samples are expected");
+    }
+    CheckAlarmRule();
     InSamples("drift.commission", config.commission_duration, config.commission);
     if (config.commission > 1e6) {
       Refuse("drift.commission", StrCat(base::FormatShort(config.commission),
@@ -168,9 +173,19 @@ class Reader {
                     StrCat("missing; it is expected where ", path, " is a duration"));
     }
     samples = static_cast<double>(duration->count()) / 1000.0 * *config.samples_per_second;
-    if (!(samples >= 100)) {
+    if (!(samples >= 100 && samples <= kFalseAlarmEveryMax)) {
       Refuse(path, StrCat("that duration is ", base::FormatShort(samples),
-                          " samples; at least 100 are expected"));
+                          " samples; 100 to 1e12 are expected"));
+    }
+  }
+
+  // Once its run length is known: whether there is such a detector, with a limit for it.
+  void CheckAlarmRule() {
+    const Config& config = out_.config;
+    if (!config.detector || Mentioned("drift.false_alarm_every")) return;
+    if (const auto rule = AlarmRuleOf(config); !rule.ok()) {
+      Refuse("drift.detector",
+             rule.error().message.substr(std::string_view("drift.detector: ").size()));
     }
   }
 

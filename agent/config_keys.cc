@@ -6,7 +6,6 @@
 #include <type_traits>
 #include <utility>
 
-#include "agent/alarm_rule.h"
 #include "base/text.h"
 #include "tinylcm/drift/detectors/detector.h"
 #include "tinylcm/drift/sample.h"
@@ -298,10 +297,8 @@ ConfigKey Detector() {
                                       option.is_string() ? option.as_string() : option.Write());
       }
     }
-    config.detector = std::move(detector);
-    const auto rule = AlarmRuleOf(config);
-    return rule.ok() ? std::string()
-                     : rule.error().message.substr(std::string_view("drift.detector: ").size());
+    config.detector = std::move(detector);  // Checked once its run length is known.
+    return {};
   };
   return made;
 }

@@ -179,5 +179,25 @@ TEST(Config, WhatIsUnderstoodReadsBackToTheSame) {
   EXPECT_DOUBLE_EQ(again->false_alarm_every, 30.0 * 86400 * 15);
 }
 
+TEST(Config, KnowsWhetherADetectorHasALimitForTheRunLengthAskedFor) {
+  const auto message = [](const std::string& drift) {
+    const auto read = ParseConfig(
+        R"({"name":"p","data":"/d","bundle":"b","source":{"path":"-"},"drift":)" + drift + "}",
+        "c.json");
+    return read.ok() ? std::string() : read.error().message;
+  };
+  EXPECT_EQ(message(R"({"detector":{"name":"js_distribution","signal":"class_mix"}})"),
+            "c.json:1: drift.detector: js_distribution: no limit is known for a run length of "
+            "1000000 with these options: ask for one of at most 300000, or give threshold by hand");
+  EXPECT_EQ(message(R"({"false_alarm_every":1e5,"detector":{"name":"js_distribution",
+                        "signal":"class_mix"}})"),
+            "");
+  EXPECT_EQ(message(R"({"detector":{"name":"mmd_rff","signal":"margin",
+                        "options":{"dimensions":3}}})"),
+            "c.json:1: drift.detector: mmd_rff: dimensions must be 1");
+  EXPECT_EQ(message(R"({"false_alarm_every":1e30})"),
+            "c.json:1: drift.false_alarm_every: at most 1e12 samples are expected");
+}
+
 }  // namespace
 }  // namespace agent
