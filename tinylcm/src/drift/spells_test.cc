@@ -60,7 +60,8 @@ TEST(Spells, LearnsHowMuchSpellsDiffer) {
     Spells spells(2);
     EXPECT_NEAR(spells.variance(), 0.1, 1e-6);  // The prior.
     for (int i = 0; i < 50'000; ++i) {
-      spells.Remove(belt.predicted, belt.at, belt.Next());
+      const double score = belt.Next();  // Which says the class and when.
+      spells.Remove(belt.predicted, belt.at, score);
       spells.Learn();
     }
     EXPECT_NEAR(spells.variance(), variance, variance == 0.0 ? 0.004 : 0.03);
@@ -103,7 +104,8 @@ TEST(Spells, ContinuesBitForBitFromWhatItWrote) {
   Belt belt{.variance = 0.1};
   Spells spells(2);
   for (int i = 0; i < 1000; ++i) {
-    spells.Remove(belt.predicted, belt.at, belt.Next());
+    const double score = belt.Next();  // Which says the class and when.
+    spells.Remove(belt.predicted, belt.at, score);
     spells.Learn();
   }
   StateWriter writer;
