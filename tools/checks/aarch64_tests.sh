@@ -30,7 +30,7 @@ left_out=(
   'DriftMonitorState.AForgedOne*' 'DriftMonitorState.IsRefusedWhenAnyBit*'
   '*GoesOnFromARestoredState*'
   'RunLength.*Page*Hinkley*' 'RunLength.LimitsOfAllCharts*' 'RunLength.SaysSoWhere*'
-  'ShiryaevRoberts.RunsAsLong*' 'Setting.OfEveryDetector*'
+  'ShiryaevRoberts.RunsAsLong*' 'Setting.OfEveryDetector*' '*ZooRunLength.IsWhat*'
   'OpenEngineDeathTest.*'
 )
 filter=$(IFS=:; echo "-${left_out[*]}")
