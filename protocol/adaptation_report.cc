@@ -22,6 +22,19 @@ Json ToJson(const AdaptationReport& report) {
   for (const auto& label : report.labels) {
     labels.Append(Json::MakeObject({{"sample_id", label.sample_id}, {"outcome", label.outcome}}));
   }
+  Json orders = Json::MakeArray();
+  for (const auto& order : report.orders) {
+    orders.Append(Json::MakeObject({{"adaptation_sha256", order.adaptation_sha256},
+                                    {"order", order.order},
+                                    {"outcome", order.outcome}}));
+  }
+  Json transitions = Json::MakeArray();
+  for (const auto& transition : report.transitions) {
+    transitions.Append(Json::MakeObject({{"index", transition.index},
+                                         {"from", transition.from},
+                                         {"to", transition.to},
+                                         {"why", transition.why}}));
+  }
   return Json::MakeObject({{"format", kAdaptationFormat},
                            {"adaptation_id", report.adaptation_id},
                            {"at", base::FormatTime(report.at)},
@@ -38,8 +51,23 @@ Json ToJson(const AdaptationReport& report) {
                            {"canary_before", report.canary_before},
                            {"canary_after", report.canary_after},
                            {"snapshot", report.snapshot},
+                           {"adaptation_sha256", report.adaptation_sha256},
+                           {"champion_sha256", report.champion_sha256},
+                           {"awaits", report.awaits},
+                           {"orders", std::move(orders)},
+                           {"transitions", std::move(transitions)},
                            {"text", report.text}});
 }
+
+namespace {
+
+std::optional<std::string> OptionalSha256(JsonReader& reader, std::string_view key) {
+  auto sha256 = reader.OptionalString(key);
+  if (sha256 && !IsSha256Hex(*sha256)) reader.Refuse(key, "not 64 lower-case hex digits");
+  return sha256;
+}
+
+}  // namespace
 
 base::Result<AdaptationReport> ParseAdaptationReport(std::string_view text) {
   ASSIGN_OR_RETURN(const Json json, ParseDocument(text));
@@ -69,6 +97,27 @@ base::Result<AdaptationReport> ParseAdaptationReport(std::string_view text) {
   report.canary_before = reader.OptionalDouble("canary_before");
   report.canary_after = reader.OptionalDouble("canary_after");
   report.snapshot = reader.OptionalString("snapshot");
+  report.adaptation_sha256 = OptionalSha256(reader, "adaptation_sha256");
+  report.champion_sha256 = OptionalSha256(reader, "champion_sha256");
+  report.awaits = reader.OptionalString("awaits");
+  // Devices of before these existed do not say them.
+  if (reader.Has("orders")) {
+    for (JsonReader& order : reader.Array("orders", 1000)) {
+      report.orders.push_back(
+          {order.String("adaptation_sha256"), order.String("order"), order.String("outcome")});
+    }
+  }
+  if (reader.Has("transitions")) {
+    for (JsonReader& transition : reader.Array("transitions", 1000)) {
+      // One after the other: what stands where in the text is what is read.
+      AdaptationReport::Transition read;
+      read.index = ReadCount(transition, "index");
+      read.from = transition.String("from", {.bytes_max = 64});
+      read.to = transition.String("to", {.bytes_max = 64});
+      read.why = transition.String("why");
+      report.transitions.push_back(std::move(read));
+    }
+  }
   report.text = reader.String("text");
   RETURN_IF_ERROR(reader.status());
   return report;

@@ -17,6 +17,9 @@ namespace protocol {
 
 inline constexpr std::string_view kAdaptationFormat = "tinylcm-adaptation/1";
 inline constexpr std::string_view kAdaptationPath = "adaptation.json";
+// Beside it, where they exist: what serves or is proposed, and what is gone back to.
+inline constexpr std::string_view kAdaptationBytesPath = "adaptation.bin";
+inline constexpr std::string_view kChampionBytesPath = "champion.bin";
 
 struct AdaptationReport {
   // A hypothesis or challenger that was tried.
@@ -31,8 +34,26 @@ struct AdaptationReport {
   };
   struct LabelOutcome {
     std::string sample_id;
-    std::string outcome;  // "applied", "retracted", "unknown_sample", "unknown_label", "unused"
+    // "applied", "opened_class", "replaced", "retracted", "refused" (it contradicts the others),
+    // "unused", or why nothing was learned: "unknown_sample", "evicted_sample", "unknown_label",
+    // "other_bundle".
+    std::string outcome;
     friend bool operator==(const LabelOutcome&, const LabelOutcome&) = default;
+  };
+  // What became of a person's order.
+  struct OrderOutcome {
+    std::string adaptation_sha256;
+    std::string order;    // "approve", "reject", "roll_back"
+    std::string outcome;  // "done", "unknown_adaptation" (it neither serves nor waits), "unused"
+    friend bool operator==(const OrderOutcome&, const OrderOutcome&) = default;
+  };
+  // A step of the state machine.
+  struct Transition {
+    std::uint64_t index = 0;  // Of the sample at which it happened.
+    std::string from;
+    std::string to;
+    std::string why;
+    friend bool operator==(const Transition&, const Transition&) = default;
   };
 
   std::string adaptation_id;
@@ -50,6 +71,13 @@ struct AdaptationReport {
   std::optional<double> canary_before;
   std::optional<double> canary_after;
   std::optional<std::string> snapshot;  // Where it can be rolled back to.
+  // SHA-256 (hex) of the bytes of what serves or, while it awaits approval, of what is proposed;
+  // and of what is gone back to.
+  std::optional<std::string> adaptation_sha256;
+  std::optional<std::string> champion_sha256;
+  std::optional<std::string> awaits;  // "labels" or "approval": what it needs a person for.
+  std::vector<OrderOutcome> orders;
+  std::vector<Transition> transitions;  // Since the last report, oldest first.
   std::string text;
 
   friend bool operator==(const AdaptationReport&, const AdaptationReport&) = default;

@@ -3,13 +3,16 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
+#include <initializer_list>
 
 #include "base/json.h"
 #include "protocol/adaptation_report.h"
 #include "protocol/desired.h"
 #include "protocol/drift_event.h"
 #include "protocol/feedback.h"
+#include "protocol/learned_model.h"
 #include "protocol/metrics.h"
 #include "protocol/samples.h"
 #include "protocol/update_report.h"
@@ -56,6 +59,8 @@ SampleSet ASampleSet() {
   SampleRecord row = image;
   row.sample_id = "s2";
   row.cluster_mass.reset();
+  row.cluster_accuracy = 0.25;
+  row.novelty = 0.9;
   row.media = "rows.csv#5";
   set.samples = {image, row};
   set.reference_row_mean = {0.5, 1.0};
@@ -121,12 +126,37 @@ AdaptationReport AnAdaptation() {
                        {"challenger", "memory", 0.95, std::nullopt, "served", ""}};
   report.labels = {{"s1", "applied"}};
   report.label_accuracy_after = 0.95;
+  report.adaptation_sha256 = kDigest;
+  report.champion_sha256 = std::string(64, 'b');
+  report.awaits = "approval";
+  report.orders = {{kDigest, "roll_back", "done"}};
+  report.transitions = {{18300, "suspect", "adapting", "24 labels came"}};
   report.text = "Memory serves.";
   return report;
 }
 
+LearnedModel AModel() {
+  LearnedModel model;
+  model.base_bundle = kDigest;
+  model.name = "digits";
+  model.version = "1.1.0";
+  model.hypothesis = "identity";
+  model.challenger = "mean+labelled";
+  model.labels = 24;
+  model.vectors = 40;
+  model.adaptation_sha256 = std::string(64, 'b');
+  model.opened = {"letter"};
+  model.taught_by = {"f1"};
+  return model;
+}
+
 Feedback SomeFeedback() {
-  return {"f1", kDigest, {{"s1", "3", 1.0, 2}}, {"s9"}, {{"e1", EventVerdict::kFalseAlarm}}};
+  return {"f1",
+          kDigest,
+          {{"s1", "3", 0.5, 2, false}, {"s2", "letter", 1.0, 1, true}},
+          {"s9"},
+          {{"e1", EventVerdict::kFalseAlarm}},
+          {{kDigest, AdaptationOrder::kRollBack}}};
 }
 
 Desired AnInstall() {
@@ -148,6 +178,7 @@ TEST(Documents, GoThroughTheirText) {
   EXPECT_EQ(ParseDeviceMetrics(ToJson(SomeMetrics()).Write()).value(), SomeMetrics());
   EXPECT_EQ(ParseUpdateReport(ToJson(AReport()).Write()).value(), AReport());
   EXPECT_EQ(ParseAdaptationReport(ToJson(AnAdaptation()).Write()).value(), AnAdaptation());
+  EXPECT_EQ(ParseLearnedModel(ToJson(AModel()).Write()).value(), AModel());
   EXPECT_EQ(ParseFeedback(ToJson(SomeFeedback()).Write()).value(), SomeFeedback());
   EXPECT_EQ(ParseDesired(ToJson(AnInstall()).Write()).value(), AnInstall());
 }
@@ -204,6 +235,7 @@ TEST(Documents, RefuseAnotherTypeForEveryMember) {
   ExpectStrict(ToJson(SomeMetrics()), ParseDeviceMetrics);
   ExpectStrict(ToJson(AReport()), ParseUpdateReport);
   ExpectStrict(ToJson(AnAdaptation()), ParseAdaptationReport);
+  ExpectStrict(ToJson(AModel()), ParseLearnedModel);
   ExpectStrict(ToJson(SomeFeedback()), ParseFeedback);
   ExpectStrict(ToJson(AnInstall()), ParseDesired);
 }
@@ -255,6 +287,65 @@ TEST(DesiredTest, AnInstallNeedsATarget) {
   Json json = ToJson(AnInstall());
   json.Set("target", Json());
   EXPECT_FALSE(ParseDesired(json.Write()).ok());
+}
+
+// A document with a member taken away.
+Json Without(const Json& document, std::initializer_list<std::string_view> keys) {
+  Json less = Json::MakeObject();
+  for (const auto& [key, value] : document.as_object()) {
+    if (std::find(keys.begin(), keys.end(), key) == keys.end()) less.Set(key, value);
+  }
+  return less;
+}
+
+TEST(AdaptationReportTest, OfADeviceThatKnowsNoOrdersIsRead) {
+  const AdaptationReport read =
+      ParseAdaptationReport(Without(ToJson(AnAdaptation()), {"adaptation_sha256", "champion_sha256",
+                                                             "awaits", "orders", "transitions"})
+                                .Write())
+          .value();
+  AdaptationReport expected = AnAdaptation();
+  expected.adaptation_sha256.reset();
+  expected.champion_sha256.reset();
+  expected.awaits.reset();
+  expected.orders.clear();
+  expected.transitions.clear();
+  EXPECT_EQ(read, expected);
+}
+
+TEST(AdaptationReportTest, NamesAnAdaptationByNothingButASha256) {
+  Json json = ToJson(AnAdaptation());
+  json.Set("adaptation_sha256", "../../etc/passwd");
+  const auto read = ParseAdaptationReport(json.Write());
+  ASSERT_FALSE(read.ok());
+  EXPECT_NE(read.error().message.find("adaptation_sha256"), std::string::npos);
+}
+
+TEST(FeedbackTest, OfAServerThatKnowsNoOrdersIsRead) {
+  Feedback expected = SomeFeedback();
+  expected.adaptations.clear();
+  for (auto& label : expected.labels) label.opens_class = false;
+  Json json = Without(ToJson(SomeFeedback()), {"adaptations"});
+  for (auto& [key, value] : json.as_object()) {
+    if (key != "labels") continue;
+    for (Json& label : value.as_array()) label = Without(label, {"opens_class"});
+  }
+  EXPECT_EQ(ParseFeedback(json.Write()).value(), expected);
+}
+
+TEST(FeedbackTest, AnOrderMustBeOneOfThreeAndNameAnAdaptation) {
+  const auto with = [](const std::string& sha256, const char* order) {
+    Json json = ToJson(SomeFeedback());
+    json.Set(
+        "adaptations",
+        Json(Json::Array{Json::MakeObject({{"adaptation_sha256", sha256}, {"order", order}})}));
+    return ParseFeedback(json.Write()).ok();
+  };
+  EXPECT_TRUE(with(kDigest, "approve"));
+  EXPECT_TRUE(with(kDigest, "reject"));
+  EXPECT_TRUE(with(kDigest, "roll_back"));
+  EXPECT_FALSE(with(kDigest, "erase"));
+  EXPECT_FALSE(with("latest", "approve"));
 }
 
 TEST(FeedbackTest, AVerdictMustBeOneOfThree) {

@@ -63,6 +63,8 @@ Json ToJson(const SampleSet& set) {
          {"neighbours", std::move(neighbours)},
          {"reason", sample.reason},
          {"cluster_mass", sample.cluster_mass},
+         {"cluster_accuracy", sample.cluster_accuracy},
+         {"novelty", sample.novelty},
          {"feature",
           sample.feature_row ? Json(StrCat(kFeaturesPrefix, *sample.feature_row)) : Json()},
          {"media", sample.media.empty() ? Json() : Json(sample.media)}}));
@@ -100,6 +102,8 @@ Result<SampleSet> ParseSampleSet(std::string_view text) {
     }
     sample.reason = entry.String("reason");
     sample.cluster_mass = entry.OptionalDouble("cluster_mass");
+    sample.cluster_accuracy = entry.OptionalDouble("cluster_accuracy");
+    sample.novelty = entry.OptionalDouble("novelty");
     if (const auto feature = entry.OptionalString("feature")) {
       sample.feature_row = NumberAfter(*feature, kFeaturesPrefix);
       if (!sample.feature_row) entry.Refuse("feature", "not features.safetensors#<row>");

@@ -1,10 +1,12 @@
 // What the server sends and the device sends: any text is a document that is written as it was
 // read, or an error.
 
+#include "protocol/adaptation_report.h"
 #include "protocol/desired.h"
 #include "protocol/drift_event.h"
 #include "protocol/enrolment.h"
 #include "protocol/feedback.h"
+#include "protocol/learned_model.h"
 #include "protocol/package.h"
 #include "protocol/samples.h"
 #include "protocol/statement.h"
@@ -31,6 +33,8 @@ FUZZ(bytes) {
   ReadAndWrite(text, protocol::ParseStatement);
   ReadAndWrite(text, protocol::ParseDriftEvent);
   ReadAndWrite(text, protocol::ParseSampleSet);
+  ReadAndWrite(text, protocol::ParseAdaptationReport);
+  ReadAndWrite(text, protocol::ParseLearnedModel);
   (void)protocol::ParseEnrolmentToken(text).ok();
   (void)protocol::ParsePackageManifest(bytes).ok();
   (void)protocol::ParseRowsCsv(text).ok();
