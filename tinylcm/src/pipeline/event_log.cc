@@ -26,6 +26,18 @@ Json ToJson(const LoggedEvent& logged) {
   return json;
 }
 
+Json ToJson(const EventSummary& event) {
+  Json channels = Json::MakeArray();
+  for (const std::int64_t channel : event.channels) channels.Append(channel);
+  return Json::MakeObject(
+      {{"event_id", event.event_id},
+       {"index", event.index},
+       {"frame", event.frame_number ? Json(std::int64_t{*event.frame_number}) : Json()},
+       {"kind", event.kind},
+       {"text", event.text},
+       {"channels", std::move(channels)}});
+}
+
 EventLog::EventLog(base::FileSystem& fs, const std::string& folder)
     : fs_(&fs), path_(base::JoinPath(folder, "events.json")) {}
 

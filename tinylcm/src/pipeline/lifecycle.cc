@@ -1,17 +1,18 @@
 #include "tinylcm/pipeline/lifecycle.h"
 
 #include <algorithm>
-#include <initializer_list>
-#include <map>
+#include <iterator>
 #include <utility>
 
 #include "base/crypto.h"
 #include "base/json.h"
 #include "base/text.h"
-#include "protocol/safetensors.h"
-#include "protocol/samples.h"
-#include "tinylcm/feature/picture_figures.h"
 #include "tinylcm/pipeline/accuracy.h"
+#include "tinylcm/src/pipeline/feedback_intake.h"
+#include "tinylcm/src/pipeline/input_searching.h"
+#include "tinylcm/src/pipeline/judging.h"
+#include "tinylcm/src/pipeline/question.h"
+#include "tinylcm/src/pipeline/stage_making.h"
 
 namespace tinylcm::pipeline {
 
@@ -29,21 +30,12 @@ namespace {
 // and the record is written once in so many frames.
 constexpr std::uint64_t kIndexBlock = 2000;
 constexpr base::Duration kFullSaveEvery{60'000};
-constexpr std::uint64_t kAdapterBytesMax = 256u << 20;
-constexpr char kDriftFile[] = "drift.bin";
-constexpr std::uint64_t kDriftBytesMax = 16u << 20;
 constexpr std::size_t kEventsKept = 16;
 constexpr std::uint32_t kMedoids = 5;  // Named in an event before labels are asked for.
 constexpr std::size_t kFeedbackKept = 64;
-constexpr int kQuarantineQuality = 95;  // Of raw frames, which are kept as JPEG.
 
 // How many samples after the alarm the explanation is refined, before it is sent.
 constexpr std::uint32_t kExplainedAt[] = {25, 100};
-
-// After a swap the old bundle goes on in the shadow; these are what it takes to stay.
-constexpr double kAgreementMin = 0.6;
-constexpr double kConfidenceShareMin = 0.8;
-constexpr double kCanaryLossMax = 0.05;
 
 protocol::PackageFile JsonFile(std::string_view path, const Json& json) {
   return {std::string(path), "application/json", base::ToBytes(json.Write())};
@@ -53,31 +45,12 @@ bool StillCollects(const adapt::Adapter& adapter) {
   return !adapter.saved().event_id.empty() && !adapter.saved().is_asked;
 }
 
-// The words of the adaptation package for what became of a label.
-std::string OutcomeOf(const std::string& fate) {
-  if (fate == "retracted" || fate == "unknown_sample" || fate == "unknown_label") return fate;
-  return fate == "monitoring_only" ? "unused" : "applied";
-}
-
 // Samples between false alarms; nothing where a limit was set by hand, for then nobody knows.
 std::optional<std::int64_t> TargetSamples(const LifecycleOptions& options) {
   if (options.alarm && drift::HasLimit(options.alarm->detector, options.alarm->options)) {
     return std::nullopt;
   }
   return static_cast<std::int64_t>(options.false_alarm_every);
-}
-
-// "3 channels, windows of 128 rows every 64 at 50 Hz: mean, rms, 0.5-1.5 Hz".
-std::string InWords(const protocol::BundleInput& input) {
-  const std::string channels = StrCat(input.channel_count, " channels, ");
-  if (!input.window) return channels + "row by row";
-  const protocol::BundleWindow& window = *input.window;
-  std::string features;
-  for (const std::string& statistic : window.statistics) features += ", " + statistic;
-  for (const auto& [from, to] : window.bands) features += StrCat(", ", from, "-", to, " Hz");
-  return StrCat(channels, "windows of ", window.size, " rows every ", window.step, " at ",
-                window.sample_rate_hz,
-                " Hz: ", features.substr(std::min<std::size_t>(2, features.size())));
 }
 
 }  // namespace
@@ -102,18 +75,6 @@ Json ToJson(const drift::DriftMonitor::Standing& standing) {
                            {"differs_from_factory", names(standing.differs)}});
 }
 
-Json ToJson(const EventSummary& event) {
-  Json channels = Json::MakeArray();
-  for (const std::int64_t channel : event.channels) channels.Append(channel);
-  return Json::MakeObject(
-      {{"event_id", event.event_id},
-       {"index", event.index},
-       {"frame", event.frame_number ? Json(std::int64_t{*event.frame_number}) : Json()},
-       {"kind", event.kind},
-       {"text", event.text},
-       {"channels", std::move(channels)}});
-}
-
 void NameRunning(const model::ModelBundle& bundle, protocol::UpdateReport& report) {
   report.bundle = bundle.bundle;
   report.name = bundle.manifest.name;
@@ -123,13 +84,12 @@ void NameRunning(const model::ModelBundle& bundle, protocol::UpdateReport& repor
 }
 
 Lifecycle::Lifecycle(const LifecycleOptions& options, Parts parts,
-                     std::shared_ptr<const model::ModelBundle> bundle, state::TwoCopyRecord record,
-                     state::SnapshotStore snapshots, adapt::Quarantine quarantine)
+                     std::shared_ptr<const model::ModelBundle> bundle, Keeping keeping,
+                     adapt::Quarantine quarantine)
     : options_(options),
       parts_(std::move(parts)),
       bundle_(std::move(bundle)),
-      record_(std::move(record)),
-      snapshots_(std::move(snapshots)),
+      keeping_(std::move(keeping)),
       quarantine_(std::move(quarantine)),
       event_log_(*parts_.fs, options_.folder) {
   adapt::Adapter::Options adapter;
@@ -150,51 +110,17 @@ void Lifecycle::SayIfNotAdaptable() {
                              " head: drift is watched, nothing is adapted"));
 }
 
-namespace {
-
-// Moves what cannot be read out of the way, so that the device goes on; a person may look at it.
-void SetAside(base::FileSystem& fs, base::Logger& logger, const std::string& path,
-              const Error& error) {
-  logger.Error(StrCat(path, " is set aside: ", error.message));
-  static_cast<void>(base::RemoveTree(fs, path + ".damaged").ok());
-  static_cast<void>(fs.Rename(path, path + ".damaged").ok());
-}
-
-// Opens, or sets aside and opens anew. `paths`: what it stands on.
-template <typename Open>
-auto OpenOrSetAside(base::FileSystem& fs, base::Logger& logger,
-                    std::initializer_list<std::string> paths, Open open) -> decltype(open()) {
-  auto opened = open();
-  if (opened.ok() || opened.error().code == ErrorCode::kExhausted) return opened;
-  for (const std::string& path : paths) SetAside(fs, logger, path, opened.error());
-  return open();
-}
-
-}  // namespace
-
 Result<std::unique_ptr<Lifecycle>> Lifecycle::Open(
     const LifecycleOptions& options, Parts parts,
     std::shared_ptr<const model::ModelBundle> bundle) {
   base::FileSystem& fs = *parts.fs;
   base::Logger& logger = *parts.logger;
   RETURN_IF_ERROR(fs.CreateDirectories(options.folder));
-  const std::string record_path = base::JoinPath(options.folder, "lifecycle");
-  const std::string snapshots_path = base::JoinPath(options.folder, "snapshots");
-  const std::string quarantine_path = base::JoinPath(options.folder, "quarantine");
-  ASSIGN_OR_RETURN(state::TwoCopyRecord record,
-                   OpenOrSetAside(fs, logger, {record_path + ".a", record_path + ".b"},
-                                  [&] { return state::TwoCopyRecord::Open(fs, record_path); }));
-  ASSIGN_OR_RETURN(state::SnapshotStore snapshots,
-                   OpenOrSetAside(fs, logger, {snapshots_path}, [&] {
-                     return state::SnapshotStore::Open(fs, snapshots_path, {});
-                   }));
-  ASSIGN_OR_RETURN(adapt::Quarantine quarantine, OpenOrSetAside(fs, logger, {quarantine_path}, [&] {
-                     return adapt::Quarantine::Open(fs, quarantine_path,
-                                                    {.samples_max = options.quarantine_samples});
-                   }));
+  ASSIGN_OR_RETURN(Keeping keeping, Keeping::Open(fs, logger, options.folder));
+  ASSIGN_OR_RETURN(adapt::Quarantine quarantine,
+                   Keeping::OpenQuarantine(fs, logger, options.folder, options.quarantine_samples));
   std::unique_ptr<Lifecycle> lifecycle(new Lifecycle(options, std::move(parts), std::move(bundle),
-                                                     std::move(record), std::move(snapshots),
-                                                     std::move(quarantine)));
+                                                     std::move(keeping), std::move(quarantine)));
   RETURN_IF_ERROR(lifecycle->Restore());
   return lifecycle;
 }
@@ -202,60 +128,39 @@ Result<std::unique_ptr<Lifecycle>> Lifecycle::Open(
 // ---- What survives a restart ------------------------------------------------------------------
 
 Status Lifecycle::ReadRecord() {
-  ASSIGN_OR_RETURN(const Json json, Json::Parse(base::AsText(*record_.value())));
-  base::JsonReader reader(json, "lifecycle");
-  first_index_ = static_cast<std::uint64_t>(reader.Int("reserved_index", {.min = 0}));
-  revision_ = static_cast<std::uint64_t>(reader.Int("revision", {.min = 0}));
-  labels_applied_ = static_cast<std::uint64_t>(reader.Int("labels_applied", {.min = 0}));
-  adaptations_ = static_cast<std::uint64_t>(reader.Int("adaptations", {.min = 0}));
-  rollbacks_ = static_cast<std::uint64_t>(reader.Int("rollbacks", {.min = 0}));
-  escalations_ = static_cast<std::uint64_t>(reader.Int("escalations", {.min = 0}));
-  bundle_swap_gap_ms_ = reader.Double("swap_gap_ms");
-  feedback_done_ = reader.Strings("feedback_done");
-  if (const auto event_id = reader.OptionalString("ask_again")) {
+  ASSIGN_OR_RETURN(LifecycleRecord record, ParseLifecycleRecord(base::AsText(*keeping_.record())));
+  first_index_ = record.reserved_index;
+  revision_ = record.revision;
+  labels_applied_ = record.labels_applied;
+  adaptations_ = record.adaptations;
+  rollbacks_ = record.rollbacks;
+  escalations_ = record.escalations;
+  bundle_swap_gap_ms_ = record.swap_gap_ms;
+  feedback_done_ = std::move(record.feedback_done);
+  if (record.ask_again) {
     adapt::Action ask;
     ask.kind = adapt::ActionKind::kAskForLabels;
-    ask.event_id = *event_id;
+    ask.event_id = *record.ask_again;
     ask.labels = options_.labels_per_event;
     waiting_.push_back(std::move(ask));
   }
-  if (reader.Has("event")) {
-    ASSIGN_OR_RETURN(event_, protocol::ParseDriftEvent(reader.Object("event").json().Write()));
-  }
-  for (base::JsonReader item : reader.Array("events")) {
-    EventSummary event;
-    event.event_id = item.String("event_id");
-    event.index = static_cast<std::uint64_t>(item.Int("index", {.min = 0}));
-    if (const auto frame = item.OptionalInt("frame", {.min = 0, .max = UINT32_MAX})) {
-      event.frame_number = static_cast<std::uint32_t>(*frame);
-    }
-    event.kind = item.String("kind");
-    event.text = item.String("text");
-    for (base::JsonReader channel : item.Array("channels")) {
-      event.channels.push_back(channel.AsInt());
-    }
-    events_.push_back(std::move(event));
-  }
+  event_ = std::move(record.event);
+  events_ = std::move(record.events);
   // An adaptation belongs to its bundle; which one runs is the slots' word.
-  for (base::JsonReader item : reader.Array("adapters", 2)) {
-    Kept kept{item.String("bundle"), item.String("file")};
-    RETURN_IF_ERROR(reader.status());
+  for (KeptAdapter& kept : record.adapters) {
     if (kept.bundle != bundle_->bundle) {
       previous_ = std::move(kept);
       continue;
     }
-    auto bytes =
-        base::ReadFile(*parts_.fs, base::JoinPath(options_.folder, kept.file), kAdapterBytesMax);
+    auto bytes = keeping_.ReadAdapter(kept.file);
     const Status restored = bytes.ok() ? adapter_->Restore(*bytes) : Status(bytes.error());
     if (!restored.ok()) {
       parts_.logger->Error("adaptation dropped: " + restored.error().message);
       continue;
     }
-    // Not written again unless it changes: a start should wait for the disk as seldom as it can.
-    adapter_file_ = kept.file;
-    adapter_bytes_ = std::move(*bytes);
+    keeping_.AdapterIs(kept.file, std::move(*bytes));
   }
-  return reader.status();
+  return {};
 }
 
 void Lifecycle::BeginAnew(const std::string& why) {
@@ -272,7 +177,7 @@ void Lifecycle::BeginAnew(const std::string& why) {
 }
 
 Status Lifecycle::Restore() {
-  if (record_.value()) {
+  if (keeping_.record()) {
     const Status read = ReadRecord();
     if (!read.ok()) BeginAnew(read.error().message);
   }
@@ -284,18 +189,18 @@ Status Lifecycle::Restore() {
     parts_.logger->Error("the events of before are not shown: " + log.error().message);
   }
 
-  auto serving = MakeServing(bundle_, adapter_->served(), revision_);
+  auto serving = Make(bundle_, adapter_->served(), revision_);
   // A bundle that cannot be served by itself (its runtime is missing) is no adaptation's fault.
   if (!serving.ok() && !adapter_->served().is_none()) {
     parts_.logger->Error("the saved adaptation cannot be served, the bundle alone runs: " +
                          serving.error().message);
     adapter_ = std::make_unique<adapt::Adapter>(adapter_->options(), bundle_->bundle);
-    serving = MakeServing(bundle_, adapter_->served(), ++revision_);
+    serving = Make(bundle_, adapter_->served(), ++revision_);
   }
   if (!serving.ok()) return serving.error();
   ASSIGN_OR_RETURN(std::unique_ptr<drift::DriftMonitor> monitor,
-                   MakeMonitor(*bundle_, (*serving)->signals()));
-  RestoreMonitor(*monitor);
+                   MakeMonitor(options_, *bundle_, (*serving)->signals()));
+  keeping_.RestoreDrift(*monitor, MonitorBelongsTo());
   // An alarm that was saved before anybody acted on it must come again.
   const bool is_at_rest = adapter_->state() == adapt::AdapterState::kStable ||
                           adapter_->state() == adapt::AdapterState::kRolledBack ||
@@ -305,7 +210,7 @@ Status Lifecycle::Restore() {
   first_stage_->serving = std::move(*serving);
   first_stage_->monitor = std::move(monitor);
   if (adapter_->state() == adapt::AdapterState::kProbation) {
-    ASSIGN_OR_RETURN(champion_, MakeServing(bundle_, adapter_->champion(), 0));
+    ASSIGN_OR_RETURN(champion_, Make(bundle_, adapter_->champion(), 0));
     probation_revision_ = revision_;
   }
   Save();
@@ -318,83 +223,32 @@ std::uint64_t Lifecycle::MonitorBelongsTo() const {
   return drift::OptionsDigest().AddText(bundle_->bundle).Add(revision_).value();
 }
 
-void Lifecycle::RestoreMonitor(drift::DriftMonitor& monitor) {
-  const auto saved =
-      base::ReadFile(*parts_.fs, base::JoinPath(options_.folder, kDriftFile), kDriftBytesMax);
-  if (saved.ok()) {
-    const Status restored = monitor.RestoreState(*saved, MonitorBelongsTo());
-    if (!restored.ok()) {
-      parts_.logger->Warning("drift reference learned anew: " + restored.error().message);
-    }
-    return;
-  }
-  if (saved.error().code != ErrorCode::kNotFound) {
-    parts_.logger->Warning("drift reference learned anew: " + saved.error().message);
-  }
-  // What an earlier version left. Said once: it is gone then.
-  const std::string old = base::JoinPath(options_.folder, "drift.json");
-  if (parts_.fs->Stat(old).ok()) {
-    parts_.logger->Warning(
-        "drift reference learned anew: drift.json is of a version that watched one signal only");
-    static_cast<void>(parts_.fs->Remove(old).ok());
-  }
-}
-
-// The adapter's state, in a file named by its digest; written only when it is another.
-Result<std::string> Lifecycle::KeepAdapter(base::ByteView state) {
-  if (!adapter_file_.empty() && std::ranges::equal(state, adapter_bytes_)) return adapter_file_;
-  const std::string file = StrCat("adapter-", base::Sha256Hex(state).substr(0, 32), ".bin");
-  RETURN_IF_ERROR(base::WriteFileDurably(*parts_.fs, base::JoinPath(options_.folder, file), state));
-  adapter_file_ = file;
-  adapter_bytes_.assign(state.begin(), state.end());
-  return file;
-}
-
 void Lifecycle::Save() {
-  const auto kept = KeepAdapter(adapter_->Save());
+  const auto kept = keeping_.KeepAdapter(adapter_->Save());
   if (!kept.ok()) {
     parts_.logger->Error("adaptation not saved: " + kept.error().message);
     return;  // The record still names the one before, whole.
   }
-  Json events = Json::MakeArray();
-  for (const EventSummary& event : events_) events.Append(ToJson(event));
-  Json feedback = Json::MakeArray();
-  for (const std::string& id : feedback_done_) feedback.Append(id);
-  Json adapters = Json::MakeArray();
-  adapters.Append(Json::MakeObject({{"bundle", bundle_->bundle}, {"file", *kept}}));
-  const bool has_previous = !previous_.bundle.empty() && previous_.bundle != bundle_->bundle;
-  if (has_previous) {
-    adapters.Append(Json::MakeObject({{"bundle", previous_.bundle}, {"file", previous_.file}}));
-  }
-  Json ask_again;
+  LifecycleRecord record;
+  record.reserved_index = reserved_index_;
+  record.revision = revision_;
+  record.labels_applied = labels_applied_;
+  record.adaptations = adaptations_;
+  record.rollbacks = rollbacks_;
+  record.escalations = escalations_;
+  record.swap_gap_ms = bundle_swap_gap_ms_;
+  record.feedback_done = feedback_done_;
   for (const adapt::Action& action : waiting_) {
-    if (action.kind == adapt::ActionKind::kAskForLabels) ask_again = action.event_id;
+    if (action.kind == adapt::ActionKind::kAskForLabels) record.ask_again = action.event_id;
   }
-  const Json json = Json::MakeObject({{"reserved_index", reserved_index_},
-                                      {"revision", revision_},
-                                      {"labels_applied", labels_applied_},
-                                      {"adaptations", adaptations_},
-                                      {"rollbacks", rollbacks_},
-                                      {"escalations", escalations_},
-                                      {"swap_gap_ms", bundle_swap_gap_ms_},
-                                      {"feedback_done", std::move(feedback)},
-                                      {"ask_again", std::move(ask_again)},
-                                      {"event", event_ ? protocol::ToJson(*event_) : Json()},
-                                      {"events", std::move(events)},
-                                      {"adapters", std::move(adapters)}});
-  const std::string text = json.Write();
-  const Status written = record_.Write(base::AsBytes(text));
-  if (!written.ok()) {
-    parts_.logger->Error("lifecycle not saved: " + written.error().message);
-    return;
+  record.event = event_;
+  record.events = events_;
+  record.adapters.push_back({bundle_->bundle, *kept});
+  if (!previous_.bundle.empty() && previous_.bundle != bundle_->bundle) {
+    record.adapters.push_back(previous_);
   }
-  const auto files = parts_.fs->List(options_.folder);
-  if (!files.ok()) return;
-  for (const base::FileInfo& file : *files) {
-    if (!file.name.starts_with("adapter-") || file.name == *kept) continue;
-    if (has_previous && file.name == previous_.file) continue;
-    static_cast<void>(parts_.fs->Remove(base::JoinPath(options_.folder, file.name)).ok());
-  }
+  const Status written = keeping_.Write(record);
+  if (!written.ok()) parts_.logger->Error("lifecycle not saved: " + written.error().message);
 }
 
 void Lifecycle::SaveAll() {
@@ -403,9 +257,7 @@ void Lifecycle::SaveAll() {
   const Status synced = quarantine_.Sync();
   if (!synced.ok()) parts_.logger->Error("quarantine not synced: " + synced.error().message);
   if (path_ != nullptr) {
-    const Status written =
-        base::WriteFileDurably(*parts_.fs, base::JoinPath(options_.folder, kDriftFile),
-                               path_->SaveDriftState(MonitorBelongsTo()));
+    const Status written = keeping_.SaveDrift(path_->SaveDriftState(MonitorBelongsTo()));
     if (!written.ok()) parts_.logger->Error("drift state not saved: " + written.error().message);
   }
   Save();
@@ -429,66 +281,17 @@ void Lifecycle::Tick() {
 
 std::unique_ptr<Stage> Lifecycle::TakeFirstStage() { return std::move(first_stage_); }
 
-Result<std::unique_ptr<drift::DriftMonitor>> Lifecycle::MakeMonitor(
-    const model::ModelBundle& bundle, drift::SignalMask signals) const {
-  drift::DriftMonitor::Options options;
-  options.signals = signals;
-  options.has_cycle = options_.cycle.count() > 0;
-  options.classes = static_cast<std::uint32_t>(bundle.manifest.labels.size());
-  if (bundle.is_image) {
-    options.channel_names.assign(feature::PictureFigureNames().begin(),
-                                 feature::PictureFigureNames().end());
-  } else if (bundle.manifest.input.window && bundle.config.channels.size() == bundle.raw_count()) {
-    options.channel_names = bundle.config.channels;  // "x.mean" says more than a number.
-  }
-  options.channels =
-      static_cast<std::uint32_t>(bundle.is_image ? feature::kPictureFigures : bundle.raw_count());
-  options.samples_noun = bundle.is_image ? "frames" : "rows";
-  options.false_alarm_every = options_.false_alarm_every;
-  options.commission = options_.commission;
-  options.hold_back = options_.hold_back;
-  options.alarm = options_.alarm;
-  options.seed = options_.seed;
-  options.held_out = bundle.reference.held_out;
-  options.labels = bundle.manifest.labels;
-  ASSIGN_OR_RETURN(drift::DriftMonitor monitor, drift::DriftMonitor::Create(options));
-  return std::make_unique<drift::DriftMonitor>(std::move(monitor));
-}
-
-Result<std::unique_ptr<Serving>> Lifecycle::MakeServing(
+Result<std::unique_ptr<Serving>> Lifecycle::Make(
     const std::shared_ptr<const model::ModelBundle>& bundle, const adapt::Adaptation& adaptation,
     std::uint64_t revision) const {
-  std::unique_ptr<feature::FeatureModel> engine;
-  if (bundle->is_image) {
-    ASSIGN_OR_RETURN(engine, parts_.open_engine(bundle->feature_model, bundle->engine_options()));
-  }
-  ASSIGN_OR_RETURN(std::unique_ptr<Serving> serving,
-                   Serving::Create(bundle, std::move(engine), adaptation,
-                                   {.barcode = options_.barcode, .revision = revision}));
-  // Warm: the first inference allocates.
-  Inference warm;
-  std::vector<std::uint8_t> grey;
-  if (bundle->is_image) {
-    grey.assign(static_cast<std::size_t>(bundle->image_rule.width) *
-                    static_cast<std::size_t>(bundle->image_rule.height) * 3,
-                128);
-    warm.picture = grey;
-  } else {
-    warm.raw = bundle->processor.mean;
-  }
-  RETURN_IF_ERROR(serving->InferDecoded(warm));
-  return serving;
+  return MakeServing(parts_.open_engine, bundle, adaptation,
+                     {.barcode = options_.barcode, .revision = revision});
 }
 
 Status Lifecycle::Workbench() {
   if (bench_ != nullptr) return {};
-  ASSIGN_OR_RETURN(bench_, MakeServing(bundle_, adapt::Adaptation{}, 0));
+  ASSIGN_OR_RETURN(bench_, Make(bundle_, adapt::Adaptation{}, 0));
   return {};
-}
-
-std::string Lifecycle::LabelName(std::uint16_t label) const {
-  const auto& labels = bundle_->manifest.labels;
-  return label < labels.size() ? labels[label] : "unknown";
 }
 
 void Lifecycle::UpdateWants() {
@@ -517,7 +320,8 @@ void Lifecycle::OnSeen(const Seen& seen) {
                                            : seen.frame.row.size() == bundle_->raw_count();
   if (has_frame && swap_ && seen.revision == swap_->first_revision) WatchHealth(seen);
   if (has_frame && StillCollects(*adapter_) && !quarantine_.is_full()) {
-    const Status added = AddToQuarantine(seen);
+    Status added = Workbench();
+    if (added.ok()) added = AddToQuarantine(seen, options_.masks, *bench_, quarantine_);
     if (!added.ok()) {
       parts_.logger->Warning("not quarantined: " + added.error().message);
     } else {
@@ -602,35 +406,7 @@ void Lifecycle::Explain() {
   const auto explanation = path_->Explanation();
   if (!explanation || !event_) return;
   protocol::DriftEvent& event = *event_;
-  event.kind = drift::Name(explanation->kind);
-  event.sigma = explanation->sigma;
-  if (const auto drop = path_->AccuracyDrop(explanation->change_index)) {
-    event.accuracy_drop = drop->mean;
-    event.accuracy_drop_interval = {drop->low, drop->high};
-  }
-  event.log10_e = explanation->log10_e;
-  event.change_point = explanation->change_index;
-  event.change_point_interval = {explanation->change_first, explanation->change_last};
-  event.text = explanation->text;
-  event.signals.clear();
-  for (const auto& share : explanation->signals) {
-    event.signals.push_back({drift::Name(share.signal), share.share, share.shift_sigma});
-  }
-  event.classes.clear();
-  for (const auto& share : explanation->classes) {
-    event.classes.push_back({LabelName(share.label), share.share});
-  }
-  event.channels.clear();
-  const auto& names = bundle_->config.channels;
-  for (const auto& moved : explanation->channels) {
-    if (event.channels.size() == EventLog::kChannelsKept) break;
-    const std::size_t at = moved.index;
-    event.channels.push_back({static_cast<std::int64_t>(moved.index),
-                              bundle_->is_image   ? feature::PictureFigureNames()[at]
-                              : at < names.size() ? names[at]
-                                                  : StrCat("ch", at),
-                              moved.shift_sigma});
-  }
+  pipeline::Describe(*explanation, path_->AccuracyDrop(explanation->change_index), *bundle_, event);
   for (EventSummary& summary : events_) {
     if (summary.event_id != event.event_id) continue;
     summary.kind = event.kind;
@@ -668,86 +444,21 @@ void Lifecycle::KeepEvent() {
   if (!kept.ok()) parts_.logger->Warning("event log not written: " + kept.error().message);
 }
 
-Status Lifecycle::AddToQuarantine(const Seen& seen) {
-  RETURN_IF_ERROR(Workbench());
-  adapt::QuarantinedSample sample;
-  sample.sample_id = StrCat(quarantine_.event_id(), "-", seen.index);
-  sample.index = seen.index;
-  sample.prediction = seen.prediction.label;
-  sample.confidence = seen.prediction.confidence;
-  sample.distance = seen.prediction.anchor_distance;
-  sample.neighbours.assign(seen.prediction.neighbours.begin(),
-                           seen.prediction.neighbours.begin() + seen.prediction.neighbour_count);
-  sample.reason = "drift";
-  sample.has_picture = bundle_->is_image;
-  sample.feature.resize(bundle_->feature_count());
-  std::vector<std::uint8_t> picture;
-  if (bundle_->is_image) {
-    RETURN_IF_ERROR(bench_->Decode(seen.frame.view(), picture));
-  } else {
-    CHECK(seen.frame.row.size() == bundle_->raw_count());
-    sample.raw = seen.frame.row;
-  }
-  RETURN_IF_ERROR(bench_->Embed(picture, sample.raw, sample.feature));
-  // A row has no picture that masks could cover.
-  const bool is_kept_as_it_is =
-      !bundle_->is_image ||
-      (seen.frame.format == source::PictureFormat::kCompressed && options_.masks.empty());
-  if (is_kept_as_it_is) return quarantine_.Add(sample, seen.frame.picture);
-  ASSIGN_OR_RETURN(const base::Bytes file,
-                   source::MaskedPicture(seen.frame.view(), options_.masks, kQuarantineQuality));
-  return quarantine_.Add(sample, file);
-}
-
 Status Lifecycle::OnFeedback(const protocol::Feedback& feedback) {
   if (std::find(feedback_done_.begin(), feedback_done_.end(), feedback.feedback_id) !=
       feedback_done_.end()) {
     adapt::Action again;
     again.feedback_id = feedback.feedback_id;
     again.text = "this feedback was applied before";
-    for (const protocol::Feedback::Label& label : feedback.labels) {
-      const bool is_known = quarantine_.labels().contains(label.sample_id);
-      again.fates.push_back(
-          {label.sample_id, feedback.feedback_id, is_known ? "judged" : "unknown_sample"});
-    }
+    again.fates = FatesAgain(feedback, quarantine_);
     return Report(again);
   }
   if (swap_) return Error{ErrorCode::kUnavailable, "feedback: a new bundle is being watched"};
-  adapt::Feedback told;
-  told.feedback_id = feedback.feedback_id;
-  told.retract = feedback.retract;
-  std::vector<protocol::AdaptationReport::LabelOutcome> unknown;
-  const auto& names = bundle_->manifest.labels;
-  for (const protocol::Feedback::Label& label : feedback.labels) {
-    const auto found = std::find(names.begin(), names.end(), label.label);
-    if (found == names.end()) {
-      unknown.push_back({label.sample_id, "unknown_label"});
-    } else {
-      told.labels.push_back({label.sample_id, static_cast<std::uint16_t>(found - names.begin()),
-                             feedback.feedback_id});
-    }
-  }
-  for (const protocol::Feedback::Event& event : feedback.events) {
-    if (event.event_id != adapter_->saved().event_id && !adapter_->saved().event_id.empty()) {
-      continue;
-    }
-    told.verdict = *adapt::ParseEventVerdict(protocol::Name(event.verdict));
-  }
-
-  const std::map<std::string, adapt::Label> before = quarantine_.labels();
-  std::vector<std::string> known;
-  for (const adapt::QuarantinedSample& sample : quarantine_.samples()) {
-    known.push_back(sample.sample_id);
-  }
-  for (const adapt::Label& label : told.labels) {
-    if (quarantine_.Find(label.sample_id) == nullptr) continue;
-    RETURN_IF_ERROR(quarantine_.SetLabel(label));
-    ++labels_applied_;
-  }
-  for (const std::string& sample_id : told.retract) {
-    if (before.contains(sample_id)) RETURN_IF_ERROR(quarantine_.RemoveLabel(sample_id));
-  }
-  RETURN_IF_ERROR(quarantine_.Sync());
+  const Understood understood =
+      Understand(feedback, bundle_->manifest.labels, adapter_->saved().event_id);
+  const adapt::Feedback& told = understood.told;
+  ASSIGN_OR_RETURN(const Taken taken, TakeIn(told, quarantine_));
+  labels_applied_ += taken.applied;
   parts_.logger->Info(StrCat("feedback ", feedback.feedback_id, ": ", told.labels.size(),
                              " labels, ", told.retract.size(), " retracted"));
 
@@ -755,15 +466,14 @@ Status Lifecycle::OnFeedback(const protocol::Feedback& feedback) {
   feedback_done_.push_back(feedback.feedback_id);
   if (feedback_done_.size() > kFeedbackKept) feedback_done_.erase(feedback_done_.begin());
   candidates_.clear();
-  Do(adapter_->OnFeedback(told, before, known));
-  if (!unknown.empty()) {
+  Do(adapter_->OnFeedback(told, taken.before, taken.known));
+  if (!understood.unknown_labels.empty()) {
     adapt::Action report;
     report.kind = adapt::ActionKind::kReport;
     report.feedback_id = feedback.feedback_id;
-    report.text = StrCat(unknown.size(), " labels name classes this bundle does not know");
-    for (const auto& outcome : unknown) {
-      report.fates.push_back({outcome.sample_id, feedback.feedback_id, outcome.outcome});
-    }
+    report.text =
+        StrCat(understood.unknown_labels.size(), " labels name classes this bundle does not know");
+    report.fates = understood.unknown_labels;
     Do({report});
   }
   Save();
@@ -837,201 +547,47 @@ Status Lifecycle::AskForLabels(const adapt::Action& action) {
   event.suppressed_since_last = adapter_->saved().suppressed;
   Explain();
 
-  const std::vector<adapt::Quarantine::Asked> asked =
-      quarantine_.AskFor(action.labels, options_.seed);
-  protocol::SampleSet set;
-  set.event_id = event.event_id;
-  set.labels = bundle_->manifest.labels;
-  if (!bundle_->is_image) {
-    set.reference_row_mean.emplace(bundle_->reference.channel_mean.begin(),
-                                   bundle_->reference.channel_mean.end());
-    set.reference_row_sd.emplace(bundle_->reference.channel_sd.begin(),
-                                 bundle_->reference.channel_sd.end());
-  }
-  std::vector<protocol::PackageFile> files(2);
-  std::vector<float> features;
-  std::vector<std::string> row_ids;
-  std::vector<std::vector<float>> rows;
-  event.samples.clear();
-  for (const adapt::Quarantine::Asked& ask : asked) {
-    const adapt::QuarantinedSample* sample = quarantine_.Find(ask.sample_id);
-    if (sample == nullptr) continue;
-    protocol::SampleRecord record;
-    record.sample_id = sample->sample_id;
-    record.index = sample->index;
-    record.prediction = LabelName(sample->prediction);
-    record.confidence = sample->confidence;
-    for (const classify::Neighbour& neighbour : sample->neighbours) {
-      record.neighbours.push_back(
-          {neighbour.anchor, LabelName(neighbour.label), neighbour.distance});
-    }
-    record.reason = sample->reason;
-    record.cluster_mass = ask.cluster_mass;
-    // After a swap to a bundle with other features, those of before do not fit beside the new ones.
-    if (sample->feature.size() == bundle_->feature_count()) {
-      record.feature_row = features.size() / bundle_->feature_count();
-      features.insert(features.end(), sample->feature.begin(), sample->feature.end());
-    }
-    if (!bundle_->is_image) {
-      record.media = StrCat(protocol::kRowsPath, "#", rows.size());
-      row_ids.push_back(sample->sample_id);
-      rows.push_back(sample->raw);
-    } else if (options_.send_images) {
-      auto picture = quarantine_.Picture(sample->sample_id);
-      if (picture.ok()) {
-        record.media = StrCat("images/", sample->sample_id, ".jpg");
-        files.push_back({record.media, "image/jpeg", std::move(*picture)});
-      }
-    }
-    event.samples.push_back(record.sample_id);
-    set.samples.push_back(std::move(record));
-  }
+  std::vector<protocol::PackageFile> files = MakeQuestion(
+      {.labels = action.labels, .seed = options_.seed, .send_images = options_.send_images},
+      *bundle_, quarantine_, event);
   KeepEvent();
-  protocol::Safetensors tensors;
-  tensors.Add("features", {features.size() / bundle_->feature_count(), bundle_->feature_count()},
-              features);
-  files[0] = JsonFile(protocol::kDriftEventPath, protocol::ToJson(event));
-  files[1] = JsonFile(protocol::kSamplesPath, protocol::ToJson(set));
-  files.push_back(
-      {std::string(protocol::kFeaturesPath), "application/octet-stream", tensors.Write()});
-  if (!rows.empty()) {
-    files.push_back({std::string(protocol::kRowsPath), "text/csv",
-                     base::ToBytes(protocol::WriteRowsCsv(row_ids, rows))});
-  }
   return parts_.outbox->Send(protocol::kTypeDriftEvent, bundle_->bundle, std::move(files));
 }
 
 Status Lifecycle::SearchInput(const adapt::Action&) {
   RETURN_IF_ERROR(Workbench());
-  const adapt::PictureSize size{.width = bundle_->image_rule.width,
-                                .height = bundle_->image_rule.height};
-  adapt::PictureStatistics statistics(size);
-  std::vector<std::vector<std::uint8_t>> pictures;
-  std::vector<std::optional<std::uint16_t>> labels;
-  const auto& samples = quarantine_.samples();
-  for (std::size_t i = quarantine_.current_begin(); i < samples.size(); ++i) {
-    const auto file = quarantine_.Picture(samples[i].sample_id);
-    if (!file.ok()) continue;
-    std::vector<std::uint8_t> picture;
-    if (!bench_->Decode({.bytes = *file}, picture).ok()) continue;
-    statistics.Add(picture);
-    pictures.push_back(std::move(picture));
-    const auto label = quarantine_.labels().find(samples[i].sample_id);
-    labels.push_back(label == quarantine_.labels().end() ? std::nullopt
-                                                         : std::optional(label->second.label));
-  }
-  ASSIGN_OR_RETURN(
-      std::vector<adapt::InputHypothesis> hypotheses,
-      adapt::MakeHypotheses(
-          {.size = size, .mean = bundle_->reference.mean_image, .sd = bundle_->reference.sd_image},
-          statistics));
-  std::vector<float> raw;
-  ASSIGN_OR_RETURN(adapt::InputSearch search,
-                   adapt::InputSearch::Create(
-                       std::move(hypotheses), size, bench_->classifier(),
-                       [&](std::span<const std::uint8_t> picture, std::span<float> feature) {
-                         return bench_->Embed(picture, raw, feature);
-                       }));
-  for (std::size_t i = 0; i < pictures.size(); ++i) {
-    RETURN_IF_ERROR(search.Add(pictures[i], labels[i]));
-  }
-  const adapt::InputSearchResult result = search.Finish({});
-  for (std::size_t i = 0; i < result.scores.size(); ++i) {
-    const auto& score = result.scores[i];
-    protocol::AdaptationReport::Candidate candidate;
-    candidate.stage = "hypothesis";
-    candidate.name = score.name;
-    if (result.labelled > 0) candidate.score = static_cast<double>(score.correct) / result.labelled;
-    candidate.distance_ratio = score.distance / result.scores[0].distance;
-    const bool is_best = i == result.best;
-    candidate.verdict = is_best && (result.is_adopted || i == 0) ? "served" : "rejected";
-    candidate.reason = !is_best            ? "another is nearer to the anchors"
-                       : result.is_vetoed  ? "vetoed by labels"
-                       : result.is_adopted ? "nearest to the anchors"
-                                           : "not near enough to change the input";
-    candidates_.push_back(std::move(candidate));
-  }
-  parts_.logger->Info(StrCat("input search over ", pictures.size(),
+  ASSIGN_OR_RETURN(InputSearched searched, pipeline::SearchInput(*bench_, quarantine_));
+  const adapt::InputSearchResult& result = searched.result;
+  std::move(searched.candidates.begin(), searched.candidates.end(),
+            std::back_inserter(candidates_));
+  parts_.logger->Info(StrCat("input search over ", searched.pictures,
                              " pictures: ", result.scores[result.best].name, " at ", result.ratio,
                              " of identity's distance", result.is_adopted ? ", adopted" : ""));
   Do(adapter_->OnInputSearched(result));
   return {};
 }
 
-Result<Lifecycle::Embedded> Lifecycle::EmbedQuarantine(Serving& bench,
-                                                       const adapt::InputHypothesis& hypothesis) {
-  const model::ModelBundle& bundle = bench.bundle();
-  Embedded out;
-  std::optional<adapt::PictureTransform> transform;
-  if (bundle.is_image && !hypothesis.is_identity()) {
-    ASSIGN_OR_RETURN(
-        adapt::PictureTransform made,
-        adapt::PictureTransform::Create(
-            hypothesis, {.width = bundle.image_rule.width, .height = bundle.image_rule.height}));
-    transform = std::move(made);
-  }
-  std::vector<float> raw, feature(bundle.feature_count());
-  std::vector<std::uint8_t> picture;
-  for (const adapt::QuarantinedSample& sample : quarantine_.samples()) {
-    if (bundle.is_image) {
-      const auto file = quarantine_.Picture(sample.sample_id);
-      if (!file.ok() || !bench.Decode({.bytes = *file}, picture).ok()) continue;
-      if (transform) transform->Apply(picture);
-    } else {
-      if (sample.raw.size() != bundle.raw_count()) continue;
-      raw = sample.raw;
-    }
-    RETURN_IF_ERROR(bench.Embed(picture, raw, feature));
-    const auto label = quarantine_.labels().find(sample.sample_id);
-    if (label != quarantine_.labels().end()) {
-      out.labelled.push_back({static_cast<std::uint32_t>(out.ids.size()), label->second.label});
-      out.labels.push_back(label->second);
-    }
-    out.ids.push_back(sample.sample_id);
-    out.features.insert(out.features.end(), feature.begin(), feature.end());
-  }
-  return out;
-}
-
 Status Lifecycle::Judge(const adapt::Action& action) {
   RETURN_IF_ERROR(Workbench());
-  const adapt::InputHypothesis& hypothesis = action.adaptation.hypothesis;
-  ASSIGN_OR_RETURN(const Embedded quarantine, EmbedQuarantine(*bench_, hypothesis));
-  adapt::JudgeRule rule;
-  rule.seed = options_.seed;
-  ASSIGN_OR_RETURN(
-      const adapt::Judgement judgement,
-      adapt::Judge(bench_->classifier(), quarantine.features, quarantine.labelled, rule));
-  for (std::size_t i = 0; i < judgement.scores.size(); ++i) {
-    const adapt::ChallengerScore& score = judgement.scores[i];
-    protocol::AdaptationReport::Candidate candidate;
-    candidate.stage = "challenger";
-    candidate.name = score.kind.name();
-    if (judgement.labels > 0) {
-      candidate.score = static_cast<double>(score.correct) / judgement.labels;
-    }
-    candidate.verdict = i == judgement.winner ? "served" : "rejected";
-    candidate.reason = StrCat(score.correct, " of ", judgement.labels, " labels right",
-                              score.is_eligible ? "" : ", not eligible");
-    candidates_.push_back(std::move(candidate));
-  }
+  ASSIGN_OR_RETURN(Judged judged,
+                   JudgeChallengers(*bench_, quarantine_, action.adaptation.hypothesis,
+                                    action.event_id, options_.seed));
+  const adapt::Judgement& judgement = judged.judgement;
+  std::move(judged.candidates.begin(), judged.candidates.end(), std::back_inserter(candidates_));
   parts_.logger->Info(StrCat("judged ", judgement.scores.size(), " challengers by ",
                              judgement.labels,
                              " labels: ", judgement.scores[judgement.winner].kind.name()));
-  const adapt::Adaptation composed = adapt::Compose(bundle_->bundle, action.event_id, hypothesis,
-                                                    judgement, quarantine.ids, quarantine.labels);
-  Do(adapter_->OnJudged(judgement, composed));
+  Do(adapter_->OnJudged(judgement, judged.composed));
   return {};
 }
 
 Status Lifecycle::Serve(const adapt::Action& action) {
   const bool is_rollback = action.kind == adapt::ActionKind::kRollBack;
-  ASSIGN_OR_RETURN(std::unique_ptr<Serving> next,
-                   MakeServing(bundle_, action.adaptation, revision_ + 1));
+  ASSIGN_OR_RETURN(std::unique_ptr<Serving> next, Make(bundle_, action.adaptation, revision_ + 1));
   canary_before_.reset();
   canary_after_.reset();
   if (!is_rollback) {
-    ASSIGN_OR_RETURN(champion_, MakeServing(bundle_, adapter_->champion(), 0));
+    ASSIGN_OR_RETURN(champion_, Make(bundle_, adapter_->champion(), 0));
     ASSIGN_OR_RETURN(snapshot_, Keep(adapter_->champion(), "before " + action.adaptation.name()));
     canary_before_ = champion_->CanaryAccuracy();
     canary_after_ = next->CanaryAccuracy();
@@ -1099,19 +655,8 @@ Status Lifecycle::SendModel() {
 Status Lifecycle::SwapBundle(std::shared_ptr<const model::ModelBundle> bundle,
                              const std::string& deployment_id, BundleDone done) {
   if (swap_) return Error{ErrorCode::kUnavailable, "swap: another one is under way"};
-  if (bundle->is_image != bundle_->is_image || bundle->manifest.labels.empty()) {
-    return Error{ErrorCode::kUnsupported, "swap: the new bundle is for another kind of input"};
-  }
-  // Rows reach the shadow and the quarantine as the answering bundle's window made them.
-  const protocol::BundleInput& takes = bundle->manifest.input;
-  const protocol::BundleInput& took = bundle_->manifest.input;
-  if (!bundle->is_image &&
-      (takes.window != took.window || takes.channel_count != took.channel_count ||
-       bundle->raw_count() != bundle_->raw_count())) {
-    return Error{ErrorCode::kUnsupported, StrCat("swap: the new bundle takes ", InWords(takes),
-                                                 "; the running one takes ", InWords(took))};
-  }
-  ASSIGN_OR_RETURN(std::unique_ptr<Serving> bench, MakeServing(bundle, adapt::Adaptation{}, 0));
+  RETURN_IF_ERROR(CheckSwap(*bundle_, *bundle));
+  ASSIGN_OR_RETURN(std::unique_ptr<Serving> bench, Make(bundle, adapt::Adaptation{}, 0));
   {
     std::unique_ptr<feature::FeatureModel> engine;
     if (bundle->is_image) {
@@ -1122,73 +667,30 @@ Status Lifecycle::SwapBundle(std::shared_ptr<const model::ModelBundle> bundle,
 
   // What was adapted goes over as far as it still holds under the new model.
   const adapt::Adaptation served = adapter_->served();
-  adapt::Carried carried;
-  carried.adaptation.bundle = bundle->bundle;
-  if (!served.is_none() && !bundle->is_adaptable()) {
-    carried.dropped.push_back("the new bundle answers by a head, which is not adapted");
-  } else if (!served.is_none()) {
-    ASSIGN_OR_RETURN(const Embedded quarantine, EmbedQuarantine(*bench, adapt::InputHypothesis{}));
-    adapt::CarryRequest request;
-    request.bundle = bundle->bundle;
-    request.adaptation = &served;
-    request.knn = &bench->classifier();
-    request.rows = quarantine.ids;
-    request.labels = quarantine.labels;
-    request.judge_rule.seed = options_.seed;
-    std::optional<adapt::InputSearch> search;
-    std::vector<float> raw;
-    if (bundle->is_image) {
-      const adapt::PictureSize size{.width = bundle->image_rule.width,
-                                    .height = bundle->image_rule.height};
-      std::vector<adapt::InputHypothesis> hypotheses{adapt::InputHypothesis{}};
-      if (!served.hypothesis.is_identity()) hypotheses.push_back(served.hypothesis);
-      ASSIGN_OR_RETURN(adapt::InputSearch made,
-                       adapt::InputSearch::Create(
-                           std::move(hypotheses), size, bench->classifier(),
-                           [&](std::span<const std::uint8_t> picture, std::span<float> feature) {
-                             return bench->Embed(picture, raw, feature);
-                           }));
-      search.emplace(std::move(made));
-      for (const std::string& id : quarantine.ids) {
-        ASSIGN_OR_RETURN(const Bytes file, quarantine_.Picture(id));
-        std::vector<std::uint8_t> picture;
-        RETURN_IF_ERROR(bench->Decode({.bytes = file}, picture));
-        const auto label = quarantine_.labels().find(id);
-        RETURN_IF_ERROR(search->Add(picture, label == quarantine_.labels().end()
-                                                 ? std::nullopt
-                                                 : std::optional(label->second.label)));
-      }
-      request.search = &*search;
-    } else {
-      request.features = quarantine.features;
-    }
-    if (!quarantine.ids.empty()) {
-      ASSIGN_OR_RETURN(carried, adapt::Carry(request));
-    } else {
-      carried.dropped.push_back("no sample is left to judge the adaptation by");
-    }
-  }
+  ASSIGN_OR_RETURN(const adapt::Carried carried,
+                   CarryOver(*bench, served, quarantine_, options_.seed));
 
-  ASSIGN_OR_RETURN(std::unique_ptr<Serving> next,
-                   MakeServing(bundle, carried.adaptation, revision_ + 1));
+  ASSIGN_OR_RETURN(std::unique_ptr<Serving> next, Make(bundle, carried.adaptation, revision_ + 1));
   auto stage = std::make_unique<Stage>();
-  ASSIGN_OR_RETURN(stage->monitor, MakeMonitor(*bundle, next->signals()));
-  Swap swap;
-  ASSIGN_OR_RETURN(swap.old_serving, MakeServing(bundle_, served, 0));
-  swap.old_canary = swap.old_serving->CanaryAccuracy();
-  swap.new_canary = next->CanaryAccuracy();
+  ASSIGN_OR_RETURN(stage->monitor, MakeMonitor(options_, *bundle, next->signals()));
+  ASSIGN_OR_RETURN(std::unique_ptr<Serving> old_serving, Make(bundle_, served, 0));
+  const double new_canary = next->CanaryAccuracy();
   ASSIGN_OR_RETURN(snapshot_, Keep(served, "before bundle " + bundle->manifest.version));
-  swap.old_bundle = bundle_;
-  ASSIGN_OR_RETURN(std::string kept, KeepAdapter(adapter_->Save()));
+  ASSIGN_OR_RETURN(std::string kept, keeping_.KeepAdapter(adapter_->Save()));
   previous_ = {bundle_->bundle, std::move(kept)};
-  swap.deployment_id = deployment_id;
-  swap.done = std::move(done);
-  swap.first_revision = revision_ + 1;
+  const double old_canary = old_serving->CanaryAccuracy();
+  Swap swap{.old_bundle = bundle_,
+            .old_serving = std::move(old_serving),
+            .deployment_id = deployment_id,
+            .done = std::move(done),
+            .report = {},
+            .first_revision = revision_ + 1,
+            .watch = HealthWatch(options_.health_frames, old_canary, new_canary)};
   protocol::UpdateReport& report = swap.report;
   report.deployment_id = deployment_id;
   report.previous_bundle = bundle_->bundle;
   report.golden_ok = true;
-  report.canary_accuracy = swap.new_canary;
+  report.canary_accuracy = new_canary;
   if (carried.hypothesis_kept) report.hypothesis_kept = carried.adaptation.hypothesis.name();
   if (carried.challenger_kept) report.challenger_kept = carried.adaptation.challenger.name();
   report.labels_kept = carried.adaptation.labels.size();
@@ -1217,32 +719,14 @@ Status Lifecycle::SwapBundle(std::shared_ptr<const model::ModelBundle> bundle,
 
 void Lifecycle::WatchHealth(const Seen& seen) {
   Swap& swap = *swap_;
-  if (swap.frames == 0) bundle_swap_gap_ms_ = path_->swap_gap_ms();
+  if (swap.watch.frames() == 0) bundle_swap_gap_ms_ = path_->swap_gap_ms();
   Inference shadow;
   if (!swap.old_serving->Infer(seen.frame, shadow).ok()) return;
-  ++swap.frames;
   const bool agrees = shadow.prediction.nearest == seen.prediction.nearest;
-  if (agrees) ++swap.agreed;
   path_->Compare(agrees);
-  swap.confidence_new += seen.prediction.confidence;
-  swap.confidence_old += shadow.prediction.confidence;
-  if (swap.frames < options_.health_frames) return;
-
-  const double agreement = static_cast<double>(swap.agreed) / swap.frames;
-  if (agreement < kAgreementMin) {
-    FinishSwap(false,
-               StrCat("agrees with the one before on ", base::FormatShort(100 * agreement),
-                      " % of ", swap.frames, " frames; ", 100 * kAgreementMin, " % is asked"));
-  } else if (swap.confidence_new < kConfidenceShareMin * swap.confidence_old) {
-    FinishSwap(false, StrCat("mean confidence fell from ",
-                             base::FormatShort(swap.confidence_old / swap.frames), " to ",
-                             base::FormatShort(swap.confidence_new / swap.frames)));
-  } else if (swap.new_canary < swap.old_canary - kCanaryLossMax) {
-    FinishSwap(false,
-               StrCat("canary accuracy ", swap.new_canary, ", ", swap.old_canary, " before"));
-  } else {
-    FinishSwap(true, "");
-  }
+  const auto verdict =
+      swap.watch.Add(agrees, seen.prediction.confidence, shadow.prediction.confidence);
+  if (verdict) FinishSwap(verdict->is_healthy, verdict->detail);
 }
 
 void Lifecycle::FinishSwap(bool healthy, const std::string& detail) {
@@ -1251,7 +735,7 @@ void Lifecycle::FinishSwap(bool healthy, const std::string& detail) {
   protocol::UpdateReport& report = swap.report;
   report.at = parts_.clock->Now();
   report.swap_gap_ms = bundle_swap_gap_ms_;
-  report.agreement = static_cast<double>(swap.agreed) / std::max(1u, swap.frames);
+  report.agreement = swap.watch.agreement();
   if (!healthy) {
     report.attempted_bundle = bundle_->bundle;
     report.detail = detail;
@@ -1259,14 +743,13 @@ void Lifecycle::FinishSwap(bool healthy, const std::string& detail) {
     bench_.reset();
     adapter_ = std::make_unique<adapt::Adapter>(adapter_->options(), bundle_->bundle);
     adapter_->SetMode(EffectiveMode());
-    const auto bytes = base::ReadFile(*parts_.fs, base::JoinPath(options_.folder, previous_.file),
-                                      kAdapterBytesMax);
+    const auto bytes = keeping_.ReadAdapter(previous_.file);
     const Status restored = bytes.ok() ? adapter_->Restore(*bytes) : Status(bytes.error());
     if (!restored.ok()) parts_.logger->Error("adaptation dropped: " + restored.error().message);
     previous_ = {};
     auto stage = std::make_unique<Stage>();
-    auto serving = MakeServing(bundle_, adapter_->served(), revision_ + 1);
-    auto monitor = serving.ok() ? MakeMonitor(*bundle_, (*serving)->signals())
+    auto serving = Make(bundle_, adapter_->served(), revision_ + 1);
+    auto monitor = serving.ok() ? MakeMonitor(options_, *bundle_, (*serving)->signals())
                                 : Result<std::unique_ptr<drift::DriftMonitor>>(serving.error());
     if (serving.ok() && monitor.ok()) {
       stage->serving = std::move(*serving);
@@ -1275,7 +758,7 @@ void Lifecycle::FinishSwap(bool healthy, const std::string& detail) {
       path_->Collect();
       path_->Offer(std::move(stage));
       if (adapter_->state() == adapt::AdapterState::kProbation) {
-        auto champion = MakeServing(bundle_, adapter_->champion(), 0);
+        auto champion = Make(bundle_, adapter_->champion(), 0);
         if (champion.ok()) champion_ = std::move(*champion);
         probation_revision_ = revision_;
       }
@@ -1298,7 +781,7 @@ void Lifecycle::FinishSwap(bool healthy, const std::string& detail) {
 
 Result<std::string> Lifecycle::Keep(const adapt::Adaptation& adaptation,
                                     const std::string& reason) {
-  return snapshots_.Save(
+  return keeping_.snapshots().Save(
       parts_.clock->Now(), reason,
       {{"adaptation", adapt::Serialise(adaptation)}, {"bundle", base::ToBytes(bundle_->bundle)}});
 }
@@ -1320,7 +803,7 @@ std::vector<const adapt::QuarantinedSample*> Lifecycle::WantedSamples() const {
 
 Status Lifecycle::RollBackTo(const std::string& snapshot_id) {
   if (swap_) return Error{ErrorCode::kUnavailable, "rollback: a new bundle is being watched"};
-  ASSIGN_OR_RETURN(const state::Blobs blobs, snapshots_.Load(snapshot_id));
+  ASSIGN_OR_RETURN(const state::Blobs blobs, keeping_.snapshots().Load(snapshot_id));
   const auto bytes = blobs.find("adaptation");
   const auto whose = blobs.find("bundle");
   if (bytes == blobs.end() || whose == blobs.end()) {

@@ -26,6 +26,17 @@ struct LoggedEvent {
 // The event's own fields, and `at` and `frame`.
 base::Json ToJson(const LoggedEvent& logged);
 
+// One line of what happened, for status and logs.
+struct EventSummary {
+  std::string event_id;
+  std::uint64_t index = 0;
+  std::optional<std::uint32_t> frame_number;
+  std::string kind;
+  std::string text;
+  std::vector<std::int64_t> channels;
+};
+base::Json ToJson(const EventSummary& event);
+
 // Not thread-safe.
 class EventLog {
  public:

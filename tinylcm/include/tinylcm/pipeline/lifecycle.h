@@ -31,10 +31,11 @@
 #include "tinylcm/adapt/adapter.h"
 #include "tinylcm/adapt/quarantine.h"
 #include "tinylcm/model/bundle.h"
+#include "tinylcm/pipeline/bundle_swap.h"
 #include "tinylcm/pipeline/event_log.h"
 #include "tinylcm/pipeline/frame_path.h"
+#include "tinylcm/pipeline/keeping.h"
 #include "tinylcm/source/mask.h"
-#include "tinylcm/state/record.h"
 #include "tinylcm/state/snapshot_store.h"
 
 namespace tinylcm::pipeline {
@@ -66,16 +67,6 @@ struct LifecycleOptions {
   std::string folder;  // quarantine/, snapshots/ and the record live below it.
 };
 
-// One line of what happened, for status and logs.
-struct EventSummary {
-  std::string event_id;
-  std::uint64_t index = 0;
-  std::optional<std::uint32_t> frame_number;
-  std::string kind;
-  std::string text;
-  std::vector<std::int64_t> channels;
-};
-base::Json ToJson(const EventSummary& event);
 base::Json ToJson(const drift::DriftMonitor::Standing& standing);
 
 // What status shows.
@@ -154,7 +145,9 @@ class Lifecycle {
   // the event is over.
   std::vector<const adapt::QuarantinedSample*> WantedSamples() const;
 
-  base::Result<state::SnapshotStore::Listing> Snapshots() const { return snapshots_.List(); }
+  base::Result<state::SnapshotStore::Listing> Snapshots() const {
+    return keeping_.snapshots().List();
+  }
   // Keeps what is served now, to go back to; returns the snapshot's id.
   base::Result<std::string> TakeSnapshot(const std::string& reason);
 
@@ -175,13 +168,6 @@ class Lifecycle {
   const std::shared_ptr<const model::ModelBundle>& shared_bundle() const { return bundle_; }
 
  private:
-  // An adaptation and whose it is; the one of the bundle before is kept, so that going back brings
-  // both back. The state itself (flat fields may have megabytes) lies in a file named by its
-  // digest.
-  struct Kept {
-    std::string bundle;
-    std::string file;
-  };
   struct Swap {
     std::shared_ptr<const model::ModelBundle> old_bundle;
     std::unique_ptr<Serving> old_serving;  // Shadows.
@@ -189,30 +175,21 @@ class Lifecycle {
     BundleDone done;
     protocol::UpdateReport report;
     std::uint64_t first_revision = 0;
-    std::uint32_t frames = 0;
-    std::uint32_t agreed = 0;
-    double confidence_new = 0.0;
-    double confidence_old = 0.0;
-    double old_canary = 1.0;
-    double new_canary = 1.0;
+    HealthWatch watch;
   };
 
   Lifecycle(const LifecycleOptions& options, Parts parts,
-            std::shared_ptr<const model::ModelBundle> bundle, state::TwoCopyRecord record,
-            state::SnapshotStore snapshots, adapt::Quarantine quarantine);
+            std::shared_ptr<const model::ModelBundle> bundle, Keeping keeping,
+            adapt::Quarantine quarantine);
 
-  base::Result<std::unique_ptr<drift::DriftMonitor>> MakeMonitor(const model::ModelBundle& bundle,
-                                                                 drift::SignalMask signals) const;
   std::uint64_t MonitorBelongsTo() const;
-  void RestoreMonitor(drift::DriftMonitor& monitor);
-  base::Result<std::unique_ptr<Serving>> MakeServing(
+  base::Result<std::unique_ptr<Serving>> Make(
       const std::shared_ptr<const model::ModelBundle>& bundle, const adapt::Adaptation& adaptation,
       std::uint64_t revision) const;
   base::Status Restore();
   base::Status ReadRecord();
   void BeginAnew(const std::string& why);
   void Save();
-  base::Result<std::string> KeepAdapter(base::ByteView state);
   void UpdateWants();
 
   void Do(const adapt::Actions& actions);
@@ -232,7 +209,6 @@ class Lifecycle {
 
   // A snapshot of an adaptation of the bundle that runs.
   base::Result<std::string> Keep(const adapt::Adaptation& adaptation, const std::string& reason);
-  base::Status AddToQuarantine(const Seen& seen);
   void SayIfFieldDiffers();
   void SayIfRuleIsBlind();
   void NoteAlarm(const Seen& seen);
@@ -242,21 +218,11 @@ class Lifecycle {
   void WatchHealth(const Seen& seen);
   void FinishSwap(bool healthy, const std::string& detail);
   base::Status Workbench();
-  // The quarantine's samples that can be embedded, in the space of a hypothesis, under a bundle.
-  struct Embedded {
-    std::vector<float> features;
-    std::vector<std::string> ids;
-    std::vector<adapt::LabelledRow> labelled;
-    std::vector<adapt::Label> labels;
-  };
-  base::Result<Embedded> EmbedQuarantine(Serving& bench, const adapt::InputHypothesis& hypothesis);
-  std::string LabelName(std::uint16_t label) const;
 
   LifecycleOptions options_;
   Parts parts_;
   std::shared_ptr<const model::ModelBundle> bundle_;
-  state::TwoCopyRecord record_;
-  state::SnapshotStore snapshots_;
+  Keeping keeping_;
   adapt::Quarantine quarantine_;
   std::unique_ptr<adapt::Adapter> adapter_;
   FramePath* path_ = nullptr;
@@ -273,10 +239,8 @@ class Lifecycle {
   std::uint64_t rollbacks_ = 0;
   std::uint64_t escalations_ = 0;
   double bundle_swap_gap_ms_ = 0.0;
-  Kept previous_;
+  KeptAdapter previous_;                    // Of the bundle before.
   std::vector<adapt::Action> waiting_;      // Could not be done yet; in order.
-  std::string adapter_file_;                // Where the current bundle's adapter state is kept,
-  base::Bytes adapter_bytes_;               // ... and what it holds.
   std::vector<std::string> feedback_done_;  // The last ones, by id.
   std::optional<protocol::DriftEvent> event_;
   std::vector<EventSummary> events_;
