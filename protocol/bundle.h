@@ -26,6 +26,7 @@ inline constexpr std::string_view kRoleCanary = "canary";
 inline constexpr std::string_view kRoleGolden = "golden";
 inline constexpr std::string_view kRoleConfig = "config";
 inline constexpr std::string_view kRoleHead = "head";  // classifier "linear" only
+inline constexpr std::string_view kRoleAdaptation = "adaptation";  // What a device learned, if any.
 
 // How a row's recent past becomes the numbers that are classified: every `step` rows, over the last
 // `size` of them, the statistics and the energy in the bands, channel by channel.

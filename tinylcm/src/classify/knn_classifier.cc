@@ -109,8 +109,12 @@ KnnClassifier::KnnClassifier(const Options& options, const Anchors& anchors,
   SetRows();
 }
 
-base::Status KnnClassifier::SetMemory(const Anchors& memory) {
-  RETURN_IF_ERROR(Validate(memory, options_.classes));
+base::Status KnnClassifier::SetMemory(const Anchors& memory, std::uint32_t opened) {
+  if (opened >= kUnknownLabel - options_.classes) {
+    return Error{ErrorCode::kInvalidArgument,
+                 base::StrCat("knn: ", opened, " opened classes beside ", options_.classes)};
+  }
+  RETURN_IF_ERROR(Validate(memory, options_.classes + opened));
   if (memory.size() > 0 && memory.dims != dims_) {
     return Error{
         ErrorCode::kInvalidArgument,
@@ -122,6 +126,7 @@ base::Status KnnClassifier::SetMemory(const Anchors& memory) {
   }
   memory_ = memory;
   memory_.dims = dims_;
+  tally_.assign(options_.classes + opened, 0.0);
   SetRows();
   return {};
 }
@@ -172,7 +177,7 @@ Prediction KnnClassifier::Classify(std::span<const float> feature, std::span<flo
 Prediction KnnClassifier::ClassifyWithout(std::uint32_t anchor, std::span<const float> feature,
                                           std::span<float> votes) {
   CHECK(feature.size() == dims_);
-  CHECK(votes.empty() || votes.size() == options_.classes);
+  CHECK(votes.empty() || votes.size() == tally_.size());
   Prepare(feature, stride_, options_.metric, query_.data());
   const bool is_coarse =
       coarse_ && coarse_->Bound(query_.data(), distances_.size(), low_.data(), high_.data());
@@ -236,8 +241,11 @@ base::Result<std::vector<LeftOut>> LeaveOneOut(const KnnClassifier::Options& opt
   ASSIGN_OR_RETURN(KnnClassifier classifier, KnnClassifier::Create(options, anchors));
   std::vector<LeftOut> left_out;
   left_out.reserve(anchors.size());
+  std::vector<float> votes(options.classes);
   for (std::uint32_t i = 0; i < anchors.size(); ++i) {
-    left_out.push_back({anchors.labels[i], classifier.ClassifyWithout(i, anchors.row(i))});
+    const std::uint16_t label = anchors.labels[i];
+    const Prediction prediction = classifier.ClassifyWithout(i, anchors.row(i), votes);
+    left_out.push_back({.label = label, .share = votes[label], .prediction = prediction});
   }
   return left_out;
 }

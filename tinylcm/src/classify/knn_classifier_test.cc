@@ -186,6 +186,8 @@ TEST(KnnClassifier, LeavesOneOut) {
   ASSERT_TRUE(left_out.ok());
   EXPECT_EQ((*left_out)[2].prediction.label, 1);
   EXPECT_DOUBLE_EQ(Accuracy(*left_out), 0.25);
+  EXPECT_EQ((*left_out)[1].share, 0.0f);  // The one vote is for another class, ...
+  EXPECT_EQ((*left_out)[2].share, 1.0f);  // ... for its own.
   EXPECT_EQ((*left_out)[3].prediction.mean_distance, 4.0f);
   EXPECT_DOUBLE_EQ(Accuracy({}), 0.0);
 }

@@ -173,6 +173,50 @@ void ReadSignals(TensorReader& reader, ModelBundle& bundle) {
   }
 }
 
+// What adaptation rests on; an older bundle has none of it.
+void ReadAdaptationGround(TensorReader& reader, ModelBundle& bundle) {
+  Reference& reference = bundle.reference;
+  if (reader.Has("left_out_label")) {
+    const std::size_t count = bundle.anchors.size();
+    reference.left_out_label = reader.Values<std::uint16_t>("left_out_label", {count});
+    reference.left_out_share = reader.Values<float>("left_out_share", {count});
+  }
+  if (bundle.is_image) {
+    reference.histogram = reader.Optional<float>("histogram", {3, 256});
+  } else if (reader.Has("class_channel_mean")) {
+    const std::vector<std::size_t> shape = {bundle.manifest.labels.size(), bundle.raw_count()};
+    reference.class_channel_mean = reader.Values<float>("class_channel_mean", shape);
+    reference.class_channel_sd = reader.Values<float>("class_channel_sd", shape);
+  }
+  if (!bundle.is_image) {
+    const std::size_t channels = bundle.raw_count();
+    reference.channel_covariance =
+        reader.Optional<float>("channel_covariance", {channels, channels});
+    reference.channel_mode_share = reader.Optional<float>("channel_mode_share", {channels});
+  }
+}
+
+void WriteAdaptationGround(const ModelBundle& bundle, Safetensors& tensors) {
+  const Reference& reference = bundle.reference;
+  if (const std::size_t count = reference.left_out_label.size(); count != 0) {
+    tensors.Add("left_out_label", {count}, reference.left_out_label);
+    tensors.Add("left_out_share", {count}, reference.left_out_share);
+  }
+  if (!reference.histogram.empty()) tensors.Add("histogram", {3, 256}, reference.histogram);
+  if (!reference.class_channel_mean.empty()) {
+    const std::vector<std::size_t> shape = {bundle.manifest.labels.size(), bundle.raw_count()};
+    tensors.Add("class_channel_mean", shape, reference.class_channel_mean);
+    tensors.Add("class_channel_sd", shape, reference.class_channel_sd);
+  }
+  const std::size_t channels = bundle.raw_count();
+  if (!reference.channel_covariance.empty()) {
+    tensors.Add("channel_covariance", {channels, channels}, reference.channel_covariance);
+  }
+  if (!reference.channel_mode_share.empty()) {
+    tensors.Add("channel_mode_share", {channels}, reference.channel_mode_share);
+  }
+}
+
 void WriteSignals(const ModelBundle& bundle, Safetensors& tensors) {
   const Reference& reference = bundle.reference;
   for (std::size_t at = 0; at < drift::kSignals; ++at) {
@@ -247,6 +291,7 @@ base::Status ReadReference(const Safetensors& tensors, const std::string& path,
     bundle.reference.sd_image = values("sd_image", shape);
   }
   ReadSignals(reader, bundle);
+  ReadAdaptationGround(reader, bundle);
   return reader.status();
 }
 
@@ -286,6 +331,7 @@ Safetensors WriteReference(const ModelBundle& bundle) {
     tensors.Add("sd_image", shape, reference.sd_image);
   }
   WriteSignals(bundle, tensors);
+  WriteAdaptationGround(bundle, tensors);
   return tensors;
 }
 
@@ -336,6 +382,11 @@ base::Status ReadGolden(const Safetensors& tensors, const std::string& path, Mod
   } else {
     golden.rows = golden.raw;
   }
+  if (reader.Has("taught_labels")) {
+    golden.taught_labels = reader.Values<std::uint16_t>("taught_labels", {golden.count});
+    golden.taught_features =
+        reader.Values<float>("taught_features", {golden.count, bundle.anchors.dims});
+  }
   return reader.status();
 }
 
@@ -351,11 +402,63 @@ Safetensors WriteGolden(const ModelBundle& bundle) {
                  static_cast<std::size_t>(bundle.image_rule.width), 3},
                 golden.pictures);
   }
+  if (!golden.taught_labels.empty()) {
+    tensors.Add("taught_labels", {golden.count}, golden.taught_labels);
+    tensors.Add("taught_features", {golden.count, bundle.anchors.dims}, golden.taught_features);
+  }
   return tensors;
 }
 
 bool AllFinite(const std::vector<float>& values) {
   return std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); });
+}
+
+// Written so that NaN fails.
+bool AreShares(const std::vector<float>& values) {
+  return std::all_of(values.begin(), values.end(), [](float v) { return v >= 0.0f && v <= 1.0f; });
+}
+
+base::Status ValidateAdaptationGround(const ModelBundle& bundle) {
+  const Reference& reference = bundle.reference;
+  const std::size_t classes = bundle.manifest.labels.size();
+  const std::size_t left_out = reference.left_out_label.size();
+  if (left_out != reference.left_out_share.size() ||
+      (left_out != 0 && left_out != bundle.anchors.size())) {
+    return Corrupt("reference: leave-one-out outcomes of another number of anchors");
+  }
+  for (const std::uint16_t label : reference.left_out_label) {
+    if (label >= classes) return Corrupt("reference: a leave-one-out outcome is no class");
+  }
+  if (!AreShares(reference.left_out_share)) {
+    return Corrupt("reference: a leave-one-out outcome's share is not one");
+  }
+  if (!reference.histogram.empty() &&
+      (!bundle.is_image || reference.histogram.size() != std::size_t{3} * 256 ||
+       !AreShares(reference.histogram))) {
+    return Corrupt("reference: a histogram is of shares, 256 a colour");
+  }
+  if (reference.class_channel_mean.size() != reference.class_channel_sd.size() ||
+      (!reference.class_channel_mean.empty() &&
+       reference.class_channel_mean.size() != classes * bundle.raw_count())) {
+    return Corrupt("reference: channel statistics of another number of classes or channels");
+  }
+  const std::size_t channels = bundle.raw_count();
+  if ((!reference.channel_covariance.empty() &&
+       reference.channel_covariance.size() != channels * channels) ||
+      (!reference.channel_mode_share.empty() && reference.channel_mode_share.size() != channels) ||
+      !AreShares(reference.channel_mode_share)) {
+    return Corrupt("reference: covariance or commonest values of another number of channels");
+  }
+  if (!bundle.taught.empty() && !bundle.manifest.lineage.parent) {
+    return Corrupt("manifest.json: an adaptation, but no parent that it is on top of");
+  }
+  if (bundle.golden.taught_features.size() !=
+          bundle.golden.taught_labels.size() * bundle.feature_count() ||
+      (!bundle.golden.taught_labels.empty() &&
+       bundle.golden.taught_labels.size() != bundle.golden.count)) {
+    return Corrupt("golden: expected answers of another number of inputs");
+  }
+  return {};
 }
 
 }  // namespace
@@ -575,6 +678,9 @@ base::Result<ModelBundle> LoadBundle(base::FileSystem& fs, const std::string& fo
   RETURN_IF_ERROR(read(protocol::kRoleGolden, [&](const auto& tensors, const auto& path) {
     return ReadGolden(tensors, path, bundle);
   }));
+  if (const auto at = content(protocol::kRoleAdaptation); at.ok()) {
+    bundle.taught = std::move(contents[*at]);
+  }
   RETURN_IF_ERROR(Validate(bundle));
   return bundle;
 }
@@ -660,10 +766,13 @@ base::Status Validate(const ModelBundle& bundle) {
                                       reference.rail_high.size() != bundle.raw_count())) {
     return Corrupt("reference: rails of another number of channels");
   }
+  if (const auto status = ValidateAdaptationGround(bundle); !status.ok()) return status;
   for (const auto* values :
        {&reference.channel_mean, &reference.channel_sd, &reference.feature_mean,
         &reference.feature_sd, &reference.mean_image, &reference.sd_image, &reference.rail_low,
-        &reference.rail_high, &bundle.golden.raw, &bundle.golden.features}) {
+        &reference.rail_high, &reference.class_channel_mean, &reference.class_channel_sd,
+        &reference.channel_covariance, &bundle.golden.raw, &bundle.golden.features,
+        &bundle.golden.taught_features}) {
     if (!AllFinite(*values)) return Corrupt("reference or golden: a number is not finite");
   }
   return {};
@@ -699,6 +808,9 @@ base::Result<std::string> WriteBundle(base::FileSystem& fs, const ModelBundle& b
   RETURN_IF_ERROR(put("golden.safetensors", protocol::kRoleGolden, WriteGolden(bundle).Write()));
   if (bundle.head) {
     RETURN_IF_ERROR(put("head.safetensors", protocol::kRoleHead, WriteHead(*bundle.head).Write()));
+  }
+  if (!bundle.taught.empty()) {
+    RETURN_IF_ERROR(put("adaptation.bin", protocol::kRoleAdaptation, bundle.taught));
   }
   const std::string text = protocol::WriteBundleManifest(manifest);
   RETURN_IF_ERROR(base::WriteFileDurably(fs, base::JoinPath(folder, protocol::kManifestPath),

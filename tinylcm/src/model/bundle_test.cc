@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "base/crypto.h"
 #include "tinylcm/src/model/small_bundle_test.h"
 
 namespace tinylcm::model {
@@ -128,6 +129,66 @@ TEST_F(BundleTest, AContentThatDoesNotFitTogetherIsCorrupt) {
   changed = *bundle;
   changed.reference.rank[0] = {2.0f, 1.0f};
   EXPECT_EQ(Validate(changed).error().code, ErrorCode::kCorrupt);
+}
+
+TEST_F(BundleTest, WhatAdaptationRestsOnFitsOrIsRefused) {
+  const auto bundle = Load();
+  ASSERT_TRUE(bundle.ok());
+  const auto refused = [&](auto change) {
+    ModelBundle changed = *bundle;
+    change(changed);
+    const base::Status status = Validate(changed);
+    EXPECT_FALSE(status.ok());
+    return status.ok() ? "" : status.error().message;
+  };
+  EXPECT_EQ(refused([](ModelBundle& b) { b.reference.left_out_label.pop_back(); }),
+            "bundle: reference: leave-one-out outcomes of another number of anchors");
+  EXPECT_EQ(refused([](ModelBundle& b) { b.reference.left_out_label[0] = 3; }),
+            "bundle: reference: a leave-one-out outcome is no class");
+  EXPECT_EQ(refused([](ModelBundle& b) { b.reference.left_out_share[0] = 1.5f; }),
+            "bundle: reference: a leave-one-out outcome's share is not one");
+  EXPECT_EQ(refused([](ModelBundle& b) { b.reference.class_channel_sd.pop_back(); }),
+            "bundle: reference: channel statistics of another number of classes or channels");
+  EXPECT_EQ(refused([](ModelBundle& b) { b.reference.histogram.assign(768, 0.1f); }),
+            "bundle: reference: a histogram is of shares, 256 a colour");  // Of rows there is none.
+  EXPECT_EQ(refused([](ModelBundle& b) { b.taught = {1, 2, 3}; }),
+            "bundle: manifest.json: an adaptation, but no parent that it is on top of");
+}
+
+TEST_F(BundleTest, AnOlderBundleHasNoneOfItAndLoads) {
+  auto bundle = Load();
+  ASSERT_TRUE(bundle.ok());
+  Reference& reference = bundle->reference;
+  reference.left_out_label.clear();
+  reference.left_out_share.clear();
+  reference.class_channel_mean.clear();
+  reference.class_channel_sd.clear();
+  const auto older = WriteBundle(fs_, *bundle, Path("older"));
+  ASSERT_TRUE(older.ok()) << older.error().message;
+  EXPECT_NE(*older, bundle->bundle);
+  const auto read = LoadBundle(fs_, Path("older"), {});
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  EXPECT_EQ(read->reference, reference);
+}
+
+TEST_F(BundleTest, WhatADeviceLearnedTravelsAsAFileOfItsOwn) {
+  auto bundle = Load();
+  ASSERT_TRUE(bundle.ok());
+  bundle->manifest.lineage.parent = bundle->bundle;
+  bundle->manifest.lineage.taught_by = {"d-1"};
+  bundle->taught = base::ToBytes("as the device serialised it");
+  bundle->golden.taught_labels = bundle->golden.labels;
+  bundle->golden.taught_features = bundle->golden.features;
+  ASSERT_TRUE(WriteBundle(fs_, *bundle, Path("taught")).ok());
+  const auto read = LoadBundle(fs_, Path("taught"), {});
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  EXPECT_EQ(read->taught, bundle->taught);
+  EXPECT_EQ(read->golden, bundle->golden);
+  EXPECT_EQ(read->manifest.lineage, bundle->manifest.lineage);
+  const protocol::NamedFile* file = read->manifest.FileWithRole("adaptation");
+  ASSERT_NE(file, nullptr);
+  // The digest by which a device names its adaptation.
+  EXPECT_EQ(file->sha256, base::Sha256Hex(bundle->taught));
 }
 
 TEST_F(BundleTest, WhatIsWrittenReadsBackTheSame) {

@@ -112,6 +112,82 @@ std::vector<std::size_t> Flatten(const std::vector<std::vector<std::size_t>>& pa
   return all;
 }
 
+// Mean and deviation a channel of each class, [classes * columns]; of a class without rows, 0.
+void LearnClassChannels(const FitData& data, const Split& split, Reference& reference) {
+  for (const std::vector<std::size_t>& rows : split.fit) {
+    Moments moments{std::vector<float>(data.raw_count, 0.0f),
+                    std::vector<float>(data.raw_count, 0.0f)};
+    if (!rows.empty()) {
+      std::vector<std::size_t> in_order = rows;
+      std::sort(in_order.begin(), in_order.end());
+      moments = MomentsOf(data.raw, data.raw_count, in_order);
+    }
+    std::vector<float>& means = reference.class_channel_mean;
+    std::vector<float>& deviations = reference.class_channel_sd;
+    means.insert(means.end(), moments.mean.begin(), moments.mean.end());
+    deviations.insert(deviations.end(), moments.sd.begin(), moments.sd.end());
+  }
+}
+
+// In plain double arithmetic and row order.
+std::vector<float> CovarianceOf(const FitData& data, const std::vector<float>& mean,
+                                const std::vector<std::size_t>& rows) {
+  const std::size_t columns = data.raw_count;
+  std::vector<double> sums(columns * columns, 0.0);
+  std::vector<double> off(columns);
+  for (const std::size_t row : rows) {
+    for (std::size_t j = 0; j < columns; ++j) {
+      off[j] = static_cast<double>(data.raw[row * columns + j]) - static_cast<double>(mean[j]);
+    }
+    for (std::size_t i = 0; i < columns; ++i) {
+      for (std::size_t j = 0; j <= i; ++j) sums[i * columns + j] += off[i] * off[j];
+    }
+  }
+  std::vector<float> covariance(columns * columns);
+  for (std::size_t i = 0; i < columns; ++i) {
+    for (std::size_t j = 0; j <= i; ++j) {
+      covariance[i * columns + j] = covariance[j * columns + i] =
+          static_cast<float>(sums[i * columns + j] / static_cast<double>(rows.size()));
+    }
+  }
+  return covariance;
+}
+
+// Of each channel, the share of rows that have its commonest value exactly: 1 is a constant.
+std::vector<float> ModeShareOf(const FitData& data, const std::vector<std::size_t>& rows) {
+  std::vector<float> shares;
+  std::vector<float> values(rows.size());
+  for (std::size_t j = 0; j < data.raw_count; ++j) {
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      values[i] = data.raw[rows[i] * data.raw_count + j];
+    std::sort(values.begin(), values.end());
+    std::size_t most = 0;
+    for (std::size_t first = 0, i = 0; i < values.size(); ++i) {
+      if (values[i] != values[first]) first = i;
+      most = std::max(most, i - first + 1);
+    }
+    shares.push_back(
+        static_cast<float>(static_cast<double>(most) / static_cast<double>(values.size())));
+  }
+  return shares;
+}
+
+// The share of each colour's pixels that have each level, [3 * 256].
+std::vector<float> HistogramOf(const FitData& data, const std::vector<std::size_t>& rows) {
+  std::vector<std::uint64_t> counts(3 * 256, 0);
+  for (const std::size_t row : rows) {
+    const auto picture =
+        std::span(data.pictures).subspan(row * data.picture_bytes, data.picture_bytes);
+    for (std::size_t i = 0; i < picture.size(); ++i) ++counts[i % 3 * 256 + picture[i]];
+  }
+  const double pixels = static_cast<double>(rows.size()) * static_cast<double>(data.picture_bytes);
+  std::vector<float> shares;
+  for (const std::uint64_t count : counts) {
+    shares.push_back(static_cast<float>(static_cast<double>(count) / (pixels / 3.0)));
+  }
+  return shares;
+}
+
 // Labelled features, as the classifier takes them.
 class Features {
  public:
@@ -545,6 +621,14 @@ base::Result<Fitted> Fit(const FitData& data, const FitOptions& options) {
     const Moments image = MomentsOf(data.pictures, data.picture_bytes, fit_rows);
     bundle.reference.mean_image = image.mean;
     bundle.reference.sd_image = image.sd;
+    bundle.reference.histogram = HistogramOf(data, fit_rows);
+  } else {
+    LearnClassChannels(data, split, bundle.reference);
+    if (data.raw_count <= kCovarianceChannelsMax) {
+      bundle.reference.channel_covariance =
+          CovarianceOf(data, bundle.reference.channel_mean, fit_rows);
+    }
+    bundle.reference.channel_mode_share = ModeShareOf(data, fit_rows);
   }
   LearnSignals(data, options, split, features, classifier, bundle);
   bundle.canary = features.Take(split.canary);
@@ -574,6 +658,10 @@ base::Result<Fitted> Fit(const FitData& data, const FitOptions& options) {
     ASSIGN_OR_RETURN(const std::vector<classify::LeftOut> left_out,
                      classify::LeaveOneOut(bundle.ClassifierOptions(), bundle.anchors));
     report.leave_one_out_accuracy = classify::Accuracy(left_out);
+    for (const classify::LeftOut& one : left_out) {
+      bundle.reference.left_out_label.push_back(one.prediction.nearest);
+      bundle.reference.left_out_share.push_back(one.share);
+    }
   }
   report.held_out_accuracy = AccuracyOn(classifier, features, data, split.held_out);
   report.canary_accuracy = AccuracyOn(classifier, features, data, split.canary);

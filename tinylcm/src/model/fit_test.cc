@@ -140,6 +140,88 @@ TEST_F(FitTest, StandardiseGivesEachChannelMeanZeroAndDeviationOne) {
   }
 }
 
+TEST_F(FitTest, LeavesWhatAdaptationRestsOn) {
+  Write("rows.csv", base::AsBytes(SmallRows(1)));
+  const auto report = Run(RowOptions("out"));
+  ASSERT_TRUE(report.ok()) << report.error().message;
+  const auto bundle = LoadBundle(fs_, Path("out"), {});
+  ASSERT_TRUE(bundle.ok()) << bundle.error().message;
+  const Reference& reference = bundle->reference;
+  // Classes ten deviations apart: every anchor's five nearest are of its own class.
+  ASSERT_EQ(reference.left_out_label.size(), bundle->anchors.size());
+  EXPECT_EQ(reference.left_out_label, bundle->anchors.labels);
+  for (const float share : reference.left_out_share) EXPECT_EQ(share, 1.0f);
+  EXPECT_EQ(report->leave_one_out_accuracy, 1.0);
+  // Class c lies around 3 on channel c with a deviation of 0.3, and around 0 on the others. 27 rows
+  // of each are fitted on: the mean is known to 0.3 / sqrt 27 = 0.06.
+  ASSERT_EQ(reference.class_channel_mean.size(), 9u);
+  for (std::size_t i = 0; i < 9; ++i) {
+    EXPECT_NEAR(reference.class_channel_mean[i], i / 3 == i % 3 ? 3.0 : 0.0, 0.25) << i;
+    EXPECT_NEAR(reference.class_channel_sd[i], 0.3, 0.15) << i;
+  }
+  // Together they give what all rows have: there are as many of each class.
+  for (std::size_t j = 0; j < 3; ++j) {
+    const float mean = (reference.class_channel_mean[j] + reference.class_channel_mean[3 + j] +
+                        reference.class_channel_mean[6 + j]) /
+                       3.0f;
+    EXPECT_NEAR(mean, reference.channel_mean[j], 1e-5);
+  }
+  // A covariance's diagonal is the variance; between channels of which exactly one is 3, with 1/3
+  // each: 0 - 1 * 1.
+  ASSERT_EQ(reference.channel_covariance.size(), 9u);
+  for (std::size_t i = 0; i < 3; ++i) {
+    const float sd = reference.channel_sd[i];
+    EXPECT_NEAR(reference.channel_covariance[i * 3 + i], sd * sd, 1e-4);
+    for (std::size_t j = 0; j < 3; ++j) {
+      EXPECT_NEAR(reference.channel_covariance[i * 3 + j], i == j ? sd * sd : -1.0f, 0.15);
+      EXPECT_EQ(reference.channel_covariance[i * 3 + j], reference.channel_covariance[j * 3 + i]);
+    }
+    // 81 different numbers.
+    EXPECT_NEAR(reference.channel_mode_share[i], 1.0 / 81.0, 1e-6);
+  }
+  EXPECT_TRUE(reference.histogram.empty());
+  // Calibration, held-out ranks and canary.
+  EXPECT_FALSE(bundle->calibration.scores.empty());
+  EXPECT_GT(bundle->calibration.distance_limit, 0.0f);
+  for (const std::vector<float>& rank : reference.rank) EXPECT_FALSE(rank.empty());
+  EXPECT_EQ(bundle->canary.size(), report->canary);
+}
+
+TEST_F(FitTest, AnAnchorAmongStrangersIsKnownAsOne) {
+  // One class-0 row in five lies where class 1 does; the anchors know whom their neighbours take
+  // them for.
+  std::string rows = "a,b,label\n";
+  base::Random random(7);
+  for (int i = 0; i < 120; ++i) {
+    const bool is_first = i % 2 == 0;
+    const bool is_astray = is_first && i % 10 == 0;
+    rows += base::StrCat((is_first && !is_astray ? 3.0 : 0.0) + 0.2 * random.Normal(), ",",
+                         (is_first && !is_astray ? 0.0 : 3.0) + 0.2 * random.Normal(), ",",
+                         is_first ? "first" : "second", "\n");
+  }
+  Write("rows.csv", base::AsBytes(rows));
+  RunFitOptions options = RowOptions("out");
+  options.fit.anchors_per_class = 100;  // All there are.
+  const auto report = Run(options);
+  ASSERT_TRUE(report.ok()) << report.error().message;
+  const auto bundle = LoadBundle(fs_, Path("out"), {});
+  ASSERT_TRUE(bundle.ok());
+  std::size_t astray = 0;
+  std::size_t right = 0;
+  for (std::size_t i = 0; i < bundle->anchors.size(); ++i) {
+    const bool lies_with_second = bundle->anchors.row(i)[1] > 0.0f;
+    if (bundle->anchors.labels[i] == 0 && lies_with_second) {
+      ++astray;
+      EXPECT_EQ(bundle->reference.left_out_label[i], 1u);
+      EXPECT_LT(bundle->reference.left_out_share[i], 0.5f);
+    }
+    right += bundle->reference.left_out_label[i] == bundle->anchors.labels[i] ? 1 : 0;
+  }
+  EXPECT_GT(astray, 0u);
+  EXPECT_DOUBLE_EQ(report->leave_one_out_accuracy,
+                   static_cast<double>(right) / static_cast<double>(bundle->anchors.size()));
+}
+
 TEST_F(FitTest, ProjectGivesAsManyNumbersAsAsked) {
   Write("rows.csv", base::AsBytes(SmallRows(1)));
   RunFitOptions options = RowOptions("out");
@@ -183,6 +265,22 @@ TEST_F(FitTest, ImagesGoThroughTheModelAndThePictureRuleOfTheDevice) {
                                                    .source_height = 12}));
   EXPECT_EQ(bundle->reference.mean_image.size(), 8u * 8 * 3);
   EXPECT_NEAR(bundle->reference.mean_image[0], 120.0, 15.0);  // Half 220, half 20.
+  // The levels' shares add up to one a colour, and give the mean image's own mean.
+  ASSERT_EQ(bundle->reference.histogram.size(), 3u * 256);
+  for (std::size_t colour = 0; colour < 3; ++colour) {
+    double total = 0.0, mean = 0.0, mean_of_image = 0.0;
+    for (std::size_t level = 0; level < 256; ++level) {
+      const auto share = static_cast<double>(bundle->reference.histogram[colour * 256 + level]);
+      total += share;
+      mean += share * static_cast<double>(level);
+    }
+    for (std::size_t pixel = 0; pixel < 64; ++pixel) {
+      mean_of_image += static_cast<double>(bundle->reference.mean_image[pixel * 3 + colour]) / 64.0;
+    }
+    EXPECT_NEAR(total, 1.0, 1e-5);
+    EXPECT_NEAR(mean, mean_of_image, 1e-2);
+  }
+  EXPECT_TRUE(bundle->reference.class_channel_mean.empty());
   MeansModel engine;
   EXPECT_TRUE(CheckGolden(*bundle, &engine).ok());
   options.out = Path("again");

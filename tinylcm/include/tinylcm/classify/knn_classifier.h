@@ -68,16 +68,20 @@ class KnnClassifier {
   static base::Result<KnnClassifier> Create(const Options& options, const Anchors& anchors,
                                             const Calibration& calibration = {});
 
-  // REQUIRES: feature.size() == dims(), all finite. `votes`: empty, or one a class, which receives
-  // the share of each.
+  // REQUIRES: feature.size() == dims(), all finite. `votes`: empty, or classes() of them, which
+  // receive the share of each.
   Prediction Classify(std::span<const float> feature, std::span<float> votes = {});
 
   // The same as if the anchor were not there.
   Prediction ClassifyWithout(std::uint32_t anchor, std::span<const float> feature,
                              std::span<float> votes = {});
 
-  // Replaces the adaptive memory; an empty one removes it. On an error nothing changed.
-  base::Status SetMemory(const Anchors& memory);
+  // Replaces the adaptive memory; an empty one removes it. `opened`: classes beyond
+  // options().classes that only the memory knows; their labels follow. On an error nothing changed.
+  base::Status SetMemory(const Anchors& memory, std::uint32_t opened = 0);
+
+  // options().classes and those the memory opened.
+  std::uint32_t classes() const { return static_cast<std::uint32_t>(tally_.size()); }
 
   std::size_t dims() const { return dims_; }
   const Options& options() const { return options_; }
@@ -120,6 +124,7 @@ class KnnClassifier {
 // One anchor as the others see it.
 struct LeftOut {
   std::uint16_t label = 0;
+  float share = 0.0f;  // Of their votes, for `label`.
   Prediction prediction;
 };
 

@@ -71,6 +71,8 @@ struct BundleConfig {
   friend bool operator==(const BundleConfig&, const BundleConfig&) = default;
 };
 
+inline constexpr std::size_t kCovarianceChannelsMax = 256;
+
 // Held-out figures: what is usual for this model.
 struct Reference {
   std::vector<std::vector<float>> rank;  // A class: ascending distances of held-out samples.
@@ -89,6 +91,19 @@ struct Reference {
   feature::QuantTreeTensors quant_tree;
   std::vector<float> rail_low;  // [raw], rows only: at or beyond them a channel is at its rail.
   std::vector<float> rail_high;
+  // What adaptation rests on; older bundles have none of it.
+  // Each anchor as the others see it: their answer, and the share of their votes for its own class.
+  std::vector<std::uint16_t> left_out_label;  // [anchors]
+  std::vector<float> left_out_share;          // [anchors]
+  std::vector<float> histogram;  // [3 * 256], images only: the share of a colour's pixels a level.
+  // [classes * raw], rows only: channel statistics of each class, so that a stream can be compared
+  // with as many of each class as it holds.
+  std::vector<float> class_channel_mean;
+  std::vector<float> class_channel_sd;
+  // Rows only: how the channels go with each other, [raw * raw] (of at most kCovarianceChannelsMax;
+  // else empty), and the share of rows in which a channel has its commonest value exactly, [raw].
+  std::vector<float> channel_covariance;
+  std::vector<float> channel_mode_share;
 
   friend bool operator==(const Reference&, const Reference&) = default;
 };
@@ -101,6 +116,9 @@ struct Golden {
   std::vector<float> raw;              // [count, raw]: expected of the feature model.
   std::vector<float> features;         // [count, dims]: expected of the processor.
   std::vector<std::uint16_t> labels;   // [count]: expected of the classifier.
+  // The same with what the bundle was taught (ModelBundle::taught); empty where there is nothing.
+  std::vector<float> taught_features;        // [count, dims]
+  std::vector<std::uint16_t> taught_labels;  // [count]
 
   friend bool operator==(const Golden&, const Golden&) = default;
 };
@@ -138,6 +156,9 @@ struct ModelBundle {
   Reference reference;
   classify::Anchors canary;
   Golden golden;
+  // What a device learned on top of the bundle `manifest.lineage.parent`, as it serialised it
+  // (pipeline/taught.h reads it); served from the first frame. Empty: nothing.
+  base::Bytes taught;
 
   std::size_t raw_count() const { return processor.mean.size(); }
   std::size_t feature_count() const { return processor.feature_count(); }
