@@ -11,5 +11,14 @@ FUZZ(bytes) {
     file.push_back(static_cast<std::uint8_t>(crc >> shift));
   }
   const auto read = tinylcm::adapt::ParseAdaptation(file);
-  if (read.ok()) REQUIRE(tinylcm::adapt::Serialise(*read) == file);
+  if (!read.ok()) return;
+  // An older version comes back as the newest, and from then on to the byte.
+  const base::Bytes written = tinylcm::adapt::Serialise(*read);
+  constexpr std::size_t kVersionAt = 4;
+  if (written[kVersionAt] == file[kVersionAt]) {
+    REQUIRE(written == file);
+  } else {
+    const auto again = tinylcm::adapt::ParseAdaptation(written);
+    REQUIRE(again.ok() && tinylcm::adapt::Serialise(*again) == written);
+  }
 }

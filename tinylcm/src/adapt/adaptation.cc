@@ -20,7 +20,7 @@ using state::WireWriter;
 namespace {
 
 constexpr std::array<std::uint8_t, 4> kMagic = {'T', 'L', 'C', 'A'};
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = kAdaptationVersion;
 
 Error Corrupt(std::string_view what) { return {ErrorCode::kCorrupt, StrCat("adaptation: ", what)}; }
 
@@ -28,13 +28,15 @@ void WriteLabel(WireWriter& writer, const Label& label) {
   writer.Text(label.sample_id);
   writer.U16(label.label);
   writer.Text(label.feedback_id);
+  writer.F32(label.weight);
 }
 
-Label ReadLabel(WireReader& reader) {
+Label ReadLabel(WireReader& reader, std::uint32_t version) {
   Label label;
   label.sample_id = reader.Text();
   label.label = reader.U16();
   label.feedback_id = reader.Text();
+  if (version >= 2) label.weight = reader.F32();
   return label;
 }
 
@@ -56,6 +58,7 @@ void WriteAdaptation(WireWriter& writer, const Adaptation& adaptation) {
   writer.U8(static_cast<std::uint8_t>(adaptation.challenger.memory));
   writer.Floats(adaptation.transform.scale);
   writer.Floats(adaptation.transform.shift);
+  writer.Floats(adaptation.transform.lower);
   writer.U32(static_cast<std::uint32_t>(adaptation.memory.dims));
   writer.Floats(adaptation.memory.vectors);
   writer.U16s(adaptation.memory.labels);
@@ -70,9 +73,17 @@ void WriteAdaptation(WireWriter& writer, const Adaptation& adaptation) {
   }
   writer.U32(static_cast<std::uint32_t>(adaptation.labels.size()));
   for (const Label& label : adaptation.labels) WriteLabel(writer, label);
+  writer.U8(adaptation.head ? 1 : 0);
+  if (adaptation.head) {
+    writer.Floats(adaptation.head->weights);
+    writer.Floats(adaptation.head->bias);
+    writer.F32(adaptation.head->temperature);
+  }
+  writer.U32(static_cast<std::uint32_t>(adaptation.opened.size()));
+  for (const std::string& name : adaptation.opened) writer.Text(name);
 }
 
-Result<Adaptation> ReadAdaptation(WireReader& reader) {
+Result<Adaptation> ReadAdaptation(WireReader& reader, std::uint32_t version) {
   Adaptation adaptation;
   adaptation.bundle = reader.Text();
   adaptation.event_id = reader.Text();
@@ -88,6 +99,7 @@ Result<Adaptation> ReadAdaptation(WireReader& reader) {
   adaptation.challenger = {static_cast<Alignment>(alignment), static_cast<Memory>(memory)};
   adaptation.transform.scale = reader.Floats();
   adaptation.transform.shift = reader.Floats();
+  if (version >= 2) adaptation.transform.lower = reader.Floats();
   adaptation.memory.dims = reader.U32();
   adaptation.memory.vectors = reader.Floats();
   adaptation.memory.labels = reader.U16s();
@@ -99,21 +111,38 @@ Result<Adaptation> ReadAdaptation(WireReader& reader) {
     entry.taught_by = reader.Text();
     entry.feedback_id = reader.Text();
     const std::uint8_t origin = reader.U8();
-    origins_known &= origin <= static_cast<std::uint8_t>(LabelOrigin::kPropagated);
+    origins_known &= origin <= static_cast<std::uint8_t>(LabelOrigin::kPseudo);
     entry.origin = static_cast<LabelOrigin>(origin);
     entry.cluster = reader.U32();
   }
   adaptation.labels.resize(reader.Count(10));
-  for (Label& label : adaptation.labels) label = ReadLabel(reader);
+  for (Label& label : adaptation.labels) label = ReadLabel(reader, version);
+  bool is_head_known = true;
+  if (version >= 2) {
+    const std::uint8_t has_head = reader.U8();
+    is_head_known = has_head <= 1;
+    if (has_head == 1) {
+      classify::HeadTensors head;
+      head.weights = reader.Floats();
+      head.bias = reader.Floats();
+      head.temperature = reader.F32();
+      adaptation.head = std::move(head);
+    }
+    adaptation.opened.resize(reader.Count(4));
+    for (std::string& name : adaptation.opened) name = reader.Text();
+  }
 
   if (!reader.ok()) return Corrupt("cut short");
   if (kind > static_cast<std::uint8_t>(HypothesisKind::kRotate) ||
-      alignment > static_cast<std::uint8_t>(Alignment::kMovedChannels) ||
-      memory > static_cast<std::uint8_t>(Memory::kPropagated) || !origins_known) {
+      alignment > static_cast<std::uint8_t>(Alignment::kCoral) ||
+      memory > static_cast<std::uint8_t>(Memory::kPseudo) || !origins_known || !is_head_known) {
     return Corrupt("an unknown kind");
   }
   const classify::Anchors& vectors = adaptation.memory;
-  if (adaptation.transform.scale.size() != adaptation.transform.shift.size() ||
+  const bool is_head_whole =
+      !adaptation.head || (!adaptation.head->bias.empty() &&
+                           adaptation.head->weights.size() % adaptation.head->bias.size() == 0);
+  if (!adaptation.transform.is_valid() || !is_head_whole ||
       vectors.vectors.size() != vectors.dims * vectors.size() ||
       (!vectors.weights.empty() && vectors.weights.size() != vectors.size()) ||
       adaptation.entries.size() != vectors.size() ||
@@ -140,10 +169,10 @@ Result<Adaptation> ParseAdaptation(ByteView bytes) {
   const ByteView magic = reader.Raw(kMagic.size());
   if (!std::equal(magic.begin(), magic.end(), kMagic.begin())) return Corrupt("not one");
   const std::uint32_t version = reader.U32();
-  if (version != kVersion) {
+  if (version < 1 || version > kVersion) {
     return Error{ErrorCode::kUnsupported, StrCat("adaptation: version ", version)};
   }
-  ASSIGN_OR_RETURN(Adaptation adaptation, ReadAdaptation(reader));
+  ASSIGN_OR_RETURN(Adaptation adaptation, ReadAdaptation(reader, version));
   if (!reader.at_end()) return Corrupt("bytes left over");
   return adaptation;
 }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/random.h"
+#include "tinylcm/src/adapt/adaptation_wire.h"
 
 namespace tinylcm::adapt {
 namespace {
@@ -36,8 +37,22 @@ Adaptation Example() {
   return adaptation;
 }
 
+// All that version 2 added: a head, a class that people opened, a change of covariance, a label on
+// which reviewers did not agree.
+Adaptation Newer() {
+  Adaptation adaptation = Example();
+  adaptation.challenger = {Alignment::kCoral, Memory::kLda};
+  adaptation.transform.lower = {0.25f};
+  adaptation.head = {.weights = {1, 0, 0, 1, 1, 1}, .bias = {0, 0.5f, -1}, .temperature = 2.0f};
+  adaptation.opened = {"rust"};
+  adaptation.entries[3].origin = LabelOrigin::kPseudo;
+  adaptation.labels[1].label = 2;
+  adaptation.labels[1].weight = 0.5f;
+  return adaptation;
+}
+
 TEST(Adaptation, ReadsBackToTheByte) {
-  for (const Adaptation& adaptation : {Example(), Adaptation{}}) {
+  for (const Adaptation& adaptation : {Example(), Newer(), Adaptation{}}) {
     const Bytes bytes = Serialise(adaptation);
     const Adaptation read = ParseAdaptation(bytes).value();
     EXPECT_EQ(read, adaptation);
@@ -45,8 +60,72 @@ TEST(Adaptation, ReadsBackToTheByte) {
   }
 }
 
+// The fields of version 1, in their order, as devices have them on their disks.
+Bytes AsVersion1(const Adaptation& adaptation) {
+  state::WireWriter writer;
+  writer.Raw(base::AsBytes("TLCA"));
+  writer.U32(1);
+  writer.Text(adaptation.bundle);
+  writer.Text(adaptation.event_id);
+  writer.U8(0);                                 // The picture as it is,
+  writer.U32(0);                                // not turned,
+  for (int i = 0; i < 2; ++i) writer.U16s({});  // no gains, no offsets.
+  writer.U8(static_cast<std::uint8_t>(adaptation.challenger.alignment));
+  writer.U8(static_cast<std::uint8_t>(adaptation.challenger.memory));
+  writer.Floats(adaptation.transform.scale);
+  writer.Floats(adaptation.transform.shift);
+  writer.U32(static_cast<std::uint32_t>(adaptation.memory.dims));
+  writer.Floats(adaptation.memory.vectors);
+  writer.U16s(adaptation.memory.labels);
+  writer.Floats(adaptation.memory.weights);
+  writer.U32(static_cast<std::uint32_t>(adaptation.entries.size()));
+  for (const MemoryEntry& entry : adaptation.entries) {
+    writer.Text(entry.sample_id);
+    writer.Text(entry.taught_by);
+    writer.Text(entry.feedback_id);
+    writer.U8(static_cast<std::uint8_t>(entry.origin));
+    writer.U32(entry.cluster);
+  }
+  writer.U32(static_cast<std::uint32_t>(adaptation.labels.size()));
+  for (const Label& label : adaptation.labels) {
+    writer.Text(label.sample_id);
+    writer.U16(label.label);
+    writer.Text(label.feedback_id);
+  }
+  writer.U32(base::Crc32c(writer.bytes()));
+  return writer.Take();
+}
+
+TEST(Adaptation, StillReadsVersion1) {
+  Adaptation old = Example();
+  old.hypothesis = {};
+  const auto read = ParseAdaptation(AsVersion1(old));
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  EXPECT_EQ(*read, old);  // No head, nothing opened, every label of weight 1.
+}
+
+TEST(Adaptation, RefusesAVersionItDoesNotKnow) {
+  Bytes bytes = AsVersion1(Adaptation{});
+  bytes[4] = 3;
+  bytes.resize(bytes.size() - 4);
+  const std::uint32_t crc = base::Crc32c(bytes);
+  for (int shift = 0; shift < 32; shift += 8) {
+    bytes.push_back(static_cast<std::uint8_t>(crc >> shift));
+  }
+  EXPECT_EQ(ParseAdaptation(bytes).error().code, ErrorCode::kUnsupported);
+}
+
+TEST(Adaptation, RefusesAHeadOrATransformThatDoesNotFit) {
+  Adaptation half_a_row = Newer();
+  half_a_row.head->weights.pop_back();
+  EXPECT_EQ(ParseAdaptation(Serialise(half_a_row)).error().code, ErrorCode::kCorrupt);
+  Adaptation one_too_many = Newer();
+  one_too_many.transform.lower.push_back(1.0f);
+  EXPECT_EQ(ParseAdaptation(Serialise(one_too_many)).error().code, ErrorCode::kCorrupt);
+}
+
 TEST(Adaptation, RefusesEveryFlippedBitAndEveryCut) {
-  const Bytes bytes = Serialise(Example());
+  const Bytes bytes = Serialise(Newer());
   for (std::size_t i = 0; i < bytes.size(); ++i) {
     Bytes flipped = bytes;
     flipped[i] = static_cast<std::uint8_t>(flipped[i] ^ (1u << (i % 8)));

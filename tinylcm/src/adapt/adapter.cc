@@ -22,7 +22,7 @@ using state::WireWriter;
 namespace {
 
 constexpr std::array<std::uint8_t, 4> kMagic = {'T', 'L', 'C', 'D'};
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = kAdaptationVersion;  // Only the adaptations in it changed.
 
 bool Contains(const std::vector<std::string>& texts, const std::string& text) {
   return std::find(texts.begin(), texts.end(), text) != texts.end();
@@ -36,7 +36,8 @@ Action Do(ActionKind kind) {
 
 // The same answers for every input, whatever it was learned from.
 bool ServesTheSame(const Adaptation& a, const Adaptation& b) {
-  return a.hypothesis == b.hypothesis && a.transform == b.transform && a.memory == b.memory;
+  return a.hypothesis == b.hypothesis && a.transform == b.transform && a.memory == b.memory &&
+         a.head == b.head && a.opened == b.opened;
 }
 
 }  // namespace
@@ -478,7 +479,7 @@ Status Adapter::Restore(ByteView bytes) {
   const ByteView magic = reader.Raw(kMagic.size());
   if (!std::equal(magic.begin(), magic.end(), kMagic.begin())) return corrupt("not one");
   const std::uint32_t version = reader.U32();
-  if (version != kVersion) {
+  if (version < 1 || version > kVersion) {
     return Error{ErrorCode::kUnsupported, StrCat("adapter: version ", version)};
   }
   State state;
@@ -507,9 +508,9 @@ Status Adapter::Restore(ByteView bytes) {
     fate.feedback_id = reader.Text();
     fate.fate = reader.Text();
   }
-  ASSIGN_OR_RETURN(state.served, ReadAdaptation(reader));
-  ASSIGN_OR_RETURN(state.champion, ReadAdaptation(reader));
-  ASSIGN_OR_RETURN(state.before, ReadAdaptation(reader));
+  ASSIGN_OR_RETURN(state.served, ReadAdaptation(reader, version));
+  ASSIGN_OR_RETURN(state.champion, ReadAdaptation(reader, version));
+  ASSIGN_OR_RETURN(state.before, ReadAdaptation(reader, version));
   if (!reader.ok() || !reader.at_end()) return corrupt("of another length");
   for (const Adaptation* one : {&state.served, &state.champion, &state.before}) {
     if (one->bundle != state_.served.bundle) {

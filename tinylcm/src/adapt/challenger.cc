@@ -29,9 +29,10 @@ constexpr double kMovedStandardErrors = 4.0;
 constexpr double kMovedSigmaMin = 0.35;
 constexpr double kMovedSpreadMin = 0.45;  // |log(variance ratio)|: a factor of about 1.25 in sd.
 
-constexpr std::array<std::string_view, 4> kAlignmentNames = {"", "mean", "mean_variance",
-                                                             "moved_channels"};
-constexpr std::array<std::string_view, 3> kMemoryNames = {"", "labelled", "propagated"};
+constexpr std::array<std::string_view, 5> kAlignmentNames = {"", "mean", "mean_variance",
+                                                             "moved_channels", "coral"};
+constexpr std::array<std::string_view, 6> kMemoryNames = {"",    "labelled", "propagated",
+                                                          "lda", "concept",  "pseudo"};
 
 struct Moments {
   std::vector<double> mean;
@@ -157,7 +158,42 @@ void Remember(Challenger& challenger, std::span<const float> space, std::size_t 
 void FeatureTransform::Apply(std::span<float> feature) const {
   if (is_identity()) return;
   CHECK(feature.size() == scale.size());
-  for (std::size_t j = 0; j < feature.size(); ++j) feature[j] = feature[j] * scale[j] + shift[j];
+  if (lower.empty()) {
+    for (std::size_t j = 0; j < feature.size(); ++j) feature[j] = feature[j] * scale[j] + shift[j];
+    return;
+  }
+  // Backwards: a channel is made of itself and of those before it, which are still as they came.
+  const float* row = lower.data() + lower.size();
+  for (std::size_t j = feature.size(); j-- > 0;) {
+    row -= j;
+    // Four sums in a fixed order: the same bits everywhere, and no waiting for the last addition.
+    float sums[4] = {feature[j] * scale[j] + shift[j], 0.0f, 0.0f, 0.0f};
+    std::size_t i = 0;
+    for (; i + 4 <= j; i += 4) {
+      for (std::size_t lane = 0; lane < 4; ++lane) sums[lane] += row[i + lane] * feature[i + lane];
+    }
+    for (; i < j; ++i) sums[0] += row[i] * feature[i];
+    feature[j] = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+  }
+}
+
+bool FeatureTransform::is_valid() const {
+  const std::size_t dims = scale.size();
+  if (shift.size() != dims) return false;
+  return lower.empty() || (dims > 0 && lower.size() == dims * (dims - 1) / 2);
+}
+
+void AnswerByHead(const classify::HeadTensors& head, const classify::KnnClassifier& knn,
+                  std::span<const float> feature, std::span<float> share,
+                  classify::Prediction& prediction) {
+  CHECK(share.size() == knn.classes());
+  classify::Probabilities(head, feature, share);
+  const auto top = std::max_element(share.begin(), share.end());
+  prediction.nearest = static_cast<std::uint16_t>(top - share.begin());
+  prediction.share = *top;
+  prediction.confidence = knn.calibration().Confidence(*top, prediction.mean_distance);
+  prediction.label = prediction.confidence < knn.options().unknown_below ? classify::kUnknownLabel
+                                                                         : prediction.nearest;
 }
 
 std::string ChallengerKind::name() const {

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/random.h"
+#include "tests/support/allocations.h"
 
 namespace tinylcm::adapt {
 namespace {
@@ -46,6 +47,62 @@ std::vector<LabelledRow> LabelEvery(const World& world, std::uint32_t step) {
     labelled.push_back({row, world.truth[row]});
   }
   return labelled;
+}
+
+TEST(FeatureTransform, AddsEarlierChannelsToLaterOnesInPlaceAndWithoutAllocating) {
+  // Six channels, so that a row is longer than the four sums it is made of.
+  constexpr std::size_t kDims = 6;
+  FeatureTransform transform;
+  std::vector<float> feature;
+  for (std::size_t j = 0; j < kDims; ++j) feature.push_back(static_cast<float>(j) - 2.0f);
+  std::vector<float> expected;
+  for (std::size_t j = 0; j < kDims; ++j) {
+    transform.scale.push_back(2.0f);
+    transform.shift.push_back(static_cast<float>(j));
+    float sum = 2.0f * feature[j] + static_cast<float>(j);
+    for (std::size_t i = 0; i < j; ++i) {
+      transform.lower.push_back(static_cast<float>(10 * j + i));
+      sum += static_cast<float>(10 * j + i) * feature[i];
+    }
+    expected.push_back(sum);
+  }
+  ASSERT_TRUE(transform.is_valid());
+  const std::uint64_t before = testing_support::Allocations();
+  transform.Apply(feature);
+  EXPECT_EQ(testing_support::Allocations() - before, 0u);
+  EXPECT_EQ(feature, expected);  // Whole numbers: exact in whatever order.
+  transform.lower.pop_back();
+  EXPECT_FALSE(transform.is_valid());
+}
+
+// The head says class 2, the neighbours class 0.
+TEST(AnswerByHead, ReplacesTheVoteAndKeepsTheNeighbours) {
+  Anchors anchors;
+  anchors.Add(std::vector<float>{1.0f, 0.0f}, 0);
+  anchors.Add(std::vector<float>{0.0f, 1.0f}, 1);
+  classify::KnnClassifier knn =
+      classify::KnnClassifier::Create({.classes = 2, .unknown_below = 0.6f}, anchors).value();
+  Anchors memory;
+  memory.Add(std::vector<float>{-1.0f, 0.0f}, 2);
+  ASSERT_TRUE(knn.SetMemory(memory, 1).ok());
+  // Logits 0, 0 and log 6: shares 1/8, 1/8 and 6/8.
+  const classify::HeadTensors head = {.weights = {0, 0, 0, 0, 0, 0},
+                                      .bias = {0, 0, std::log(6.0f)}};
+  const std::vector<float> feature = {1.0f, 0.25f};
+  std::vector<float> share(3);
+  const classify::Prediction voted = knn.Classify(feature, share);
+  ASSERT_EQ(voted.nearest, 0);
+  classify::Prediction said = voted;
+  AnswerByHead(head, knn, feature, share, said);
+  EXPECT_EQ(said.nearest, 2);
+  EXPECT_NEAR(said.share, 0.75f, 1e-6f);
+  EXPECT_NEAR(share[1], 0.125f, 1e-6f);
+  EXPECT_EQ(said.label, 2);
+  EXPECT_EQ(said.anchor_distance, voted.anchor_distance);
+  EXPECT_EQ(said.neighbours[0].anchor, voted.neighbours[0].anchor);
+  // Less sure than is asked for: it will not say.
+  AnswerByHead({.weights = head.weights, .bias = {0, 0, 0}}, knn, feature, share, said);
+  EXPECT_EQ(said.label, classify::kUnknownLabel);
 }
 
 TEST(Challenger, HasANameThatReadsBack) {

@@ -57,15 +57,7 @@ Prediction Classifier::Classify(std::span<const float> feature, std::span<float>
   CHECK(feature.size() == dims_);
   CHECK(votes.empty() || votes.size() == probabilities_.size());
   if (options_.kind == ClassifierKind::kLinear) {
-    const float* row = head_.weights.data();
-    for (std::size_t c = 0; c < probabilities_.size(); ++c, row += dims_) {
-      double sum = static_cast<double>(head_.bias[c]);
-      for (std::size_t j = 0; j < dims_; ++j) {
-        sum += static_cast<double>(row[j]) * static_cast<double>(feature[j]);
-      }
-      probabilities_[c] = static_cast<float>(sum);
-    }
-    Softmax(head_.temperature, probabilities_);
+    Probabilities(head_, feature, probabilities_);
   } else {
     std::copy(feature.begin(), feature.end(), probabilities_.begin());
     if (options_.gives_logits) {

@@ -43,6 +43,19 @@ void Softmax(float temperature, std::span<float> values) {
   for (float& value : values) value = static_cast<float>(value / sum);
 }
 
+void Probabilities(const HeadTensors& head, std::span<const float> feature, std::span<float> out) {
+  const std::size_t dims = feature.size();
+  const float* row = head.weights.data();
+  for (std::size_t c = 0; c < out.size(); ++c, row += dims) {
+    double sum = static_cast<double>(head.bias[c]);
+    for (std::size_t j = 0; j < dims; ++j) {
+      sum += static_cast<double>(row[j]) * static_cast<double>(feature[j]);
+    }
+    out[c] = static_cast<float>(sum);
+  }
+  Softmax(head.temperature, out);
+}
+
 base::Status Validate(const HeadTensors& head, std::uint32_t classes, std::size_t dims) {
   const auto refuse = [](const std::string& what) {
     return Error{ErrorCode::kInvalidArgument, "head: " + what};

@@ -235,6 +235,24 @@ TEST(KnnClassifier, RefusesWhatCannotBeSearched) {
   for (const Anchors& anchors : wrong) EXPECT_EQ(code({}, anchors), ErrorCode::kInvalidArgument);
 }
 
+TEST(KnnClassifier, LetsTheMemoryOpenAClassAndForgetsItWithTheMemory) {
+  KnnClassifier knn = KnnClassifier::Create({.classes = 2, .k = 1}, Line()).value();
+  const std::vector<float> feature(Line().dims, -1.0f);
+  Anchors memory;
+  memory.Add(feature, 2);
+  ASSERT_TRUE(knn.SetMemory(memory, 1).ok());
+  EXPECT_EQ(knn.classes(), 3u);
+  std::vector<float> votes(3);
+  EXPECT_EQ(knn.Classify(feature, votes).nearest, 2);
+  EXPECT_EQ(votes, (std::vector<float>{0.0f, 0.0f, 1.0f}));
+
+  ASSERT_TRUE(knn.SetMemory({}).ok());
+  EXPECT_EQ(knn.classes(), 2u);
+  EXPECT_LT(knn.Classify(feature).nearest, 2);
+  EXPECT_FALSE(knn.SetMemory(memory).ok());
+  EXPECT_FALSE(knn.SetMemory(memory, kUnknownLabel).ok());
+}
+
 TEST(KnnClassifier, RefusesAMemoryThatDoesNotFitAndKeepsTheOld) {
   KnnClassifier knn = Make({.memory_max = 2}, Line());
   Anchors memory;

@@ -91,13 +91,19 @@ Result<std::unique_ptr<Serving>> Serving::Create(std::shared_ptr<const model::Mo
     }
   }
   ASSIGN_OR_RETURN(feature::Processor processor, feature::Processor::Create(bundle->processor));
-  if (!adaptation.transform.is_identity() &&
-      adaptation.transform.scale.size() != processor.feature_count()) {
+  if (!adaptation.transform.is_valid() ||
+      (!adaptation.transform.is_identity() &&
+       adaptation.transform.scale.size() != processor.feature_count())) {
     return Error{ErrorCode::kInvalidArgument, "serving: the transform is of another size"};
   }
   ASSIGN_OR_RETURN(classify::Classifier classifier, bundle->MakeClassifier());
   if (bundle->is_adaptable()) {
-    RETURN_IF_ERROR(classifier.knn()->SetMemory(adaptation.memory));
+    const auto opened = static_cast<std::uint32_t>(adaptation.opened.size());
+    RETURN_IF_ERROR(classifier.knn()->SetMemory(adaptation.memory, opened));
+    if (adaptation.head) {
+      RETURN_IF_ERROR(classify::Validate(*adaptation.head, classifier.knn()->classes(),
+                                         processor.feature_count()));
+    }
   } else if (!adaptation.is_none()) {
     return Error{ErrorCode::kInvalidArgument, "serving: a head cannot be adapted"};
   }
@@ -126,8 +132,12 @@ Serving::Serving(std::shared_ptr<const model::ModelBundle> bundle,
       processor_(std::move(processor)),
       classifier_(std::move(classifier)),
       picture_transform_(std::move(picture_transform)),
+      labels_(bundle_->manifest.labels),
       picture_maker_({.rule = bundle_->image_rule, .barcode = options.barcode}),
-      signals_(*bundle_) {}
+      signals_(*bundle_) {
+  labels_.insert(labels_.end(), adaptation_.opened.begin(), adaptation_.opened.end());
+  canary_share_.resize(labels_.size());
+}
 
 std::size_t Serving::channel_count() const {
   return bundle_->is_image ? feature::kPictureFigures : bundle_->raw_count();
@@ -202,8 +212,12 @@ Status Serving::InferDecoded(Inference& out) {
   if (!AllFinite(out.raw) || !AllFinite(out.feature) || !AllFinite(out.channels)) {
     return BeyondReach();
   }
-  out.share.resize(bundle_->manifest.labels.size());
+  out.share.resize(labels_.size());
   out.prediction = classifier_.Classify(out.feature, out.share);
+  if (adaptation_.head) {
+    adapt::AnswerByHead(*adaptation_.head, *classifier_.knn(), out.feature, out.share,
+                        out.prediction);
+  }
   // Finite numbers may lie infinitely far from each other: a square is enough.
   const classify::Prediction& said = out.prediction;
   const float figures[] = {said.anchor_distance, said.mean_distance, said.share, said.confidence};
@@ -241,7 +255,12 @@ double Serving::CanaryAccuracy() {
   if (canary.size() == 0) return 1.0;
   std::size_t correct = 0;
   for (std::size_t i = 0; i < canary.size(); ++i) {
-    if (classifier_.Classify(canary.row(i)).nearest == canary.labels[i]) ++correct;
+    classify::Prediction said = classifier_.Classify(canary.row(i));
+    if (adaptation_.head) {
+      adapt::AnswerByHead(*adaptation_.head, *classifier_.knn(), canary.row(i), canary_share_,
+                          said);
+    }
+    if (said.nearest == canary.labels[i]) ++correct;
   }
   return static_cast<double>(correct) / static_cast<double>(canary.size());
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,10 +16,12 @@
 #include "tinylcm/adapt/input_hypothesis.h"
 #include "tinylcm/adapt/judge.h"
 #include "tinylcm/adapt/quarantine.h"
+#include "tinylcm/classify/head.h"
 
 namespace tinylcm::adapt {
 
-enum class LabelOrigin : std::uint8_t { kPerson = 0, kPropagated = 1 };
+// kPseudo: no person said it, not even of a neighbour; the models agreed.
+enum class LabelOrigin : std::uint8_t { kPerson = 0, kPropagated = 1, kPseudo = 2 };
 
 struct MemoryEntry {
   std::string sample_id;
@@ -35,15 +38,20 @@ struct Adaptation {
   InputHypothesis hypothesis;
   ChallengerKind challenger;
   FeatureTransform transform;
-  classify::Anchors memory;
+  classify::Anchors memory;          // In the transformed space.
   std::vector<MemoryEntry> entries;  // One a vector of the memory.
-  std::vector<Label> labels;         // What it was judged on.
+  // Answers instead of the vote, in the transformed space; distances stay the neighbours'.
+  std::optional<classify::HeadTensors> head;
+  // Names of classes the bundle never had and people opened; their labels follow the bundle's.
+  std::vector<std::string> opened;
+  std::vector<Label> labels;  // What it was judged on.
 
   bool is_none() const { return hypothesis.is_identity() && challenger.is_none(); }
   std::string name() const;  // "flat_field + moved_channels".
   friend bool operator==(const Adaptation&, const Adaptation&) = default;
 };
 
+// Version 2. Version 1 (no head, no opened classes, labels of weight 1) is still read.
 base::Bytes Serialise(const Adaptation& adaptation);
 base::Result<Adaptation> ParseAdaptation(base::ByteView bytes);
 

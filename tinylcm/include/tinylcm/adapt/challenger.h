@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -16,16 +17,26 @@
 #include "base/result.h"
 #include "tinylcm/adapt/cluster.h"
 #include "tinylcm/classify/anchors.h"
+#include "tinylcm/classify/head.h"
 #include "tinylcm/classify/knn_classifier.h"
 
 namespace tinylcm::adapt {
 
-// feature * scale + shift, a channel. Empty: the feature as it is.
+// feature * scale + shift, a channel, plus what the channels before it add. Empty: the feature as
+// it is.
+//
+//   out[j] = scale[j] x[j] + shift[j] + sum over i < j of lower[j (j - 1) / 2 + i] x[i]
+//
+// A full change of covariance in half a matrix (the Cholesky factors of two covariances make one),
+// and from the last channel backwards it is done in place.
 struct FeatureTransform {
   std::vector<float> scale;
   std::vector<float> shift;
+  std::vector<float> lower = {};  // Row by row; empty: no channel adds to another.
 
   bool is_identity() const { return scale.empty(); }
+  // Whether the sizes fit each other.
+  bool is_valid() const;
   // REQUIRES: is_identity() or as many values as scale. Does not allocate.
   void Apply(std::span<float> feature) const;
   friend bool operator==(const FeatureTransform&, const FeatureTransform&) = default;
@@ -36,8 +47,16 @@ enum class Alignment : std::uint8_t {
   kMean = 1,
   kMeanVariance = 2,
   kMovedChannels = 3,  // Mean and variance, of the channels that moved beyond chance only.
+  kCoral = 4,          // Mean and covariance.
 };
-enum class Memory : std::uint8_t { kNone = 0, kLabelled = 1, kPropagated = 2 };
+enum class Memory : std::uint8_t {
+  kNone = 0,
+  kLabelled = 1,
+  kPropagated = 2,
+  kLda = 3,      // Propagated, and a linear head on anchors and memory.
+  kConcept = 4,  // Transform, memory and head as an earlier meeting with this stream left them.
+  kPseudo = 5,   // What the models agree on; off by default.
+};
 
 struct ChallengerKind {
   Alignment alignment = Alignment::kNone;
@@ -91,7 +110,15 @@ struct Challenger {
   FeatureTransform transform;
   classify::Anchors memory;            // In the transformed space.
   std::vector<Provenance> provenance;  // One a vector of the memory.
+  std::optional<classify::HeadTensors> head;
 };
+
+// The head's word in place of the vote: label, share and confidence of `prediction`, which `knn`
+// gave for the same feature, and `share`. Distances and neighbours stay. REQUIRES: share.size() is
+// knn.classes(). Does not allocate.
+void AnswerByHead(const classify::HeadTensors& head, const classify::KnnClassifier& knn,
+                  std::span<const float> feature, std::span<float> share,
+                  classify::Prediction& prediction);
 
 struct ChallengerOptions {
   float weight_labelled = 3.0f;

@@ -29,8 +29,9 @@ struct QuarantinedSample {
 // A person's word on a sample.
 struct Label {
   std::string sample_id;
-  std::uint16_t label = 0;
+  std::uint16_t label = 0;  // Of the bundle, or behind the last of them: opened (adaptation.h).
   std::string feedback_id;
+  float weight = 1.0f;  // In (0, 1]: less where the people who looked at it disagree.
   friend bool operator==(const Label&, const Label&) = default;
 };
 

@@ -36,6 +36,10 @@ struct HeadTensors {
 // values[i] = exp(values[i] / temperature) / sum, without overflow.
 void Softmax(float temperature, std::span<float> values);
 
+// out[c] = how probable the head finds class c. REQUIRES: feature.size() is dims(), out.size() is
+// classes(). Does not allocate.
+void Probabilities(const HeadTensors& head, std::span<const float> feature, std::span<float> out);
+
 // kInvalidArgument where sizes do not fit together or a number is not finite.
 base::Status Validate(const HeadTensors& head, std::uint32_t classes, std::size_t dims);
 

@@ -95,6 +95,8 @@ class Serving {
   const std::shared_ptr<const model::ModelBundle>& shared_bundle() const { return bundle_; }
   const adapt::Adaptation& adaptation() const { return adaptation_; }
   std::uint64_t revision() const { return options_.revision; }
+  // The bundle's, then those people opened: what a prediction's label means.
+  const std::vector<std::string>& labels() const { return labels_; }
   // REQUIRES: bundle().is_adaptable().
   classify::KnnClassifier& classifier() { return *classifier_.knn(); }
   std::size_t channel_count() const;
@@ -112,6 +114,8 @@ class Serving {
   feature::Processor processor_;
   classify::Classifier classifier_;
   std::optional<adapt::PictureTransform> picture_transform_;
+  std::vector<std::string> labels_;
+  std::vector<float> canary_share_;
   source::PictureMaker picture_maker_;
   model::Signals signals_;
 };
