@@ -12,6 +12,7 @@
 #include "protocol/desired.h"
 #include "protocol/drift_event.h"
 #include "protocol/feedback.h"
+#include "protocol/judgement.h"
 #include "protocol/learned_model.h"
 #include "protocol/metrics.h"
 #include "protocol/samples.h"
@@ -140,6 +141,9 @@ LearnedModel AModel() {
   model.base_bundle = kDigest;
   model.name = "digits";
   model.version = "1.1.0";
+  model.model_family = "digits-camera";
+  model.event_id = "e1";
+  model.canary_after = 0.98;
   model.hypothesis = "identity";
   model.challenger = "mean+labelled";
   model.labels = 24;
@@ -148,6 +152,25 @@ LearnedModel AModel() {
   model.opened = {"letter"};
   model.taught_by = {"f1"};
   return model;
+}
+
+Judgement AJudgement() {
+  Judgement judgement;
+  judgement.judgement = JudgementKind::kHelped;
+  judgement.labels = 24;
+  judgement.right_before = 13;
+  judgement.right_after = 23;
+  judgement.difference = 10.0 / 24.0;
+  judgement.interval = {0.21, 0.61};
+  judgement.reason = "23 of 24 right with it, 13 without";
+  judgement.samples = {{"s1", "3", "8", "3", true}};
+  return judgement;
+}
+
+ValidationSet AValidationSet() {
+  ValidationSet set;
+  set.samples = {{"s1", "3", "000001.jpg", {}}, {"s2", "4", "", {0.5, -1.25}}};
+  return set;
 }
 
 Feedback SomeFeedback() {
@@ -179,6 +202,8 @@ TEST(Documents, GoThroughTheirText) {
   EXPECT_EQ(ParseUpdateReport(ToJson(AReport()).Write()).value(), AReport());
   EXPECT_EQ(ParseAdaptationReport(ToJson(AnAdaptation()).Write()).value(), AnAdaptation());
   EXPECT_EQ(ParseLearnedModel(ToJson(AModel()).Write()).value(), AModel());
+  EXPECT_EQ(ParseJudgement(ToJson(AJudgement()).Write()).value(), AJudgement());
+  EXPECT_EQ(ParseValidationSet(ToJson(AValidationSet()).Write()).value(), AValidationSet());
   EXPECT_EQ(ParseFeedback(ToJson(SomeFeedback()).Write()).value(), SomeFeedback());
   EXPECT_EQ(ParseDesired(ToJson(AnInstall()).Write()).value(), AnInstall());
 }
@@ -236,6 +261,8 @@ TEST(Documents, RefuseAnotherTypeForEveryMember) {
   ExpectStrict(ToJson(AReport()), ParseUpdateReport);
   ExpectStrict(ToJson(AnAdaptation()), ParseAdaptationReport);
   ExpectStrict(ToJson(AModel()), ParseLearnedModel);
+  ExpectStrict(ToJson(AJudgement()), ParseJudgement);
+  ExpectStrict(ToJson(AValidationSet()), ParseValidationSet);
   ExpectStrict(ToJson(SomeFeedback()), ParseFeedback);
   ExpectStrict(ToJson(AnInstall()), ParseDesired);
 }
@@ -319,6 +346,28 @@ TEST(AdaptationReportTest, NamesAnAdaptationByNothingButASha256) {
   const auto read = ParseAdaptationReport(json.Write());
   ASSERT_FALSE(read.ok());
   EXPECT_NE(read.error().message.find("adaptation_sha256"), std::string::npos);
+}
+
+TEST(JudgementTest, WhoseFiguresContradictEachOtherIsRefused) {
+  const auto refused = [](const char* key, const Json& value) {
+    Json json = ToJson(AJudgement());
+    json.Set(key, value);
+    return !ParseJudgement(json.Write()).ok();
+  };
+  EXPECT_TRUE(refused("judgement", "splendid"));
+  EXPECT_TRUE(refused("right_after", 25));  // Of 24 labels.
+  EXPECT_TRUE(refused("interval", Json(Json::Array{0.6, 0.2})));
+  EXPECT_TRUE(refused("interval", Json(Json::Array{0.6})));
+  // Helped or harmful is said with figures, or not at all.
+  EXPECT_TRUE(refused("interval", Json()));
+}
+
+TEST(ValidationSetTest, RefusesAPictureElsewhereAndASampleWithNothingToSee) {
+  ValidationSet set = AValidationSet();
+  set.samples[0].picture = "../secret.jpg";
+  EXPECT_FALSE(ParseValidationSet(ToJson(set).Write()).ok());
+  set.samples[0].picture.clear();
+  EXPECT_FALSE(ParseValidationSet(ToJson(set).Write()).ok());
 }
 
 TEST(FeedbackTest, OfAServerThatKnowsNoOrdersIsRead) {

@@ -11,6 +11,7 @@
 #include "protocol/enrolment.h"
 #include "protocol/feedback.h"
 #include "protocol/http_signature.h"
+#include "protocol/judgement.h"
 #include "protocol/learned_model.h"
 #include "protocol/metrics.h"
 #include "protocol/package.h"
@@ -67,6 +68,7 @@ TEST(Formats, TheirExamplesAreRead) {
   ExpectRead("enrolment", ParseEnrolRequest(Example("enrolment")));
   ExpectRead("feedback", ParseFeedback(Example("feedback")));
   ExpectRead("metrics", ParseDeviceMetrics(Example("metrics")));
+  ExpectRead("judgement", ParseJudgement(Example("judgement")));
   ExpectRead("model", ParseLearnedModel(Example("model")));
   ExpectRead("samples", ParseSampleSet(Example("samples")));
   ExpectRead("update_report", ParseUpdateReport(Example("update_report")));

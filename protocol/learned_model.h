@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,11 +23,15 @@ struct LearnedModel {
   std::string base_bundle;  // SHA-256 (hex) of the manifest of the bundle it stands on.
   std::string name;         // Of that bundle.
   std::string version;
-  std::string hypothesis;              // What is done to the input.
-  std::string challenger;              // What is done after the feature.
-  std::uint64_t labels = 0;            // Of people, that it was judged on.
-  std::uint64_t vectors = 0;           // Of its memory.
-  std::string adaptation_sha256;       // Of adaptation.bin.
+  std::string model_family;
+  std::string hypothesis;               // What is done to the input.
+  std::string challenger;               // What is done after the feature.
+  std::uint64_t labels = 0;             // Of people, that it was judged on.
+  std::uint64_t vectors = 0;            // Of its memory.
+  std::string adaptation_sha256;        // Of adaptation.bin.
+  std::optional<std::string> event_id;  // The drift event it answers.
+  std::optional<double> canary_before;  // Share of the canary right without it ...
+  std::optional<double> canary_after;   // ... and with it.
   std::vector<std::string> opened;     // Classes that people opened; their ids follow the bundle's.
   std::vector<std::string> taught_by;  // Ids of the feedback that brought the labels.
 

@@ -6,6 +6,7 @@
 #include "protocol/drift_event.h"
 #include "protocol/enrolment.h"
 #include "protocol/feedback.h"
+#include "protocol/judgement.h"
 #include "protocol/learned_model.h"
 #include "protocol/package.h"
 #include "protocol/samples.h"
@@ -35,6 +36,8 @@ FUZZ(bytes) {
   ReadAndWrite(text, protocol::ParseSampleSet);
   ReadAndWrite(text, protocol::ParseAdaptationReport);
   ReadAndWrite(text, protocol::ParseLearnedModel);
+  ReadAndWrite(text, protocol::ParseJudgement);
+  ReadAndWrite(text, protocol::ParseValidationSet);
   (void)protocol::ParseEnrolmentToken(text).ok();
   (void)protocol::ParsePackageManifest(bytes).ok();
   (void)protocol::ParseRowsCsv(text).ok();
