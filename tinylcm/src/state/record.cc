@@ -1,6 +1,7 @@
 #include "tinylcm/state/record.h"
 
 #include <array>
+#include <utility>
 
 #include "base/text.h"
 #include "tinylcm/src/state/wire.h"
@@ -94,11 +95,37 @@ Result<TwoCopyRecord> TwoCopyRecord::Open(base::FileSystem& fs, const std::strin
   return record;
 }
 
+Status TwoCopyRecord::CheckSize(ByteView value) const {
+  if (value.size() <= kBytesMax) return {};
+  return Error{ErrorCode::kInvalidArgument,
+               StrCat(path_, ": ", value.size(), " bytes, at most ", kBytesMax)};
+}
+
+Status TwoCopyRecord::Prepare(ByteView value) {
+  RETURN_IF_ERROR(CheckSize(value));
+  prepared_.reset();
+  // Newer than what holds; a Write in between takes a higher number still.
+  const std::uint64_t generation = ++tried_;
+  RETURN_IF_ERROR(base::WriteFileDurably(*fs_, path_ + ".next", state::Write(generation, value)));
+  prepared_.emplace(Prepared{generation, Bytes(value.begin(), value.end())});
+  return {};
+}
+
+Status TwoCopyRecord::Turn() {
+  CHECK(prepared_.has_value());
+  Prepared prepared = *std::exchange(prepared_, std::nullopt);
+  const std::size_t older = 1 - newest_;
+  RETURN_IF_ERROR(fs_->Rename(path_ + ".next", PathOf(older)));
+  RETURN_IF_ERROR(fs_->SyncDirectory(std::string(base::FolderOf(path_))));
+  generation_ = prepared.generation;
+  newest_ = older;
+  value_ = std::move(prepared.value);
+  return {};
+}
+
 Status TwoCopyRecord::Write(ByteView value) {
-  if (value.size() > kBytesMax) {
-    return Error{ErrorCode::kInvalidArgument,
-                 StrCat(path_, ": ", value.size(), " bytes, at most ", kBytesMax)};
-  }
+  RETURN_IF_ERROR(CheckSize(value));
+  prepared_.reset();
   const std::size_t older = 1 - newest_;
   const std::string path = PathOf(older);
   // One that failed may lie on the disk whole all the same, so its number is not used again.

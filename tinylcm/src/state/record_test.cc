@@ -137,5 +137,69 @@ TEST(TwoCopyRecord, KeepsTheOldValueOnAFullDisk) {
   EXPECT_EQ(TwoCopyRecord::Open(fs, "r").value().value(), Value(2));
 }
 
+TEST(TwoCopyRecord, APreparedValueHoldsByOneRename) {
+  FakeFileSystem fs;
+  TwoCopyRecord record = TwoCopyRecord::Open(fs, "r").value();
+  for (int i = 1; i <= 3; ++i) ASSERT_TRUE(record.Write(Value(i)).ok());
+  ASSERT_TRUE(record.Prepare(Value(4)).ok());
+  EXPECT_EQ(record.value(), Value(3));
+  // Not until it is turned, whatever a restart finds.
+  EXPECT_EQ(TwoCopyRecord::Open(fs, "r").value().value(), Value(3));
+  std::vector<FakeFileSystem::Operation> done;
+  fs.SetFault([&](FakeFileSystem::Operation operation, const std::string&) {
+    done.push_back(operation);
+    return std::nullopt;
+  });
+  ASSERT_TRUE(record.Turn().ok());
+  EXPECT_EQ(done, (std::vector{FakeFileSystem::Operation::kRename,
+                               FakeFileSystem::Operation::kSyncDirectory}));
+  EXPECT_EQ(record.value(), Value(4));
+  fs.Crash();
+  EXPECT_EQ(TwoCopyRecord::Open(fs, "r").value().value(), Value(4));
+  ASSERT_TRUE(record.Write(Value(5)).ok());
+  EXPECT_EQ(TwoCopyRecord::Open(fs, "r").value().value(), Value(5));
+}
+
+TEST(TwoCopyRecord, AWriteMakesWhatWasPreparedVoid) {
+  FakeFileSystem fs;
+  TwoCopyRecord record = TwoCopyRecord::Open(fs, "r").value();
+  ASSERT_TRUE(record.Prepare(Value(1)).ok());
+  ASSERT_TRUE(record.Write(Value(2)).ok());
+  EXPECT_FALSE(record.is_prepared());
+  ASSERT_TRUE(record.Write(Value(3)).ok());
+  EXPECT_EQ(TwoCopyRecord::Open(fs, "r").value().value(), Value(3));
+}
+
+TEST(TwoCopyRecord, ATurnCutShortIsTheOldValueOrTheNewOne) {
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    bool reached = true;
+    for (int n = 0; reached; ++n) {
+      SCOPED_TRACE(testing::Message() << "seed " << seed << ", power off at " << n);
+      FakeFileSystem fs;
+      fs.PowerOffAt(n);
+      // What the disk may say afterwards: the last that was acknowledged, or the one under way.
+      base::Result<TwoCopyRecord> record = TwoCopyRecord::Open(fs, "state/slots");
+      int acknowledged = 0, tried = 0;
+      const auto step = [&](int value, base::Status status) {
+        tried = value;
+        if (status.ok()) acknowledged = value;
+        return status.ok();
+      };
+      const bool went_on = record.ok() && step(1, record->Write(Value(1))) &&
+                           record->Prepare(Value(2)).ok() && step(2, record->Turn()) &&
+                           step(3, record->Write(Value(3))) && record->Prepare(Value(4)).ok() &&
+                           record->Prepare(Value(5)).ok() && step(5, record->Turn());
+      reached = fs.power_is_off();
+      EXPECT_NE(went_on, reached);
+      fs.Crash(seed);
+      TwoCopyRecord after = TwoCopyRecord::Open(fs, "state/slots").value();
+      const bool is_old = acknowledged == 0 ? !after.value() : after.value() == Value(acknowledged);
+      EXPECT_TRUE(is_old || after.value() == Value(tried));
+      ASSERT_TRUE(after.Write(Value(9)).ok());
+      EXPECT_EQ(TwoCopyRecord::Open(fs, "state/slots").value().value(), Value(9));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace tinylcm::state

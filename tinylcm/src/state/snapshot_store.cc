@@ -25,9 +25,11 @@ using base::StrCat;
 namespace {
 
 constexpr std::array<std::uint8_t, 4> kMagic = {'T', 'L', 'C', 'S'};
-constexpr std::uint32_t kVersion = 1;
-constexpr std::string_view kFormat = "tinylcm-snapshot/1";
+constexpr std::uint32_t kInline = 1;  // The blobs follow the header, as earlier versions wrote it.
+constexpr std::uint32_t kShared = 2;  // They lie in blobs/.
+constexpr std::string_view kFormats[] = {"", "tinylcm-snapshot/1", "tinylcm-snapshot/2"};
 constexpr std::string_view kSuffix = ".tls";
+constexpr std::string_view kBlobs = "blobs";
 constexpr std::uint64_t kFileBytesMax = 256ull << 20;
 constexpr std::size_t kHeaderBytesMax = 1u << 20;
 
@@ -59,8 +61,16 @@ Error Damaged(const std::string& id, std::string_view what) {
 
 struct Opened {
   SnapshotInfo info;
-  std::size_t blobs_begin = 0;  // Where the first blob lies.
+  std::uint32_t version = 0;
+  std::size_t blobs_begin = 0;  // kInline: where the first blob lies.
 };
+
+// A digest names a file: nothing else may.
+bool IsDigest(std::string_view text) {
+  return text.size() == 64 && std::all_of(text.begin(), text.end(), [](char c) {
+           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+         });
+}
 
 // `bytes`: the file, or as much of it as holds the header.
 Result<Opened> ReadHeader(const std::string& id, ByteView bytes, std::uint64_t file_bytes) {
@@ -73,7 +83,7 @@ Result<Opened> ReadHeader(const std::string& id, ByteView bytes, std::uint64_t f
   if (!reader.ok() || !std::equal(magic.begin(), magic.end(), kMagic.begin())) {
     return Damaged(id, "header: not a snapshot, or cut short");
   }
-  if (version != kVersion) {
+  if (version != kInline && version != kShared) {
     return Error{ErrorCode::kUnsupported, StrCat("snapshot ", id, ": version ", version)};
   }
   if (crc != base::Crc32c(bytes.first(covered))) return Damaged(id, "header: CRC differs");
@@ -82,30 +92,35 @@ Result<Opened> ReadHeader(const std::string& id, ByteView bytes, std::uint64_t f
   if (!json.ok()) return Damaged(id, "header: " + json.error().message);
   JsonReader fields(*json, StrCat("snapshot ", id, ": header"));
   Opened opened;
+  opened.version = version;
   const std::string format = fields.String("format");
   opened.info.id = fields.String("id");
   opened.info.reason = fields.String("reason");
   const std::string created = fields.String("created");
+  if (version == kShared) opened.info.is_proven = fields.Bool("proven");
   std::uint64_t blob_bytes = 0;
+  bool are_digests = true;
   for (JsonReader blob : fields.Array("blobs", 10'000)) {
     BlobInfo info;
     info.name = blob.String("name");
     info.bytes = static_cast<std::uint64_t>(
         blob.Int("bytes", {.min = 0, .max = static_cast<std::int64_t>(kFileBytesMax)}));
     info.sha256 = blob.String("sha256");
+    are_digests &= IsDigest(info.sha256);
     blob_bytes += info.bytes;
     opened.info.blobs.push_back(std::move(info));
   }
   if (!fields.status().ok()) return Damaged(id, fields.status().error().message);
   const Result<base::Time> time = base::ParseTime(created);
-  if (format != kFormat || !time.ok()) return Damaged(id, "header: wrong format");
+  if (format != kFormats[version] || !time.ok() || !are_digests)
+    return Damaged(id, "header: wrong format");
   if (opened.info.id != id) return Damaged(id, StrCat("header says ", opened.info.id));
   opened.info.created = *time;
-  opened.info.bytes = file_bytes;
   opened.blobs_begin = reader.position();
-  if (opened.blobs_begin + blob_bytes != file_bytes) {
-    return Damaged(id,
-                   StrCat(file_bytes, " bytes, ", opened.blobs_begin + blob_bytes, " expected"));
+  opened.info.bytes = opened.blobs_begin + blob_bytes;
+  const std::uint64_t expected = version == kInline ? opened.info.bytes : opened.blobs_begin;
+  if (expected != file_bytes) {
+    return Damaged(id, StrCat(file_bytes, " bytes, ", expected, " expected"));
   }
   return opened;
 }
@@ -131,55 +146,100 @@ Result<SnapshotStore> SnapshotStore::Open(base::FileSystem& fs, const std::strin
   return store;
 }
 
+SnapshotStore SnapshotStore::ToRead(base::FileSystem& fs, const std::string& folder) {
+  return SnapshotStore(fs, folder, Options());
+}
+
+std::string SnapshotStore::PathOf(const std::string& id) const {
+  return base::JoinPath(folder_, id + std::string(kSuffix));
+}
+
+std::string SnapshotStore::PathOfBlob(const std::string& sha256) const {
+  return base::JoinPath(base::JoinPath(folder_, kBlobs), sha256);
+}
+
+// One that is there and whole is not written again; one that is there and damaged is mended.
+Status SnapshotStore::KeepBlob(const std::string& sha256, ByteView bytes) {
+  const std::string path = PathOfBlob(sha256);
+  const Result<base::FileInfo> there = fs_->Stat(path);
+  if (there.ok() && there->bytes == bytes.size()) {
+    const Result<Bytes> held = base::ReadFile(*fs_, path, bytes.size());
+    if (held.ok() && std::ranges::equal(*held, bytes)) return {};
+  }
+  return base::WriteFileDurably(*fs_, path, bytes);
+}
+
 Result<std::string> SnapshotStore::Save(base::Time now, const std::string& reason,
-                                        const Blobs& blobs) {
+                                        const Blobs& blobs, bool is_proven) {
   const std::string id = IdOf(next_);
   Json listed = Json::MakeArray();
-  for (const auto& [name, bytes] : blobs) {
-    listed.Append(Json::MakeObject(
-        {{"name", name}, {"bytes", bytes.size()}, {"sha256", base::Sha256Hex(bytes)}}));
+  const auto write = [&]() -> Status {
+    RETURN_IF_ERROR(fs_->CreateDirectories(base::JoinPath(folder_, kBlobs)));
+    for (const auto& [name, bytes] : blobs) {
+      const std::string sha256 = base::Sha256Hex(bytes);
+      RETURN_IF_ERROR(KeepBlob(sha256, bytes));
+      listed.Append(
+          Json::MakeObject({{"name", name}, {"bytes", bytes.size()}, {"sha256", sha256}}));
+    }
+    const Json header = Json::MakeObject({{"format", kFormats[kShared]},
+                                          {"id", id},
+                                          {"created", base::FormatTime(now)},
+                                          {"reason", reason},
+                                          {"proven", is_proven},
+                                          {"blobs", std::move(listed)}});
+    WireWriter writer;
+    writer.Raw(kMagic);
+    writer.U32(kShared);
+    writer.Text(header.Write());
+    writer.U32(base::Crc32c(writer.bytes()));
+    return base::WriteFileDurably(*fs_, PathOf(id), writer.bytes());
+  };
+  const Status written = write();
+  if (!written.ok()) {
+    // A sheet whose folder could not be synced may be there or not; it must not be found later.
+    if (base::Exists(*fs_, PathOf(id))) static_cast<void>(fs_->Remove(PathOf(id)).ok());
+    static_cast<void>(RemoveUnnamedBlobs().ok());
+    return written.error().Within("snapshot " + reason);
   }
-  const Json header = Json::MakeObject({{"format", kFormat},
-                                        {"id", id},
-                                        {"created", base::FormatTime(now)},
-                                        {"reason", reason},
-                                        {"blobs", std::move(listed)}});
-  WireWriter writer;
-  writer.Raw(kMagic);
-  writer.U32(kVersion);
-  writer.Text(header.Write());
-  writer.U32(base::Crc32c(writer.bytes()));
-  for (const auto& [name, bytes] : blobs) writer.Raw(bytes);
-  RETURN_IF_ERROR(base::WriteFileDurably(*fs_, base::JoinPath(folder_, id + std::string(kSuffix)),
-                                         writer.bytes()));
   ++next_;
-  RETURN_IF_ERROR(ApplyRetention());
+  // What cannot be removed now is removed by the next Save; this snapshot is there all the same.
+  static_cast<void>(ApplyRetention(id).ok());
   return id;
 }
 
 Result<Blobs> SnapshotStore::Load(const std::string& id) const {
   if (!NumberOf(id)) return Error{ErrorCode::kNotFound, StrCat("snapshot ", id, ": no such id")};
-  Result<Bytes> bytes =
-      base::ReadFile(*fs_, base::JoinPath(folder_, id + std::string(kSuffix)), kFileBytesMax);
+  Result<Bytes> bytes = base::ReadFile(*fs_, PathOf(id), kFileBytesMax);
   if (!bytes.ok()) return bytes.error().Within("snapshot " + id);
   ASSIGN_OR_RETURN(const Opened opened, ReadHeader(id, *bytes, bytes->size()));
   Blobs blobs;
   std::size_t at = opened.blobs_begin;
   for (const BlobInfo& info : opened.info.blobs) {
-    const ByteView blob = ByteView(*bytes).subspan(at, static_cast<std::size_t>(info.bytes));
+    Bytes blob;
+    if (opened.version == kInline) {
+      const ByteView part = ByteView(*bytes).subspan(at, static_cast<std::size_t>(info.bytes));
+      blob.assign(part.begin(), part.end());
+      at += part.size();
+    } else {
+      Result<Bytes> file = base::ReadFile(*fs_, PathOfBlob(info.sha256), kFileBytesMax);
+      if (!file.ok()) {
+        const bool is_gone = file.error().code == ErrorCode::kNotFound;
+        return is_gone ? Damaged(id, StrCat("blob ", info.name, ": is not there"))
+                       : file.error().Within(StrCat("snapshot ", id, ": blob ", info.name));
+      }
+      blob = *std::move(file);
+    }
     if (base::Sha256Hex(blob) != info.sha256) {
       return Damaged(id, StrCat("blob ", info.name, ": sha256 differs"));
     }
-    blobs[info.name].assign(blob.begin(), blob.end());
-    at += blob.size();
+    blobs[info.name] = std::move(blob);
   }
   return blobs;
 }
 
 Result<SnapshotInfo> SnapshotStore::Show(const std::string& id) const {
   if (!NumberOf(id)) return Error{ErrorCode::kNotFound, StrCat("snapshot ", id, ": no such id")};
-  Result<std::unique_ptr<base::ReadableFile>> file =
-      fs_->Open(base::JoinPath(folder_, id + std::string(kSuffix)));
+  Result<std::unique_ptr<base::ReadableFile>> file = fs_->Open(PathOf(id));
   if (!file.ok()) return file.error().Within("snapshot " + id);
   const std::uint64_t size = (*file)->size();
   Bytes head(static_cast<std::size_t>(std::min<std::uint64_t>(size, kHeaderBytesMax)));
@@ -196,12 +256,19 @@ Result<SnapshotInfo> SnapshotStore::Show(const std::string& id) const {
 
 Result<SnapshotStore::Listing> SnapshotStore::List() const {
   ASSIGN_OR_RETURN(const std::vector<base::FileInfo> files, fs_->List(folder_));
+  Listing listing;
   std::vector<std::uint64_t> numbers;
   for (const base::FileInfo& file : files) {
-    if (const auto number = NumberOfFile(file.name)) numbers.push_back(*number);
+    if (const auto number = NumberOfFile(file.name)) {
+      numbers.push_back(*number);
+      listing.bytes += file.bytes;
+    }
   }
   std::sort(numbers.begin(), numbers.end());
-  Listing listing;
+  const auto shared = fs_->List(base::JoinPath(folder_, kBlobs));
+  if (shared.ok()) {
+    for (const base::FileInfo& blob : *shared) listing.bytes += blob.bytes;
+  }
   for (const std::uint64_t number : numbers) {
     Result<SnapshotInfo> info = Show(IdOf(number));
     if (info.ok()) {
@@ -245,30 +312,49 @@ Result<std::vector<BlobDifference>> SnapshotStore::Diff(const std::string& befor
 
 Status SnapshotStore::Remove(const std::string& id) {
   if (!NumberOf(id)) return Error{ErrorCode::kNotFound, StrCat("snapshot ", id, ": no such id")};
-  const Status removed = fs_->Remove(base::JoinPath(folder_, id + std::string(kSuffix)));
+  const Status removed = fs_->Remove(PathOf(id));
   if (!removed.ok()) return removed.error().Within("snapshot " + id);
-  return fs_->SyncDirectory(folder_);
+  RETURN_IF_ERROR(fs_->SyncDirectory(folder_));
+  return RemoveUnnamedBlobs();
 }
 
-Status SnapshotStore::ApplyRetention() {
-  ASSIGN_OR_RETURN(const std::vector<base::FileInfo> files, fs_->List(folder_));
-  std::vector<std::pair<std::uint64_t, std::uint64_t>> kept;  // Number and bytes.
-  std::uint64_t bytes = 0;
-  for (const base::FileInfo& file : files) {
-    if (const auto number = NumberOfFile(file.name)) {
-      kept.emplace_back(*number, file.bytes);
-      bytes += file.bytes;
-    }
+// Those of sheets that cannot be read go too: nothing tells what they were.
+Status SnapshotStore::RemoveUnnamedBlobs() {
+  const std::string folder = base::JoinPath(folder_, kBlobs);
+  ASSIGN_OR_RETURN(const std::vector<base::FileInfo> files, fs_->List(folder));
+  ASSIGN_OR_RETURN(const Listing listing, List());
+  std::set<std::string> named;
+  for (const SnapshotInfo& info : listing.snapshots) {
+    for (const BlobInfo& blob : info.blobs) named.insert(blob.sha256);
   }
-  std::sort(kept.begin(), kept.end());
-  std::size_t count = kept.size();
-  for (const auto& [number, size] : kept) {
-    if (count <= 1 || (count <= options_.snapshots_max && bytes <= options_.bytes_max)) break;
-    RETURN_IF_ERROR(Remove(IdOf(number)));
-    bytes -= size;
-    --count;
+  for (const base::FileInfo& file : files) {
+    if (!named.contains(file.name)) RETURN_IF_ERROR(fs_->Remove(base::JoinPath(folder, file.name)));
   }
   return {};
+}
+
+Status SnapshotStore::ApplyRetention(const std::string& newest) {
+  RETURN_IF_ERROR(RemoveUnnamedBlobs());
+  std::string last_good;  // Sought when something must go, for it costs reading.
+  while (true) {
+    ASSIGN_OR_RETURN(const Listing listing, List());
+    const std::size_t count = listing.snapshots.size() + listing.damaged.size();
+    if (count <= options_.snapshots_max && listing.bytes <= options_.bytes_max) return {};
+    for (auto it = listing.snapshots.rbegin(); last_good.empty() && it != listing.snapshots.rend();
+         ++it) {
+      if (it->is_proven && Load(it->id).ok()) last_good = it->id;
+    }
+    // Damaged ones are files like others: the oldest goes, whichever it is.
+    ASSIGN_OR_RETURN(const std::vector<base::FileInfo> files, fs_->List(folder_));
+    std::optional<std::uint64_t> oldest;
+    for (const base::FileInfo& file : files) {
+      const auto number = NumberOfFile(file.name);
+      if (!number || IdOf(*number) == newest || IdOf(*number) == last_good) continue;
+      if (!oldest || *number < *oldest) oldest = number;
+    }
+    if (!oldest) return {};
+    RETURN_IF_ERROR(Remove(IdOf(*oldest)));
+  }
 }
 
 }  // namespace tinylcm::state

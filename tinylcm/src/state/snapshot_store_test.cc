@@ -2,8 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
+#include "base/crypto.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_file_system.h"
+#include "tinylcm/src/state/wire.h"
 
 namespace tinylcm::state {
 namespace {
@@ -19,6 +23,9 @@ class SnapshotStoreTest : public testing::Test {
  protected:
   SnapshotStore Open(const SnapshotStore::Options& options = {}) {
     return SnapshotStore::Open(fs_, "snapshots", options).value();
+  }
+  static std::string BlobPath(std::string_view content) {
+    return "snapshots/blobs/" + base::Sha256Hex(ToBytes(content));
   }
   FakeFileSystem fs_;
 };
@@ -43,21 +50,70 @@ TEST_F(SnapshotStoreTest, RefusesEveryFlippedBitAndNamesTheBlob) {
   SnapshotStore store = Open();
   const std::string id =
       store.Save(kNow, "r", {{"a", ToBytes("AAAA")}, {"b", ToBytes("BBBB")}}).value();
-  const std::string path = "snapshots/" + id + ".tls";
-  const std::uint64_t size = fs_.Stat(path).value().bytes;
-  for (std::uint64_t byte = 0; byte < size; ++byte) {
-    fs_.FlipBit(path, byte, static_cast<int>(byte % 8));
-    const base::Result<Blobs> blobs = store.Load(id);
-    ASSERT_FALSE(blobs.ok()) << "byte " << byte;
-    // The last eight bytes are the blobs, four each.
-    if (byte >= size - 4) {
-      EXPECT_EQ(blobs.error().message, "snapshot s-00000001: blob b: sha256 differs");
-    } else if (byte >= size - 8) {
-      EXPECT_EQ(blobs.error().message, "snapshot s-00000001: blob a: sha256 differs");
+  const std::string paths[] = {"snapshots/" + id + ".tls", BlobPath("AAAA"), BlobPath("BBBB")};
+  const std::string says[] = {
+      "snapshot s-00000001: ", "snapshot s-00000001: blob a: sha256 differs",
+      "snapshot s-00000001: blob b: sha256 differs"};
+  for (std::size_t file = 0; file < 3; ++file) {
+    const std::uint64_t size = fs_.Stat(paths[file]).value().bytes;
+    for (std::uint64_t byte = 0; byte < size; ++byte) {
+      fs_.FlipBit(paths[file], byte, static_cast<int>(byte % 8));
+      const base::Result<Blobs> blobs = store.Load(id);
+      ASSERT_FALSE(blobs.ok()) << paths[file] << " byte " << byte;
+      EXPECT_TRUE(blobs.error().message.starts_with(says[file])) << blobs.error().message;
+      fs_.FlipBit(paths[file], byte, static_cast<int>(byte % 8));
     }
-    fs_.FlipBit(path, byte, static_cast<int>(byte % 8));
   }
   EXPECT_TRUE(store.Load(id).ok());
+  ASSERT_TRUE(fs_.Remove(paths[2]).ok());
+  EXPECT_EQ(store.Load(id).error().message, "snapshot s-00000001: blob b: is not there");
+}
+
+TEST_F(SnapshotStoreTest, WhatTwoShareLiesThereOnceUntilNeitherNeedsIt) {
+  SnapshotStore store = Open();
+  const Bytes shared(1000, 7);
+  const std::string one = store.Save(kNow, "r", {{"adaptation", shared}, {"n", {1}}}).value();
+  const std::string two = store.Save(kNow, "r", {{"adaptation", shared}, {"n", {2}}}).value();
+  EXPECT_EQ(fs_.List("snapshots/blobs")->size(), 3u);  // The shared one, {1} and {2}.
+  const SnapshotStore::Listing listing = store.List().value();
+  EXPECT_GT(listing.snapshots[0].bytes + listing.snapshots[1].bytes, 2000u);
+  EXPECT_LT(listing.bytes, 1800u);  // Two headers of some 300 bytes.
+  ASSERT_TRUE(store.Remove(one).ok());
+  EXPECT_EQ(store.Load(two)->at("adaptation"), shared);
+  EXPECT_EQ(fs_.List("snapshots/blobs")->size(), 2u);
+  ASSERT_TRUE(store.Remove(two).ok());
+  EXPECT_TRUE(fs_.List("snapshots/blobs")->empty());
+}
+
+TEST_F(SnapshotStoreTest, ABlobThatWasDamagedIsMendedByTheNextThatHoldsIt) {
+  SnapshotStore store = Open();
+  const std::string one = store.Save(kNow, "r", {{"x", ToBytes("content")}}).value();
+  fs_.FlipBit(BlobPath("content"), 3, 1);
+  ASSERT_FALSE(store.Load(one).ok());
+  ASSERT_TRUE(store.Save(kNow, "r", {{"x", ToBytes("content")}}).ok());
+  EXPECT_EQ(store.Load(one)->at("x"), ToBytes("content"));
+}
+
+// As it was written before blobs were shared, byte by byte.
+TEST_F(SnapshotStoreTest, ReadsOneOfAnEarlierVersion) {
+  const std::string header =
+      "{\"format\": \"tinylcm-snapshot/1\", \"id\": \"s-00000003\", \"created\": "
+      "\"2026-11-20T12:00:00.000Z\", \"reason\": \"old\", \"blobs\": [{\"name\": \"x\", \"bytes\": "
+      "2, "
+      "\"sha256\": \"" +
+      base::Sha256Hex(ToBytes("hi")) + "\"}]}";
+  WireWriter writer;
+  writer.Raw(ToBytes("TLCS"));
+  writer.U32(1);
+  writer.Text(header);
+  writer.U32(base::Crc32c(writer.bytes()));
+  writer.Raw(ToBytes("hi"));
+  fs_.Write("snapshots/s-00000003.tls", writer.bytes());
+  SnapshotStore store = Open();
+  EXPECT_EQ(store.Load("s-00000003")->at("x"), ToBytes("hi"));
+  EXPECT_TRUE(store.Show("s-00000003")->is_proven);
+  EXPECT_EQ(store.Save(kNow, "new", {{"x", ToBytes("hi")}}).value(), "s-00000004");
+  EXPECT_TRUE(store.Diff("s-00000003", "s-00000004")->empty());
 }
 
 TEST_F(SnapshotStoreTest, ListsTheOthersBesideADamagedOne) {
@@ -84,12 +140,86 @@ TEST_F(SnapshotStoreTest, KeepsTheNewestWithinItsCount) {
 }
 
 TEST_F(SnapshotStoreTest, KeepsWithinItsBytesButAlwaysTheNewest) {
-  SnapshotStore store = Open({.bytes_max = 2500});  // Two of 1000 and their headers, not three.
-  for (int i = 0; i < 3; ++i) ASSERT_TRUE(store.Save(kNow, "r", {{"x", Bytes(1000)}}).ok());
+  // Two of 1000 and their headers, not three; each of another content, or they would be one.
+  SnapshotStore store = Open({.bytes_max = 2900});
+  for (std::uint8_t i = 0; i < 3; ++i) {
+    ASSERT_TRUE(store.Save(kNow, "r", {{"x", Bytes(1000, i)}}).ok());
+  }
   EXPECT_EQ(store.List().value().snapshots.size(), 2u);
+  EXPECT_LE(store.List().value().bytes, 2900u);
   const std::string large = store.Save(kNow, "r", {{"x", Bytes(5000)}}).value();
   ASSERT_EQ(store.List().value().snapshots.size(), 1u);
   EXPECT_EQ(store.List().value().snapshots[0].id, large);
+}
+
+// Ten attempts on trial do not push out the last state that was proven.
+TEST_F(SnapshotStoreTest, NeverDropsTheLastGoodOne) {
+  SnapshotStore store = Open({.snapshots_max = 2});
+  const auto save = [&](std::uint8_t content, bool is_proven) {
+    return store.Save(kNow, "r", {{"x", Bytes(100, content)}}, is_proven).value();
+  };
+  save(1, true);
+  const std::string good = save(2, true);
+  for (std::uint8_t i = 0; i < 10; ++i) save(static_cast<std::uint8_t>(10 + i), false);
+  SnapshotStore::Listing listing = store.List().value();
+  ASSERT_EQ(listing.snapshots.size(), 2u);
+  EXPECT_EQ(listing.snapshots[0].id, good);
+  EXPECT_TRUE(store.Load(good).ok());
+}
+
+TEST_F(SnapshotStoreTest, ADamagedOneIsNoGoodOneTheOneBeforeItIs) {
+  SnapshotStore store = Open({.snapshots_max = 2});
+  const std::string good = store.Save(kNow, "r", {{"x", ToBytes("good")}}).value();
+  ASSERT_TRUE(store.Save(kNow, "r", {{"x", ToBytes("damaged")}}).ok());
+  fs_.FlipBit(BlobPath("damaged"), 2, 0);
+  const std::string newest = store.Save(kNow, "r", {{"x", ToBytes("trial")}}, false).value();
+  const SnapshotStore::Listing listing = store.List().value();
+  ASSERT_EQ(listing.snapshots.size(), 2u);
+  EXPECT_EQ(listing.snapshots[0].id, good);
+  EXPECT_EQ(listing.snapshots[1].id, newest);
+}
+
+TEST_F(SnapshotStoreTest, OnAFullDiskNothingIsLeftBehindAndNothingIsLost) {
+  SnapshotStore store = Open();
+  const std::string kept = store.Save(kNow, "r", {{"x", Bytes(500, 1)}}).value();
+  const auto files = [&] {
+    std::string names;
+    for (const char* folder : {"snapshots", "snapshots/blobs"}) {
+      const std::vector<base::FileInfo> listed = fs_.List(folder).value();
+      for (const base::FileInfo& file : listed) names += file.name + " ";
+    }
+    return names;
+  };
+  const std::string before = files();
+  const std::uint64_t used = store.List()->bytes;
+  // Full within the first blob, the second, the header; the last one fits.
+  int refused = 0;
+  for (std::uint64_t room = 0; room < 1500; room += 100) {
+    fs_.SetCapacity(used + room);
+    const auto saved =
+        store.Save(kNow, "before mean", {{"x", Bytes(400, 2)}, {"y", Bytes(400, 3)}});
+    if (saved.ok()) break;
+    ++refused;
+    EXPECT_EQ(saved.error().code, ErrorCode::kExhausted);
+    EXPECT_TRUE(saved.error().message.starts_with("snapshot before mean: "))
+        << saved.error().message;
+    EXPECT_EQ(files(), before) << "room " << room;
+    EXPECT_EQ(store.Load(kept)->at("x"), Bytes(500, 1));
+  }
+  EXPECT_GE(refused, 8);
+  EXPECT_LE(refused, 13);
+}
+
+// `tinylcm state ls` beside an agent in the middle of a Save.
+TEST_F(SnapshotStoreTest, ALookBesideTheOwnerTouchesNothing) {
+  SnapshotStore store = Open();
+  ASSERT_TRUE(store.Save(kNow, "r", {{"x", Bytes(10)}}).ok());
+  fs_.Write("snapshots/s-00000002.tls.tmp", Bytes(3));
+  const int operations = fs_.operations();
+  EXPECT_EQ(SnapshotStore::ToRead(fs_, "snapshots").List()->snapshots.size(), 1u);
+  EXPECT_EQ(SnapshotStore::ToRead(fs_, "nowhere").List().error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(fs_.operations(), operations);
+  EXPECT_TRUE(base::Exists(fs_, "snapshots/s-00000002.tls.tmp"));
 }
 
 TEST_F(SnapshotStoreTest, NeverGivesAnIdTwice) {
@@ -129,7 +259,8 @@ TEST_F(SnapshotStoreTest, NamesWhatItDoesNotHave) {
   }
 }
 
-// After a crash at any operation a snapshot is there whole or not at all.
+// After a crash at any operation a snapshot is there whole or not at all, and blobs that nobody
+// names are gone after the next Save.
 TEST_F(SnapshotStoreTest, SurvivesACrashAtEveryOperation) {
   for (std::uint64_t seed = 0; seed < 10; ++seed) {
     bool reached = true;
@@ -137,18 +268,29 @@ TEST_F(SnapshotStoreTest, SurvivesACrashAtEveryOperation) {
       SCOPED_TRACE(testing::Message() << "seed " << seed << ", power off at " << n);
       FakeFileSystem fs;
       fs.PowerOffAt(n);
+      const auto content = [](int i) { return Bytes(50, static_cast<std::uint8_t>(i / 2)); };
       std::vector<std::string> saved;
       base::Result<SnapshotStore> store = SnapshotStore::Open(fs, "s", {.snapshots_max = 3});
-      for (int i = 0; store.ok() && i < 3; ++i) {
-        const base::Result<std::string> id = store->Save(kNow, "r", {{"x", Bytes(50)}});
+      for (int i = 0; store.ok() && i < 5; ++i) {
+        const base::Result<std::string> id = store->Save(kNow, "r", {{"x", content(i)}});
         if (!id.ok()) break;
         saved.push_back(*id);
       }
       reached = fs.power_is_off();
       fs.Crash(seed);
-      const SnapshotStore after = SnapshotStore::Open(fs, "s", {.snapshots_max = 3}).value();
-      EXPECT_TRUE(after.List().value().damaged.empty());
-      for (const std::string& id : saved) EXPECT_EQ(after.Load(id).value().at("x"), Bytes(50));
+      SnapshotStore after = SnapshotStore::Open(fs, "s", {.snapshots_max = 3}).value();
+      const SnapshotStore::Listing listing = after.List().value();
+      EXPECT_TRUE(listing.damaged.empty());
+      for (const SnapshotInfo& info : listing.snapshots) EXPECT_TRUE(after.Load(info.id).ok());
+      // The last three that were acknowledged, at least (the sixth may have pushed out one).
+      for (std::size_t i = saved.size() > 2 ? saved.size() - 2 : 0; i < saved.size(); ++i) {
+        EXPECT_EQ(after.Load(saved[i]).value().at("x"), content(static_cast<int>(i)));
+      }
+      ASSERT_TRUE(after.Save(kNow, "r", {{"x", {1, 2, 3}}}).ok());
+      std::set<std::string> named;
+      const SnapshotStore::Listing then = after.List().value();
+      for (const SnapshotInfo& info : then.snapshots) named.insert(info.blobs.at(0).sha256);
+      EXPECT_EQ(fs.List("s/blobs")->size(), named.size());
     }
   }
 }

@@ -1,10 +1,16 @@
 // SnapshotStore: the state before every change, so that every change can be undone to the byte.
 //
-// A snapshot is one file: a header that names each blob with its size and SHA-256, then the blobs.
-// The store knows nothing of what is in them. What does not match its checksum is refused, and the
-// error names the snapshot and the blob; the others stay readable.
+// A snapshot is a sheet of paper that names things in a cupboard: a small file with each blob's
+// name, size and SHA-256, and in blobs/ one file a content, named by that digest. What two
+// snapshots share lies there once. The store knows nothing of what is in the blobs. What does not
+// match its digest is refused, and the error names the snapshot and the blob; the others stay
+// readable.
 //
-// Disk: FOLDER/s-00000012.tls, format in docs/formats/device_state.md.
+// A blob is written before the sheet that names it and removed after the last such sheet, so a kill
+// leaves at most a blob nobody names, which the next Save removes. On a full disk Save fails,
+// leaves nothing behind, and every earlier snapshot is as it was.
+//
+// Disk: FOLDER/s-00000012.tls, FOLDER/blobs/<sha256>; format in docs/formats/device_state.md.
 
 #pragma once
 
@@ -33,8 +39,9 @@ struct SnapshotInfo {
   std::string id;  // "s-00000012"; later ones sort after earlier ones.
   base::Time created{};
   std::string reason;
+  bool is_proven = true;  // What it holds had passed its probation, or is the bundle alone.
   std::vector<BlobInfo> blobs;
-  std::uint64_t bytes = 0;  // The file's.
+  std::uint64_t bytes = 0;  // Of its file and its blobs, shared ones too.
 };
 
 struct BlobDifference {
@@ -51,21 +58,28 @@ struct BlobDifference {
 class SnapshotStore {
  public:
   struct Options {
-    std::uint32_t snapshots_max = 20;       // The oldest go first; the newest always stays.
+    // The oldest go first. The newest always stays, and so does the newest that is proven and
+    // whole: the last good one.
+    std::uint32_t snapshots_max = 20;
     std::uint64_t bytes_max = 64ull << 20;  // Of all files together.
   };
 
   struct Listing {
     std::vector<SnapshotInfo> snapshots;  // Oldest first.
     std::vector<std::string> damaged;     // One line each: what and why.
+    std::uint64_t bytes = 0;              // On the disk, what is shared counted once.
   };
 
   // `fs` must outlive the store. Half-written files of an earlier life are removed.
   static base::Result<SnapshotStore> Open(base::FileSystem& fs, const std::string& folder,
                                           const Options& options);
+  // For a look beside the process that owns the folder: nothing is removed or made.
+  static SnapshotStore ToRead(base::FileSystem& fs, const std::string& folder);
 
-  // Durable when it returns; then the retention is applied. Returns the id.
-  base::Result<std::string> Save(base::Time now, const std::string& reason, const Blobs& blobs);
+  // Durable when it returns; then the retention is applied as far as the disk lets it. Returns the
+  // id.
+  base::Result<std::string> Save(base::Time now, const std::string& reason, const Blobs& blobs,
+                                 bool is_proven = true);
 
   // Exactly the bytes that were saved. kNotFound; kCorrupt names the blob.
   base::Result<Blobs> Load(const std::string& id) const;
@@ -78,7 +92,11 @@ class SnapshotStore {
  private:
   SnapshotStore(base::FileSystem& fs, std::string folder, const Options& options)
       : fs_(&fs), folder_(std::move(folder)), options_(options) {}
-  base::Status ApplyRetention();
+  std::string PathOf(const std::string& id) const;
+  std::string PathOfBlob(const std::string& sha256) const;
+  base::Status KeepBlob(const std::string& sha256, base::ByteView bytes);
+  base::Status ApplyRetention(const std::string& newest);
+  base::Status RemoveUnnamedBlobs();
 
   base::FileSystem* fs_;
   std::string folder_;
