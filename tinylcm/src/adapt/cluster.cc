@@ -130,6 +130,32 @@ Centres Settle(const std::vector<float>& points, std::size_t dims, std::vector<f
   return settled;
 }
 
+// Whether both halves are groups with a gap between them.
+bool AreTwoGroups(const std::vector<float>& points, std::size_t dims,
+                  const std::vector<std::uint32_t>& half_of, std::size_t group_min,
+                  double gap_min) {
+  const std::size_t rows = half_of.size();
+  std::size_t count[2] = {0, 0};
+  for (const std::uint32_t half : half_of) ++count[half];
+  if (count[0] < group_min || count[1] < group_min) return false;
+  constexpr double kNone = std::numeric_limits<double>::infinity();
+  std::vector<double> within(rows, kNone), across(rows, kNone);
+  for (std::size_t a = 0; a < rows; ++a) {
+    for (std::size_t b = a + 1; b < rows; ++b) {
+      const double distance =
+          SquaredDistance(points.data() + a * dims, points.data() + b * dims, dims);
+      std::vector<double>& nearest = half_of[a] == half_of[b] ? within : across;
+      nearest[a] = std::min(nearest[a], distance);
+      nearest[b] = std::min(nearest[b], distance);
+    }
+  }
+  std::ranges::sort(within);
+  std::ranges::sort(across);
+  const double inside = std::sqrt(within[(rows - 1) * 9 / 10]);
+  const double gap = std::sqrt(across[(rows - 1) / 20]);
+  return gap > gap_min * inside;
+}
+
 }  // namespace
 
 Clustering Cluster(std::span<const float> features, std::size_t dims,
@@ -169,6 +195,56 @@ Clustering Cluster(std::span<const float> features, std::size_t dims,
     if (distance < nearest[n]) {
       nearest[n] = distance;
       clustering.medoids[n] = static_cast<std::uint32_t>(row);
+    }
+  }
+  return clustering;
+}
+
+Clustering SplitGroups(Clustering clustering, std::span<const float> features, std::size_t dims,
+                       const SplitOptions& options) {
+  CHECK(dims > 0 && features.size() == clustering.cluster_of.size() * dims);
+  const std::size_t rows = clustering.cluster_of.size();
+  const std::size_t group_min = std::max<std::size_t>(2, options.group_min);
+  base::Random random(options.seed);
+  // A part that was just made is looked at again; what was found whole is left.
+  for (std::uint32_t c = 0; c < clustering.medoids.size(); ++c) {
+    for (;;) {
+      std::vector<std::uint32_t> members;
+      std::vector<float> points;
+      for (std::uint32_t row = 0; row < rows; ++row) {
+        if (clustering.cluster_of[row] != c) continue;
+        members.push_back(row);
+        points.insert(points.end(), features.begin() + static_cast<std::ptrdiff_t>(row * dims),
+                      features.begin() + static_cast<std::ptrdiff_t>((row + 1) * dims));
+      }
+      if (members.size() < 2 * group_min) break;
+      Centres halves;
+      for (int start = 0; start < 3; ++start) {
+        Centres settled = Settle(points, dims, DrawCentres(points, dims, 2, random), 50);
+        if (settled.spread < halves.spread) halves = std::move(settled);
+      }
+      if (!AreTwoGroups(points, dims, halves.cluster_of, group_min, options.gap_min)) break;
+
+      // The half of the first row keeps the number.
+      const auto part = static_cast<std::uint32_t>(clustering.medoids.size());
+      const std::uint32_t stays = halves.cluster_of[0];
+      clustering.medoids.push_back(0);
+      clustering.masses.push_back(0.0f);
+      clustering.masses[c] = 0.0f;
+      double nearest[2] = {std::numeric_limits<double>::infinity(),
+                           std::numeric_limits<double>::infinity()};
+      for (std::size_t i = 0; i < members.size(); ++i) {
+        const std::uint32_t half = halves.cluster_of[i];
+        const std::uint32_t number = half == stays ? c : part;
+        clustering.cluster_of[members[i]] = number;
+        clustering.masses[number] += 1.0f / static_cast<float>(rows);
+        const double distance =
+            SquaredDistance(points.data() + i * dims, halves.vectors.data() + half * dims, dims);
+        if (distance < nearest[half]) {
+          nearest[half] = distance;
+          clustering.medoids[number] = members[i];
+        }
+      }
     }
   }
   return clustering;

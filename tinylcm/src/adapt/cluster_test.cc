@@ -60,6 +60,33 @@ TEST(Cluster, AsksNothingTwiceWhereRowsAreAlike) {
   EXPECT_TRUE(Cluster({}, 2, {}).medoids.empty());
 }
 
+TEST(Cluster, PartsTwoGroupsThatOneClusterHides) {
+  // Two clusters for four corners; parted, there are four, and what they weigh is told.
+  const std::vector<float> rows = FourCorners({40, 30, 20, 10}, 0.0f, 7);
+  const Clustering pairs = Cluster(rows, 2, {.clusters = 2, .seed = 7});
+  ASSERT_EQ(pairs.medoids.size(), 2u);
+  const Clustering parted = SplitGroups(pairs, rows, 2, {});
+  ASSERT_EQ(parted.medoids.size(), 4u);
+  std::multiset<int> percents;
+  for (std::uint32_t c = 0; c < 4; ++c) {
+    EXPECT_EQ(parted.cluster_of[parted.medoids[c]], c);
+    percents.insert(static_cast<int>(parted.masses[c] * 100.0f + 0.5f));
+  }
+  EXPECT_EQ(percents, (std::multiset<int>{10, 20, 30, 40}));
+}
+
+TEST(Cluster, LeavesGroupsWhole) {
+  const std::vector<float> rows = FourCorners({40, 30, 20, 10}, 0.0f, 7);
+  const Clustering four = Cluster(rows, 2, {.clusters = 4, .seed = 7});
+  const Clustering same = SplitGroups(four, rows, 2, {});
+  EXPECT_EQ(same.cluster_of, four.cluster_of);
+  EXPECT_EQ(same.medoids, four.medoids);
+  // Three strays are no group.
+  const std::vector<float> strays = FourCorners({40, 3, 0, 0}, 0.0f, 2);
+  const Clustering one = SplitGroups(Cluster(strays, 2, {.clusters = 1}), strays, 2, {});
+  EXPECT_EQ(one.medoids.size(), 1u);
+}
+
 TEST(Cluster, FormsAnewAroundGivenRows) {
   const std::vector<float> rows = FourCorners({10, 10, 10, 10}, 0.0f, 2);
   // Two of the corners are labelled: each other row joins one of the two.

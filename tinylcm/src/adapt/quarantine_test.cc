@@ -7,6 +7,7 @@
 
 #include "base/random.h"
 #include "tests/support/fake_file_system.h"
+#include "tinylcm/src/state/wire.h"
 
 namespace tinylcm::adapt {
 namespace {
@@ -22,6 +23,8 @@ QuarantinedSample MakeSample(int number) {
   sample.prediction = 3;
   sample.confidence = 0.25f;
   sample.distance = 0.5f;
+  sample.novelty = static_cast<float>(number % 10) / 10.0f;
+  sample.bundle = "b";
   sample.neighbours = {{.anchor = 7, .label = 3, .distance = 0.4f}};
   sample.reason = "drift";
   sample.raw = {1.0f, static_cast<float>(number)};
@@ -62,6 +65,9 @@ TEST_F(QuarantineTest, GivesBackWhatWasPutInAfterARestart) {
   EXPECT_EQ(sample.prediction, 3);
   EXPECT_EQ(sample.confidence, 0.25f);
   EXPECT_EQ(sample.distance, 0.5f);
+  EXPECT_EQ(sample.novelty, 0.2f);
+  EXPECT_EQ(sample.stands_for, 1.0f);
+  EXPECT_EQ(sample.bundle, "b");
   ASSERT_EQ(sample.neighbours.size(), 1u);
   EXPECT_EQ(sample.neighbours[0].anchor, 7u);
   EXPECT_EQ(sample.reason, "drift");
@@ -78,12 +84,164 @@ TEST_F(QuarantineTest, TakesNoMoreThanItsBound) {
   Fill(quarantine, 0, 3);
   EXPECT_TRUE(quarantine.is_full());
   EXPECT_EQ(quarantine.Add(MakeSample(3), {}).error().code, ErrorCode::kExhausted);
+}
 
-  Quarantine small = Quarantine::Open(fs_, "small", {.bytes_max = 500}).value();
+// Entries of some 240 bytes, room for four of them.
+TEST_F(QuarantineTest, MakesRoomForWhatComesAndRemembersWhatWent) {
+  const Quarantine::Options options{.samples_max = 50, .bytes_max = 1000};
+  std::set<std::string> left;
+  {
+    Quarantine quarantine = Open(options);
+    ASSERT_TRUE(quarantine.Begin("event-1").ok());
+    Fill(quarantine, 0, 3);
+    ASSERT_TRUE(quarantine.SetLabel({"s1", 2, "f"}).ok());
+    quarantine.Hold(std::vector<std::string>{"s2", "nobody"});
+    Fill(quarantine, 3, 40);
+    EXPECT_EQ(quarantine.taken_count(), 40u);
+    EXPECT_LT(quarantine.current_count(), 5u);
+    EXPECT_LE(quarantine.bytes(), 2 * 1000u + 300u) << "the dead go from the file now and then";
+    EXPECT_FALSE(quarantine.is_full());
+    EXPECT_NE(quarantine.Find("s1"), nullptr) << "labelled";
+    EXPECT_NE(quarantine.Find("s2"), nullptr) << "held";
+    float stand_for = 0.0f;
+    for (const QuarantinedSample& sample : quarantine.samples()) {
+      stand_for += sample.stands_for;
+      left.insert(sample.sample_id);
+      EXPECT_EQ(quarantine.Picture(sample.sample_id).value(),
+                Picture(static_cast<int>(sample.index) - 1000));
+    }
+    EXPECT_EQ(stand_for, 40.0f) << "those who are here stand for all";
+  }
+  const Quarantine after = Open(options);
+  EXPECT_EQ(after.taken_count(), 40u);
+  float stand_for = 0.0f;
+  for (const QuarantinedSample& sample : after.samples()) stand_for += sample.stands_for;
+  EXPECT_EQ(stand_for, 40.0f);
+  for (int i = 0; i < 40; ++i) {
+    const std::string id = "s" + std::to_string(i);
+    EXPECT_EQ(after.WasEvicted(id), !left.contains(id)) << id;
+    EXPECT_EQ(after.Find(id) != nullptr, left.contains(id)) << id;
+  }
+  EXPECT_FALSE(after.WasEvicted("s40"));
+}
+
+TEST_F(QuarantineTest, IsFullWhenNobodyCanGiveWay) {
+  Quarantine quarantine = Open({.samples_max = 50, .bytes_max = 1000});
+  ASSERT_TRUE(quarantine.Begin("event-1").ok());
   int taken = 0;
-  while (small.Add(MakeSample(taken), Picture(taken)).ok()) ++taken;
-  EXPECT_GT(taken, 0);
-  EXPECT_LE(small.bytes(), 500u + 300u);  // At most one entry over.
+  while (quarantine.Add(MakeSample(taken), Picture(taken)).ok()) {
+    quarantine.Hold(std::vector<std::string>{"s" + std::to_string(taken)});
+    ++taken;
+  }
+  EXPECT_EQ(quarantine.Add(MakeSample(taken), Picture(taken)).error().code, ErrorCode::kExhausted);
+  EXPECT_GT(taken, 1);
+  EXPECT_TRUE(quarantine.is_full());
+  ASSERT_TRUE(quarantine.Begin("event-2").ok());
+  EXPECT_FALSE(quarantine.is_full());
+  EXPECT_TRUE(quarantine.WasEvicted("s0"));
+}
+
+TEST_F(QuarantineTest, RemembersTheLastFourThousandThatWent) {
+  Quarantine quarantine = Open({.samples_max = 3000});
+  ASSERT_TRUE(quarantine.Begin("event-1").ok());
+  for (int event = 0; event < 2; ++event) {
+    for (int i = 0; i < 2500; ++i) {
+      QuarantinedSample sample;
+      sample.sample_id = std::to_string(event) + "-" + std::to_string(i);
+      ASSERT_TRUE(quarantine.Add(sample, {}).ok());
+    }
+    ASSERT_TRUE(quarantine.Begin("next").ok());
+  }
+  // 5,000 went: of the first 904 nothing is known any more.
+  EXPECT_FALSE(quarantine.WasEvicted("0-903"));
+  EXPECT_TRUE(quarantine.WasEvicted("0-904"));
+  EXPECT_TRUE(quarantine.WasEvicted("1-2499"));
+  EXPECT_TRUE(Open().WasEvicted("0-904"));
+  EXPECT_FALSE(Open().WasEvicted("0-903"));
+}
+
+TEST_F(QuarantineTest, KeepsOfEveryClassTheLabelsOfBefore) {
+  Quarantine quarantine = Open({.labelled_max = 4});
+  ASSERT_TRUE(quarantine.Begin("event-1").ok());
+  Fill(quarantine, 0, 10);
+  for (int i = 0; i < 10; ++i) {
+    // Two of class 7, eight of class 1.
+    const std::uint16_t label = i < 2 ? 7 : 1;
+    ASSERT_TRUE(quarantine.SetLabel({"s" + std::to_string(i), label, "f"}).ok());
+  }
+  ASSERT_TRUE(quarantine.Begin("event-2").ok());
+  ASSERT_EQ(quarantine.labels().size(), 4u);
+  EXPECT_TRUE(quarantine.labels().contains("s0"));
+  EXPECT_TRUE(quarantine.labels().contains("s1"));
+}
+
+TEST_F(QuarantineTest, OpensClassesByNameOnce) {
+  {
+    Quarantine quarantine = Open();
+    ASSERT_TRUE(quarantine.Begin("e").ok());
+    Fill(quarantine, 0, 2);
+    EXPECT_EQ(quarantine.OpenClass("crab").value(), 0u);
+    EXPECT_EQ(quarantine.OpenClass("eel").value(), 1u);
+    EXPECT_EQ(quarantine.OpenClass("crab").value(), 0u);
+    ASSERT_TRUE(quarantine.SetLabel({"s0", 11, "f", 0.5f}).ok());
+  }
+  Quarantine quarantine = Open();
+  EXPECT_EQ(quarantine.opened(), (std::vector<std::string>{"crab", "eel"}));
+  EXPECT_EQ(quarantine.labels().at("s0"), (Label{"s0", 11, "f", 0.5f}));
+  // A new bundle has crabs of its own.
+  ASSERT_TRUE(quarantine.Relabel({{"s0", 10, "f", 0.5f}, {"nobody", 1, "f"}}, {"eel"}).ok());
+  const Quarantine after = Open();
+  EXPECT_EQ(after.opened(), std::vector<std::string>{"eel"});
+  EXPECT_EQ(after.labels().at("s0").label, 10);
+  EXPECT_EQ(after.labels().size(), 1u);
+
+  for (std::size_t i = 0; i < Quarantine::kOpenedMax; ++i) {
+    static_cast<void>(quarantine.OpenClass("class " + std::to_string(i)).ok());
+  }
+  EXPECT_EQ(quarantine.OpenClass("one more").error().code, ErrorCode::kExhausted);
+}
+
+// As version 1 wrote them: no novelty, no weight.
+TEST_F(QuarantineTest, ReadsWhatAnEarlierVersionLeft) {
+  state::WireWriter sample;
+  sample.Text("s9");
+  sample.U64(1009);
+  sample.U16(3);
+  sample.F32(0.25f);
+  sample.F32(0.5f);
+  sample.U32(0);
+  sample.Text("drift");
+  sample.Floats(std::vector<float>{1.0f});
+  sample.Floats(std::vector<float>{2.0f});
+  sample.Blob(Picture(9));
+  state::WireWriter label;
+  label.Text("s9");
+  label.U16(4);
+  label.Text("f-1");
+  state::WireWriter begin;
+  begin.Text("event-1");
+  state::WireWriter file;
+  const auto entry = [&](std::uint8_t type, const state::WireWriter& payload) {
+    state::WireWriter covered;
+    covered.U32(static_cast<std::uint32_t>(payload.bytes().size()));
+    covered.U8(type);
+    file.U32(0x51434c54);
+    file.Raw(covered.bytes());
+    file.U32(base::Crc32c(payload.bytes(), base::Crc32c(covered.bytes())));
+    file.Raw(payload.bytes());
+  };
+  entry(0, begin);
+  entry(1, sample);
+  entry(2, label);
+  ASSERT_TRUE(fs_.CreateDirectories("quarantine").ok());
+  fs_.Write(kFile, file.bytes());
+  const Quarantine quarantine = Open();
+  EXPECT_EQ(quarantine.set_aside(), 0u);
+  ASSERT_EQ(quarantine.current_count(), 1u);
+  EXPECT_EQ(quarantine.samples()[0].stands_for, 1.0f);
+  EXPECT_EQ(quarantine.samples()[0].feature, std::vector<float>{2.0f});
+  EXPECT_EQ(quarantine.labels().at("s9"), (Label{"s9", 4, "f-1", 1.0f}));
+  EXPECT_EQ(quarantine.Picture("s9").value(), Picture(9));
 }
 
 TEST_F(QuarantineTest, RefusesASampleTwice) {
@@ -107,9 +265,11 @@ TEST_F(QuarantineTest, KeepsLabelledSamplesForLaterAndDropsTheRest) {
   fs_.Crash();  // What Begin wrote is durable; s6 and s7 were not synced.
   Quarantine quarantine = Open({.labelled_max = 2});
   EXPECT_EQ(quarantine.event_id(), "event-2");
-  ASSERT_EQ(quarantine.samples().size(), 2u);  // The oldest labelled one went.
-  EXPECT_EQ(quarantine.samples()[0].sample_id, "s3");
+  // Of three labelled alike the one in the middle went: novelty .1, .3, .5.
+  ASSERT_EQ(quarantine.samples().size(), 2u);
+  EXPECT_EQ(quarantine.samples()[0].sample_id, "s1");
   EXPECT_EQ(quarantine.samples()[1].sample_id, "s5");
+  EXPECT_TRUE(quarantine.WasEvicted("s3"));
   EXPECT_EQ(quarantine.Picture("s5").value(), Picture(5));
   EXPECT_EQ(quarantine.labels().size(), 2u);
 }
@@ -253,13 +413,21 @@ TEST_F(QuarantineTest, AsksForSamplesOfItsOwnThatCoverItAll) {
     EXPECT_NE(quarantine.Find(asked[i].sample_id), nullptr);
     ids.insert(asked[i].sample_id);
     mass += asked[i].cluster_mass;
-    if (i > 0) {
-      EXPECT_LE(asked[i].cluster_mass, asked[i - 1].cluster_mass);
-    }
+    EXPECT_FALSE(asked[i].reason.empty());
   }
   EXPECT_EQ(ids.size(), 24u);
   EXPECT_NEAR(mass, 1.0f, 1e-4);
   EXPECT_EQ(quarantine.AskFor(24, 5)[3].sample_id, asked[3].sample_id);
+  // More of them later: others.
+  ASSERT_TRUE(quarantine.SetLabel({asked[0].sample_id, 1, "f"}).ok());
+  ids.erase(asked[0].sample_id);  // Labelled is as good as asked.
+  const std::vector<std::string> already(ids.begin(), ids.end());
+  const std::vector<Quarantine::Asked> more = quarantine.AskFor(10, 5, already);
+  EXPECT_EQ(more.size(), 10u);
+  for (const Quarantine::Asked& one : more) {
+    EXPECT_FALSE(ids.contains(one.sample_id));
+    EXPECT_NE(one.sample_id, asked[0].sample_id);
+  }
   EXPECT_TRUE(Open({}).AskFor(0, 1).empty());
 }
 

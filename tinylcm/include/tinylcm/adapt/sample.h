@@ -18,9 +18,12 @@ struct QuarantinedSample {
   std::uint64_t index = 0;       // Which inference this was.
   std::uint16_t prediction = 0;  // What was answered then (classify::kUnknownLabel: "unknown").
   float confidence = 0.0f;
-  float distance = 0.0f;  // To the anchors.
+  float distance = 0.0f;    // To the anchors.
+  float novelty = 0.5f;     // That distance beside its class's usual one: Novelty() in question.h.
+  float stands_for = 1.0f;  // Samples: itself, and those that gave way to it.
   std::vector<classify::Neighbour> neighbours;
-  std::string reason;          // "drift", "low_confidence", ...
+  std::string reason;          // Why it was taken: "drift", ...
+  std::string bundle;          // That ran then; empty where an earlier version did not say.
   std::vector<float> raw;      // A sensor row, or the model's output.
   std::vector<float> feature;  // After the bundle's processor.
   bool has_picture = false;    // Its bytes lie in the quarantine's file.
