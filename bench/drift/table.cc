@@ -54,14 +54,13 @@ bool Measured::met() const {
 
 void Table::Add(const Measured& measured) {
   lines_.push_back(measured);
-  Figure figure = {.name = measured.name.find("detector_ns.") == 0
-                               ? measured.name
-                               : "drift_quality." + measured.name,
-                   .value = measured.value,
-                   .unit = measured.unit,
-                   .better = measured.better,
-                   .baseline = measured.baseline,
-                   .conditions = measured.conditions};
+  Figure figure = {
+      .name = measured.name.find("detector_ns.") == 0 ? measured.name : family_ + measured.name,
+      .value = measured.value,
+      .unit = measured.unit,
+      .better = measured.better,
+      .baseline = measured.baseline,
+      .conditions = measured.conditions};
   figure.target = Target(measured);
   figure.low = measured.low;
   figure.high = measured.high;

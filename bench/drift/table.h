@@ -10,6 +10,7 @@
 #include <functional>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace bench::drift {
@@ -25,9 +26,9 @@ struct Settings {
 };
 
 struct Measured {
-  std::string name = {};  // "c1.normal.1e4.n100"; "drift_quality." comes before it, unless it holds
-                          // its own ("detector_ns.").
-  std::string bar = {};  // "C1"
+  std::string name = {};  // "c1.normal.1e4.n100"; the table's family comes before it, unless it
+                          // holds its own ("detector_ns.").
+  std::string bar = {};   // "C1"
   double value = 0.0;
   double low = std::numeric_limits<double>::quiet_NaN();  // 95 % interval, where there is one.
   double high = std::numeric_limits<double>::quiet_NaN();
@@ -46,6 +47,9 @@ struct Measured {
 
 class Table {
  public:
+  // `family` stands before the names of its figures.
+  explicit Table(std::string family = "drift_quality.") : family_(std::move(family)) {}
+
   void Add(const Measured& measured);  // Prints it, too.
   // A bar, or a part of one, that cannot be measured here, and why.
   void Skip(const std::string& bar, const std::string& why);
@@ -54,6 +58,7 @@ class Table {
   std::size_t size() const { return lines_.size(); }
 
  private:
+  std::string family_;
   std::vector<Measured> lines_;
   std::vector<std::string> skipped_;
 };

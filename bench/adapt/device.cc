@@ -1,0 +1,133 @@
+#include "bench/adapt/device.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "tinylcm/model/engine.h"
+
+namespace bench::adapt {
+
+namespace pipeline = tinylcm::pipeline;
+using base::StrCat;
+
+namespace {
+
+double Share(std::size_t part, std::size_t of) {
+  return of == 0 ? 0.0 : static_cast<double>(part) / static_cast<double>(of);
+}
+
+}  // namespace
+
+double Score::accuracy() const { return Share(right, samples); }
+double Score::known() const { return Share(right - novel_right, samples - novel_samples); }
+double Score::recall() const { return Share(novel_right, novel_samples); }
+
+base::Result<std::unique_ptr<Device>> Device::Start(
+    const std::shared_ptr<const tinylcm::model::ModelBundle>& bundle,
+    const std::vector<std::string>& names, const Options& options) {
+  std::unique_ptr<Device> device(new Device(options.seed));
+  device->names_ = names;
+  device->known_names_ = bundle->manifest.labels.size();
+  pipeline::LifecycleOptions lifecycle;
+  lifecycle.mode = options.mode;
+  lifecycle.folder = "/device";
+  lifecycle.seed = options.seed;
+  lifecycle.labels_per_event = options.labels;
+  lifecycle.quarantine_samples = options.quarantine;
+  lifecycle.probation_samples = options.probation;
+  pipeline::Lifecycle::Parts parts;
+  parts.fs = &device->fs_;
+  parts.clock = &device->clock_;
+  parts.logger = &device->logger_;
+  parts.outbox = &device->outbox_;
+  parts.open_engine = [](base::ByteView model, const tinylcm::model::EngineOptions& engine) {
+    return tinylcm::model::OpenEngine(model, engine);
+  };
+  parts.make_id = [made = device.get()] { return StrCat("id", ++made->ids_); };
+  ASSIGN_OR_RETURN(device->lifecycle_, pipeline::Lifecycle::Open(lifecycle, parts, bundle));
+  device->path_ = std::make_unique<pipeline::FramePath>(device->lifecycle_->TakeFirstStage(),
+                                                        device->lifecycle_->first_index());
+  device->lifecycle_->Attach(*device->path_);
+  return device;
+}
+
+base::Status Device::Show(const Shown& shown, bool alarm) {
+  clock_.Advance(base::Duration{100});
+  tinylcm::source::Frame frame = shown.frame;
+  frame.time = clock_.Now();
+  ASSIGN_OR_RETURN(pipeline::Seen seen, path_->Process(std::move(frame)));
+  truth_[seen.index] = shown.label;
+  if (alarm) seen.signal = tinylcm::drift::DriftSignal::kDrift;
+  if (seen.signal == tinylcm::drift::DriftSignal::kDrift) ++alarms_;
+  lifecycle_->OnSeen(seen);
+  if (seen.index % 10 == 0) lifecycle_->Tick();
+  ReadOutbox();
+  return {};
+}
+
+base::Result<Score> Device::Ask(std::span<const Shown> scored, std::optional<std::uint16_t> novel) {
+  Score score;
+  for (const Shown& shown : scored) {
+    tinylcm::source::Frame frame = shown.frame;
+    frame.time = clock_.Now();
+    ASSIGN_OR_RETURN(const pipeline::Seen seen, path_->Process(std::move(frame)));
+    const auto bundle = path_->BundleOf(seen.bundle);
+    const std::size_t said = seen.prediction.nearest;
+    const bool is_right = bundle != nullptr && said < bundle->labels.size() &&
+                          bundle->labels[said] == names_[shown.label];
+    const bool is_novel = novel == shown.label;
+    ++score.samples;
+    score.right += is_right ? 1 : 0;
+    score.unknown += seen.prediction.label == tinylcm::classify::kUnknownLabel ? 1 : 0;
+    score.novel_samples += is_novel ? 1 : 0;
+    score.novel_right += is_novel && is_right ? 1 : 0;
+  }
+  return score;
+}
+
+void Device::ReadOutbox() {
+  for (; read_ < outbox_.sent.size(); ++read_) {
+    for (const protocol::PackageFile& file : outbox_.sent[read_].files) {
+      if (file.path != protocol::kSamplesPath) continue;
+      auto set = protocol::ParseSampleSet(base::AsText(file.bytes));
+      if (set.ok() && !set->samples.empty()) asked_ = std::move(*set);
+    }
+  }
+}
+
+protocol::Feedback Device::Answers(double wrong) {
+  protocol::Feedback feedback;
+  feedback.feedback_id = StrCat("f-", ++feedbacks_);
+  feedback.bundle = lifecycle_->bundle().bundle;
+  wrong_.clear();
+  if (!asked_) return feedback;
+  const std::size_t count = asked_->samples.size();
+  std::vector<std::size_t> order(count);
+  for (std::size_t i = 0; i < count; ++i) order[i] = i;
+  for (std::size_t i = count; i > 1; --i) std::swap(order[i - 1], order[random_.Below(i)]);
+  const auto lies = static_cast<std::size_t>(wrong * static_cast<double>(count) + 0.5);
+  order.resize(lies);
+  for (std::size_t i = 0; i < count; ++i) {
+    const protocol::SampleRecord& sample = asked_->samples[i];
+    std::uint16_t label = truth_.at(sample.index);
+    if (std::find(order.begin(), order.end(), i) != order.end()) {
+      const std::uint64_t others = known_names_ - 1;
+      label = static_cast<std::uint16_t>((label + 1 + random_.Below(others)) % known_names_);
+      wrong_.push_back(sample.sample_id);
+    }
+    protocol::Feedback::Label& told = feedback.labels.emplace_back();
+    told.sample_id = sample.sample_id;
+    told.label = names_[label];
+    told.opens_class = label >= known_names_;
+  }
+  asked_.reset();
+  return feedback;
+}
+
+base::Status Device::Tell(const protocol::Feedback& feedback) {
+  RETURN_IF_ERROR(lifecycle_->OnFeedback(feedback));
+  ReadOutbox();
+  return {};
+}
+
+}  // namespace bench::adapt
