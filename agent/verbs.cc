@@ -18,6 +18,7 @@
 #include "tinylcm/model/bundle_verbs.h"
 #include "tinylcm/model/engine.h"
 #include "tinylcm/model/fit.h"
+#include "tinylcm/pipeline/taught.h"
 
 namespace agent {
 
@@ -270,6 +271,39 @@ void AddFit(base::CommandLine& line) {
   fit.Action([given] { return RunFitVerb(*given); });
 }
 
+namespace {
+
+// A folder as it is, or the base and what a device learned on it made one.
+int MakeBundle(model::BundleMakeOptions make, tinylcm::pipeline::TeachOptions teach) {
+  base::FileSystem& fs = base::SystemFileSystem();
+  if (teach.adaptation.empty()) {
+    if (!teach.version.empty() || !teach.taught_by.empty()) {
+      return Fail(kProgram, Error{ErrorCode::kInvalidArgument,
+                                  "bundle make: --version and --taught-by go with --adaptation"});
+    }
+    return Print(model::BundleMake(fs, make));
+  }
+  if (teach.version.empty()) {
+    return Fail(kProgram, Error{ErrorCode::kInvalidArgument,
+                                "bundle make: --adaptation needs --version, of the new bundle"});
+  }
+  teach.base = make.folder;
+  teach.min_agent = kVersion;
+  teach.out = make.out + ".unfinished";
+  if (const base::Status removed = base::RemoveTree(fs, teach.out); !removed.ok()) {
+    return Fail(kProgram, removed.error());
+  }
+  const auto taught = tinylcm::pipeline::Teach(fs, teach, model::OpenEngine);
+  if (!taught.ok()) return Fail(kProgram, taught.error());
+  make.folder = teach.out;
+  const auto made = model::BundleMake(fs, make);
+  const base::Status removed = base::RemoveTree(fs, teach.out);
+  if (made.ok() && !removed.ok()) return Fail(kProgram, removed.error());
+  return Print(made);
+}
+
+}  // namespace
+
 void AddBundle(base::CommandLine& line) {
   base::Command& bundle = line.Add("bundle", "Keys and signed bundles");
 
@@ -282,10 +316,18 @@ void AddBundle(base::CommandLine& line) {
 
   auto make = std::make_shared<model::BundleMakeOptions>();
   base::Command& make_verb = bundle.Add("make", "A bundle's folder -> one signed archive");
-  make_verb.Text("folder", make->folder, "The folder that fit wrote").Required();
+  auto teach = std::make_shared<tinylcm::pipeline::TeachOptions>();
+  make_verb
+      .Text("folder", make->folder,
+            "The folder that fit wrote; with --adaptation, also the base as an archive")
+      .Required();
   make_verb.Text("--out", make->out, "FILE.tar.zst").Required();
   make_verb.Text("--key", make->key_file, "The publisher's private key; without it, unsigned");
-  make_verb.Action([make] { return Print(model::BundleMake(base::SystemFileSystem(), *make)); });
+  make_verb.Text("--adaptation", teach->adaptation,
+                 "What a device learned on that bundle: adaptation.bin of its package model");
+  make_verb.Text("--version", teach->version, "Of the new bundle; needs --adaptation");
+  make_verb.Text("--taught-by", teach->taught_by, "The device's id; needs --adaptation");
+  make_verb.Action([make, teach] { return MakeBundle(*make, *teach); });
 
   auto sign = std::make_shared<model::BundleSignOptions>();
   base::Command& sign_verb = bundle.Add("sign", "Sign a folder or an archive");

@@ -47,11 +47,16 @@ Json ManifestJson(const protocol::BundleManifest& manifest) {
   }
   Json labels = Json::MakeArray();
   for (const std::string& label : manifest.labels) labels.Append(label);
-  return Json::MakeObject({{"name", manifest.name},
-                           {"version", manifest.version},
-                           {"model_family", manifest.model_family},
-                           {"labels", std::move(labels)},
-                           {"files", std::move(files)}});
+  Json taught_by = Json::MakeArray();
+  for (const std::string& device : manifest.lineage.taught_by) taught_by.Append(device);
+  return Json::MakeObject(
+      {{"name", manifest.name},
+       {"version", manifest.version},
+       {"parent", manifest.lineage.parent ? Json(*manifest.lineage.parent) : Json()},
+       {"taught_by", std::move(taught_by)},
+       {"model_family", manifest.model_family},
+       {"labels", std::move(labels)},
+       {"files", std::move(files)}});
 }
 
 Json ArchiveJson(const ArchiveInfo& info) {
