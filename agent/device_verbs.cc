@@ -19,15 +19,12 @@
 #include "base/text.h"
 #include "protocol/enrolment.h"
 #include "protocol/identifiers.h"
-#include "tinylcm/adapt/adaptation.h"
-#include "tinylcm/state/snapshot_store.h"
 #include "tinylcm/sync/enrol.h"
 #include "tinylcm/sync/package_queue.h"
 #include "tinylcm/sync/transport.h"
 
 namespace agent {
 
-namespace state = tinylcm::state;
 namespace sync = tinylcm::sync;
 
 using base::Error;
@@ -336,65 +333,6 @@ Result<sync::QueuedPackage> FindPackage(const Config& config, const std::string&
   return Error{ErrorCode::kNotFound, "queue: no package " + id};
 }
 
-// ---- state ------------------------------------------------------------------------------------
-
-Status ListSnapshots(const Config& config) {
-  ASSIGN_OR_RETURN(const state::SnapshotStore store,
-                   state::SnapshotStore::Open(Disk(), Layout(config.data).snapshots, {}));
-  ASSIGN_OR_RETURN(const state::SnapshotStore::Listing listing, store.List());
-  for (const state::SnapshotInfo& snapshot : listing.snapshots) {
-    std::cout << snapshot.id << '\t' << base::FormatTime(snapshot.created) << '\t' << snapshot.bytes
-              << " bytes\t" << snapshot.reason << '\n';
-  }
-  for (const std::string& damaged : listing.damaged) std::cout << "damaged\t" << damaged << '\n';
-  std::cout << listing.snapshots.size() << " snapshots\n";
-  return {};
-}
-
-Status ShowSnapshot(const Config& config, const std::string& id) {
-  ASSIGN_OR_RETURN(const state::SnapshotStore store,
-                   state::SnapshotStore::Open(Disk(), Layout(config.data).snapshots, {}));
-  ASSIGN_OR_RETURN(const state::Blobs blobs, store.Load(id));
-  std::cout << id << '\n';
-  for (const auto& [name, bytes] : blobs) {
-    std::cout << "  " << name << '\t' << bytes.size() << " bytes\t" << base::Sha256Hex(bytes);
-    if (name == "adaptation") {
-      const auto adaptation = tinylcm::adapt::ParseAdaptation(bytes);
-      if (adaptation.ok()) {
-        std::cout << '\t' << adaptation->name() << ", " << adaptation->labels.size() << " labels";
-      }
-    }
-    std::cout << '\n';
-  }
-  return {};
-}
-
-Status DiffSnapshots(const Config& config, const std::string& before, const std::string& after) {
-  ASSIGN_OR_RETURN(const state::SnapshotStore store,
-                   state::SnapshotStore::Open(Disk(), Layout(config.data).snapshots, {}));
-  ASSIGN_OR_RETURN(const std::vector<state::BlobDifference> differences, store.Diff(before, after));
-  for (const state::BlobDifference& difference : differences) {
-    std::cout << difference.name << '\t' << difference.bytes_before << " -> "
-              << difference.bytes_after << " bytes, first difference at "
-              << difference.first_difference << '\n';
-  }
-  if (differences.empty()) std::cout << "no difference\n";
-  return {};
-}
-
-Status RequestRollback(const Config& config, const std::string& id) {
-  const Layout layout(config.data);
-  ASSIGN_OR_RETURN(const state::SnapshotStore store,
-                   state::SnapshotStore::Open(Disk(), layout.snapshots, {}));
-  ASSIGN_OR_RETURN(const state::Blobs blobs, store.Load(id));
-  if (!blobs.contains("adaptation")) {
-    return Error{ErrorCode::kInvalidArgument, id + ": holds no adaptation"};
-  }
-  RETURN_IF_ERROR(base::WriteFileDurably(Disk(), layout.rollback_request, base::AsBytes(id)));
-  std::cout << "asked: the agent goes back to " << id << " within a second, or at its next start\n";
-  return {};
-}
-
 }  // namespace
 
 void AddRun(base::CommandLine& line) {
@@ -519,44 +457,6 @@ void AddQueue(base::CommandLine& line) {
       ASSIGN_OR_RETURN(const sync::QueuedPackage package, FindPackage(config, given->id));
       return sync::RequeueDead(Disk(), Layout(config.data).queue, package);
     });
-  });
-}
-
-void AddState(base::CommandLine& line) {
-  struct Arguments {
-    std::string config;
-    std::string id;
-    std::string after;
-  };
-  auto given = std::make_shared<Arguments>();
-  base::Command& states = line.Add("state", "Snapshots taken before every change");
-  const auto verb = [&](const char* name, const char* about) -> base::Command& {
-    base::Command& command = states.Add(name, about);
-    command.Text("--config", given->config, "The agent's configuration").Required();
-    return command;
-  };
-  verb("ls", "List them").Action([given] {
-    return WithConfig(given->config, [](Config& config) { return ListSnapshots(config); });
-  });
-  base::Command& show = verb("show", "What one holds");
-  show.Text("snapshot", given->id, "Snapshot id").Required();
-  show.Action([given] {
-    return WithConfig(given->config,
-                      [&](Config& config) { return ShowSnapshot(config, given->id); });
-  });
-  base::Command& diff = verb("diff", "What changed between two");
-  diff.Text("before", given->id, "Snapshot id").Required();
-  diff.Text("after", given->after, "Snapshot id").Required();
-  diff.Action([given] {
-    return WithConfig(given->config, [&](Config& config) {
-      return DiffSnapshots(config, given->id, given->after);
-    });
-  });
-  base::Command& rollback = verb("rollback", "Go back to one");
-  rollback.Text("snapshot", given->id, "Snapshot id").Required();
-  rollback.Action([given] {
-    return WithConfig(given->config,
-                      [&](Config& config) { return RequestRollback(config, given->id); });
   });
 }
 

@@ -1,4 +1,4 @@
-// The verbs of `tinylcm` that look at or act for one device: run, enroll, status, queue, state.
+// The verbs of `tinylcm` that look at or act for one device: run, enroll, status, queue.
 // Each takes the agent's configuration file.
 
 #pragma once
@@ -11,6 +11,5 @@ void AddRun(base::CommandLine& line);
 void AddEnroll(base::CommandLine& line);
 void AddStatus(base::CommandLine& line);
 void AddQueue(base::CommandLine& line);
-void AddState(base::CommandLine& line);
 
 }  // namespace agent

@@ -8,6 +8,7 @@
 #include "agent/log_verbs.h"
 #include "agent/report_verb.h"
 #include "agent/run_length_verb.h"
+#include "agent/state_verbs.h"
 #include "agent/verbs.h"
 
 int main(int argc, char** argv) {
