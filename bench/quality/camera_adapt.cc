@@ -22,7 +22,8 @@
 #include "base/random.h"
 #include "base/text.h"
 #include "bench/figure.h"
-#include "tinylcm/adapt/input_hypothesis.h"
+#include "tinylcm/adapt/input_search.h"
+#include "tinylcm/adapt/picture_hypotheses.h"
 #include "tinylcm/classify/knn_classifier.h"
 #include "tinylcm/feature/processor.h"
 #include "tinylcm/model/litert.h"
@@ -208,9 +209,10 @@ base::Status Report(const char* const* arguments) {
                    adapt::PictureTransform::Create(result.hypothesis, {}));
   std::vector<std::uint8_t> picture = scored[0].picture;
   const double corrected_us = MicrosecondsToApply(transform, picture);
-  ASSIGN_OR_RETURN(adapt::PictureTransform turn,
-                   adapt::PictureTransform::Create(
-                       {.kind = adapt::HypothesisKind::kRotate, .angle_degrees = 20}, {}));
+  ASSIGN_OR_RETURN(
+      adapt::PictureTransform turn,
+      adapt::PictureTransform::Create(
+          adapt::InputHypothesis::Of({.kind = adapt::StepKind::kRotate, .angle_degrees = 20}), {}));
   std::fprintf(stderr, "cost a picture: %s %.1f us, rotate %.1f us\n",
                result.hypothesis.name().c_str(), corrected_us, MicrosecondsToApply(turn, picture));
   return {};

@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "tinylcm/src/adapt/adaptation_wire.h"
+#include "tinylcm/src/adapt/hypothesis_wire.h"
 
 namespace tinylcm::adapt {
 
@@ -47,13 +48,7 @@ std::string Adaptation::name() const { return StrCat(hypothesis.name(), " + ", c
 void WriteAdaptation(WireWriter& writer, const Adaptation& adaptation) {
   writer.Text(adaptation.bundle);
   writer.Text(adaptation.event_id);
-  writer.U8(static_cast<std::uint8_t>(adaptation.hypothesis.kind));
-  writer.U32(static_cast<std::uint32_t>(adaptation.hypothesis.angle_degrees));
-  writer.U16s(adaptation.hypothesis.gains);
-  writer.U32(static_cast<std::uint32_t>(adaptation.hypothesis.offsets.size()));
-  for (const std::int16_t offset : adaptation.hypothesis.offsets) {
-    writer.U16(static_cast<std::uint16_t>(offset));
-  }
+  WriteHypothesis(writer, adaptation.hypothesis);
   writer.U8(static_cast<std::uint8_t>(adaptation.challenger.alignment));
   writer.U8(static_cast<std::uint8_t>(adaptation.challenger.memory));
   writer.Floats(adaptation.transform.scale);
@@ -87,13 +82,7 @@ Result<Adaptation> ReadAdaptation(WireReader& reader, std::uint32_t version) {
   Adaptation adaptation;
   adaptation.bundle = reader.Text();
   adaptation.event_id = reader.Text();
-  const std::uint8_t kind = reader.U8();
-  adaptation.hypothesis.kind = static_cast<HypothesisKind>(kind);
-  adaptation.hypothesis.angle_degrees = static_cast<std::int32_t>(reader.U32());
-  adaptation.hypothesis.gains = reader.U16s();
-  for (const std::uint16_t offset : reader.U16s()) {
-    adaptation.hypothesis.offsets.push_back(static_cast<std::int16_t>(offset));
-  }
+  const bool is_hypothesis_known = ReadHypothesis(reader, adaptation.hypothesis);
   const std::uint8_t alignment = reader.U8();
   const std::uint8_t memory = reader.U8();
   adaptation.challenger = {static_cast<Alignment>(alignment), static_cast<Memory>(memory)};
@@ -133,8 +122,7 @@ Result<Adaptation> ReadAdaptation(WireReader& reader, std::uint32_t version) {
   }
 
   if (!reader.ok()) return Corrupt("cut short");
-  if (kind > static_cast<std::uint8_t>(HypothesisKind::kRotate) ||
-      alignment > static_cast<std::uint8_t>(Alignment::kCoral) ||
+  if (!is_hypothesis_known || alignment > static_cast<std::uint8_t>(Alignment::kCoral) ||
       memory > static_cast<std::uint8_t>(Memory::kPseudo) || !origins_known || !is_head_known) {
     return Corrupt("an unknown kind");
   }
@@ -145,8 +133,7 @@ Result<Adaptation> ReadAdaptation(WireReader& reader, std::uint32_t version) {
   if (!adaptation.transform.is_valid() || !is_head_whole ||
       vectors.vectors.size() != vectors.dims * vectors.size() ||
       (!vectors.weights.empty() && vectors.weights.size() != vectors.size()) ||
-      adaptation.entries.size() != vectors.size() ||
-      adaptation.hypothesis.gains.size() != adaptation.hypothesis.offsets.size()) {
+      adaptation.entries.size() != vectors.size()) {
     return Corrupt("sizes do not fit together");
   }
   return adaptation;

@@ -18,10 +18,8 @@ Adaptation Example() {
   Adaptation adaptation;
   adaptation.bundle = std::string(64, 'a');
   adaptation.event_id = "event-1";
-  adaptation.hypothesis = {.kind = HypothesisKind::kChannelGain,
-                           .angle_degrees = 0,
-                           .gains = {4096, 8192, 1},
-                           .offsets = {0, -16, 32}};
+  adaptation.hypothesis = InputHypothesis::Of(
+      {.kind = StepKind::kChannelGain, .gains = {4096, 8192, 1}, .offsets = {0, -16, 32}});
   adaptation.challenger = {Alignment::kMovedChannels, Memory::kPropagated};
   adaptation.transform = {.scale = {2.0f, 1.0f}, .shift = {-1.0f, 0.0f}};
   adaptation.memory.dims = 2;

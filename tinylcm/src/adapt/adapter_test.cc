@@ -31,12 +31,12 @@ class AdapterTest : public testing::Test {
     }
   }
 
-  static InputSearchResult Found(HypothesisKind kind, bool adopted) {
+  static InputSearchResult Found(std::optional<StepKind> kind, bool adopted) {
     InputSearchResult result;
-    result.best = kind == HypothesisKind::kIdentity ? 0 : 3;
+    result.best = kind ? 3 : 0;
     result.is_adopted = adopted;
     result.ratio = adopted ? 0.3 : 0.97;
-    if (adopted) result.hypothesis.kind = kind;
+    if (adopted) result.hypothesis = InputHypothesis::Of({.kind = *kind});
     return result;
   }
 
@@ -50,11 +50,11 @@ class AdapterTest : public testing::Test {
     return judgement;
   }
 
-  Adaptation Composed(ChallengerKind kind, HypothesisKind input = HypothesisKind::kIdentity) {
+  Adaptation Composed(ChallengerKind kind, std::optional<StepKind> input = std::nullopt) {
     Adaptation adaptation;
     adaptation.bundle = "bundle-1";
     adaptation.event_id = "e-1";
-    adaptation.hypothesis.kind = input;
+    if (input) adaptation.hypothesis = InputHypothesis::Of({.kind = *input});
     adaptation.challenger = kind;
     if (kind.alignment != Alignment::kNone) adaptation.transform = {{2.0f}, {1.0f}};
     if (kind.memory != Memory::kNone) {
@@ -113,7 +113,7 @@ TEST_F(AdapterTest, ServesACorrectedInputBeforeLabelsWhenAutonomous) {
   adapter_->OnDrift("e-1", 1000);
   Collect(1, 100);
   EXPECT_EQ(all_, Kinds{kSearchInput});
-  EXPECT_EQ(Note(adapter_->OnInputSearched(Found(HypothesisKind::kFlatField, true))),
+  EXPECT_EQ(Note(adapter_->OnInputSearched(Found(StepKind::kFlatField, true))),
             (Kinds{kServe, kReport}));
   EXPECT_EQ(adapter_->state(), AdapterState::kProbation);
   EXPECT_EQ(Note(Probation(0.5f, 0.2f, 0.4f, 0.9f)), (Kinds{kCommit, kRebaseline, kReport}));
@@ -127,10 +127,9 @@ TEST_F(AdapterTest, ServesACorrectedInputBeforeLabelsWhenAutonomous) {
 
   // Labels confirm it: searched again with them, judged in the corrected input, nothing changes.
   EXPECT_EQ(Note(adapter_->OnFeedback(TwoLabels(), {}, known_)), Kinds{kSearchInput});
-  EXPECT_EQ(Note(adapter_->OnInputSearched(Found(HypothesisKind::kFlatField, true))),
-            Kinds{kJudge});
-  EXPECT_EQ(last_[0].adaptation.hypothesis.kind, HypothesisKind::kFlatField);
-  EXPECT_EQ(Note(adapter_->OnJudged(Judged({}, 2, 2), Composed({}, HypothesisKind::kFlatField))),
+  EXPECT_EQ(Note(adapter_->OnInputSearched(Found(StepKind::kFlatField, true))), Kinds{kJudge});
+  EXPECT_EQ(last_[0].adaptation.hypothesis.name(), "flat_field");
+  EXPECT_EQ(Note(adapter_->OnJudged(Judged({}, 2, 2), Composed({}, StepKind::kFlatField))),
             (Kinds{kCommit, kRebaseline, kReport}));
   EXPECT_EQ(adapter_->state(), AdapterState::kStable);
 }
@@ -140,13 +139,13 @@ TEST_F(AdapterTest, WaitsForAPersonWhenServerAssisted) {
   adapter_->OnDrift("e-1", 1000);
   Collect(1, 300);
   EXPECT_EQ(all_, (Kinds{kSearchInput, kAskForLabels}));
-  EXPECT_TRUE(adapter_->OnInputSearched(Found(HypothesisKind::kFlatField, true)).empty());
+  EXPECT_TRUE(adapter_->OnInputSearched(Found(StepKind::kFlatField, true)).empty());
   EXPECT_TRUE(adapter_->served().is_none());
   EXPECT_EQ(adapter_->state(), AdapterState::kAdapting);
 
   adapter_->OnFeedback(TwoLabels(), {}, known_);
-  adapter_->OnInputSearched(Found(HypothesisKind::kFlatField, true));
-  EXPECT_EQ(Note(adapter_->OnJudged(Judged({}, 2, 2), Composed({}, HypothesisKind::kFlatField))),
+  adapter_->OnInputSearched(Found(StepKind::kFlatField, true));
+  EXPECT_EQ(Note(adapter_->OnJudged(Judged({}, 2, 2), Composed({}, StepKind::kFlatField))),
             (Kinds{kServe, kReport}));
 }
 
@@ -156,8 +155,7 @@ TEST_F(AdapterTest, LabelsOnTheirWayWhenTheModeChangesAreAnsweredForAndChangeNot
   Collect(1, 300);
   EXPECT_EQ(Note(adapter_->OnFeedback(TwoLabels(), {}, known_)), Kinds{kSearchInput});
   adapter_->SetMode(Mode::kMonitoringOnly);
-  EXPECT_EQ(Note(adapter_->OnInputSearched(Found(HypothesisKind::kFlatField, true))),
-            Kinds{kJudge});
+  EXPECT_EQ(Note(adapter_->OnInputSearched(Found(StepKind::kFlatField, true))), Kinds{kJudge});
   EXPECT_EQ(Note(adapter_->OnJudged(Judged(kAligned, 2, 2), Composed(kAligned))), Kinds{kReport});
   EXPECT_EQ(last_[0].fates, (std::vector<LabelFate>{{"s1", "f-1", "monitoring_only"},
                                                     {"s2", "f-1", "monitoring_only"}}));
@@ -255,7 +253,7 @@ TEST_F(AdapterTest, UndoesWhatItDidForAFalseAlarm) {
   Start({.mode = Mode::kAutonomous, .has_pictures = true});
   adapter_->OnDrift("e-1", 1000);
   Collect(1, 300);
-  adapter_->OnInputSearched(Found(HypothesisKind::kFlatField, true));
+  adapter_->OnInputSearched(Found(StepKind::kFlatField, true));
   Probation(0.5f, 0.2f, 0.4f, 0.9f);
   ASSERT_FALSE(adapter_->served().is_none());
   EXPECT_EQ(Note(adapter_->OnFeedback({"f-1", {}, {}, EventVerdict::kFalseAlarm}, {}, known_)),
@@ -269,23 +267,22 @@ TEST_F(AdapterTest, KeepsWhatItDidForAnExpectedChange) {
   Start({.mode = Mode::kAutonomous, .has_pictures = true});
   adapter_->OnDrift("e-1", 1000);
   Collect(1, 300);
-  adapter_->OnInputSearched(Found(HypothesisKind::kFlatField, true));
+  adapter_->OnInputSearched(Found(StepKind::kFlatField, true));
   Probation(0.5f, 0.2f, 0.4f, 0.9f);
   EXPECT_EQ(Note(adapter_->OnFeedback({"f-1", {}, {}, EventVerdict::kExpected}, {}, known_)),
             (Kinds{kRebaseline, kReport}));
-  EXPECT_EQ(adapter_->served().hypothesis.kind, HypothesisKind::kFlatField);
+  EXPECT_EQ(adapter_->served().hypothesis.name(), "flat_field");
 }
 
 TEST_F(AdapterTest, GoesBackToTheInputAsItIsWhenTheLensWasWiped) {
   Start({.mode = Mode::kAutonomous, .has_pictures = true});
   adapter_->OnDrift("e-1", 1000);
   Collect(1, 300);
-  adapter_->OnInputSearched(Found(HypothesisKind::kFlatField, true));
+  adapter_->OnInputSearched(Found(StepKind::kFlatField, true));
   Probation(0.5f, 0.2f, 0.4f, 0.9f);
   EXPECT_EQ(Note(adapter_->OnDrift("e-2", 9000)), Kinds{kBeginQuarantine});
   Collect(1, 100);
-  EXPECT_EQ(Note(adapter_->OnInputSearched(Found(HypothesisKind::kIdentity, false))),
-            (Kinds{kServe, kReport}));
+  EXPECT_EQ(Note(adapter_->OnInputSearched(Found(std::nullopt, false))), (Kinds{kServe, kReport}));
   EXPECT_TRUE(adapter_->served().is_none());
 }
 
@@ -315,7 +312,7 @@ TEST_F(AdapterTest, GoesOnFromASavedStateAsIfNeverStopped) {
   Start({.mode = Mode::kAutonomous, .has_pictures = true});
   adapter_->OnDrift("e-1", 1000);
   Collect(1, 100);
-  adapter_->OnInputSearched(Found(HypothesisKind::kFlatField, true));
+  adapter_->OnInputSearched(Found(StepKind::kFlatField, true));
   adapter_->OnProbation({0.5f, 0.4f, 0.2f, 0.9f});
   const base::Bytes saved = adapter_->Save();
 

@@ -5,6 +5,8 @@
 #include <span>
 #include <utility>
 
+#include "tinylcm/adapt/picture_hypotheses.h"
+
 namespace tinylcm::pipeline {
 
 base::Result<InputSearched> SearchInput(Serving& bench, const adapt::Quarantine& quarantine) {

@@ -7,7 +7,7 @@
 
 #include "base/result.h"
 #include "protocol/adaptation_report.h"
-#include "tinylcm/adapt/input_hypothesis.h"
+#include "tinylcm/adapt/input_search.h"
 #include "tinylcm/adapt/quarantine.h"
 #include "tinylcm/pipeline/serving.h"
 

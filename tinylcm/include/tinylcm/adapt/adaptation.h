@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "tinylcm/adapt/challenger.h"
 #include "tinylcm/adapt/input_hypothesis.h"
+#include "tinylcm/adapt/input_search.h"
 #include "tinylcm/adapt/judge.h"
 #include "tinylcm/adapt/quarantine.h"
 #include "tinylcm/classify/head.h"

@@ -1,0 +1,16 @@
+// An input hypothesis's fields in bytes. They say themselves how they are to be read: the first
+// byte is 16 + the number of steps, or, as adaptations of version 1 had it, a kind below 5.
+
+#pragma once
+
+#include "tinylcm/adapt/input_hypothesis.h"
+#include "tinylcm/src/state/wire.h"
+
+namespace tinylcm::adapt {
+
+void WriteHypothesis(state::WireWriter& writer, const InputHypothesis& hypothesis);
+
+// False where the fields do not make sense; whether the bytes sufficed is the reader's to say.
+bool ReadHypothesis(state::WireReader& reader, InputHypothesis& hypothesis);
+
+}  // namespace tinylcm::adapt
