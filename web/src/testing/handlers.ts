@@ -1,7 +1,7 @@
 // Answers as the server does, from a World. For tests and `npm run mock` only.
 
 import { http, HttpResponse } from 'msw';
-import type { DriftEventDetail, RolloutRequest, Verdicts } from '../lib/api/types';
+import type { DriftEventDetail, OrderRequest, RolloutRequest, Verdicts } from '../lib/api/types';
 import type { World } from './world';
 
 const api = '*/api/v1';
@@ -11,7 +11,7 @@ export function fault(status: number, code: string, message: string) {
 }
 
 function summaryOf(event: DriftEventDetail) {
-  const { samples: _samples, reference_row_mean: _mean, reference_row_sd: _sd, ...summary } = event;
+  const { samples: _samples, adaptations: _adaptations, reference_row_mean: _mean, reference_row_sd: _sd, ...summary } = event;
   return summary;
 }
 
@@ -92,9 +92,16 @@ export function handlersOf(world: World) {
       if (event === undefined) return missing();
       const body = (await request.json()) as Verdicts;
       world.given.push({ event_id: event.event_id, body });
-      for (const { sample_id, label } of body.labels) {
+      for (const { sample_id, label, opens_class } of body.labels) {
         const sample = event.samples.find((each) => each.sample_id === sample_id);
-        if (sample) sample.verdict = label === null ? null : { label, by: world.session?.name ?? '', at: new Date(world.now).toISOString() };
+        if (sample) {
+          const word = { by: world.session?.name ?? '', label: label ?? '', at: new Date(world.now).toISOString() };
+          sample.verdict = label === null ? null : { label, by: word.by, at: word.at, weight: 1, reviewers: [word] };
+        }
+        if (opens_class && label !== null && !event.labels.includes(label)) {
+          event.labels = [...event.labels, label];
+          event.opened = [...event.opened, label];
+        }
       }
       event.event_verdict = body.event_verdict ?? null;
       event.samples_labelled = event.samples.filter((sample) => sample.verdict !== null).length;
@@ -105,6 +112,24 @@ export function handlersOf(world: World) {
     http.get(`${api}/samples/:id/image`, ({ params }) =>
       new HttpResponse(picture(String(params.id)), { headers: { 'Content-Type': 'image/svg+xml' } }),
     ),
+    http.get(`${api}/devices/:id/adaptations`, ({ params }) =>
+      HttpResponse.json({ items: world.adaptations.filter((each) => each.device_id === params.id), next: null }),
+    ),
+    http.get(`${api}/devices/:id/transitions`, ({ params }) =>
+      HttpResponse.json({ items: world.transitions.filter((each) => each.device_id === params.id), next: null }),
+    ),
+    http.post(`${api}/devices/:id/adaptations/:sha/order`, async ({ params, request }) => {
+      const adaptation = world.adaptations.find((each) => each.adaptation_sha256 === params.sha);
+      const { order } = (await request.json()) as OrderRequest;
+      if (adaptation === undefined) return missing();
+      if (!adaptation.may_be.includes(order)) return fault(409, 'conflict', 'It is not its turn any more.');
+      world.ordered.push({ adaptation_sha256: String(params.sha), order });
+      adaptation.may_be = [];
+      adaptation.awaits = null;
+      adaptation.order = { order, by: world.session?.name ?? '', at: new Date(world.now).toISOString(), feedback_id: 'f-10', state: 'pending', outcome: null };
+      return HttpResponse.json({ feedback_id: 'f-10' });
+    }),
+    http.get(`${api}/learned-versions`, () => HttpResponse.json({ items: world.learned, next: null })),
     http.get(`${api}/models`, () => HttpResponse.json({ items: world.models, next: null })),
     http.post(`${api}/bundles`, () =>
       fault(422, 'permission_denied', 'The bundle is not signed. Sign it first: tinylcm bundle sign --key publisher.key digits-1.2.0.tar.zst'),

@@ -2,8 +2,10 @@
 // Everything is made from a seed and from the time given.
 
 import type {
+  Adaptation,
   Device,
   DriftEventDetail,
+  LearnedVersion,
   MetricPoint,
   Model,
   Overview,
@@ -11,6 +13,7 @@ import type {
   Sample,
   Session,
   TimelineEntry,
+  Transition,
   Verdicts,
 } from '../lib/api/types';
 
@@ -22,10 +25,15 @@ export interface World {
   timeline: TimelineEntry[];
   models: Model[];
   rollouts: Rollout[];
+  adaptations: Adaptation[];
+  transitions: (Transition & { device_id: string; reported_at: string })[];
+  learned: LearnedVersion[];
   overview: Overview;
   metrics: MetricPoint[];
   /** What was posted to the verdicts of each event. */
   given: { event_id: string; body: Verdicts }[];
+  /** What was ordered of adaptations. */
+  ordered: { adaptation_sha256: string; order: string }[];
 }
 
 export const digits = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'];
@@ -61,6 +69,7 @@ export function makeDevice(changes: Partial<Device> & { name: string }): Device 
     in_sync: true,
     drift_state: 'stable',
     adaptation: null,
+    awaits: null,
     mode: 'server_assisted',
     desired_mode: null,
     metrics: null,
@@ -78,6 +87,8 @@ export function makeSample(index: number, changes: Partial<Sample> = {}): Sample
     confidence: 0.41,
     reason: 'cluster_medoid',
     cluster_mass: 0.06,
+    cluster_accuracy: null,
+    novelty: null,
     neighbours: [
       { anchor: 12, label: '8', distance: 0.31 },
       { anchor: 40, label: '3', distance: 0.33 },
@@ -85,6 +96,41 @@ export function makeSample(index: number, changes: Partial<Sample> = {}): Sample
     media: 'image',
     row: null,
     verdict: null,
+    outcome: null,
+    ...changes,
+  };
+}
+
+export function makeAdaptation(device: Device, changes: Partial<Adaptation> = {}): Adaptation {
+  return {
+    adaptation_id: `a-${device.name}`,
+    device_id: device.device_id,
+    device_name: device.name,
+    received_at: '2026-11-21T09:59:00.000Z',
+    sample_index: 2140,
+    state: 'probation',
+    event_id: `e-${device.name}`,
+    feedback_id: null,
+    hypothesis: 'flat_field',
+    challenger: 'none',
+    candidates: [
+      { stage: 'hypothesis', name: 'identity', score: 0.61, distance_ratio: 1, verdict: 'rejected', reason: 'another is nearer to the anchors' },
+      { stage: 'hypothesis', name: 'flat_field', score: 0.94, distance_ratio: 0.38, verdict: 'served', reason: 'nearest to the anchors' },
+    ],
+    labels: [],
+    label_accuracy_before: 0.61,
+    label_accuracy_after: 0.94,
+    canary_before: 0.984,
+    canary_after: 0.984,
+    adaptation_sha256: hex(21, 64),
+    champion_sha256: null,
+    awaits: null,
+    is_newest: true,
+    may_be: ['roll_back'],
+    transitions: [],
+    text: 'A flat field puts the picture right: the quarantine lies at 0.38 of the distance it had to the known examples.',
+    judgement: null,
+    order: null,
     ...changes,
   };
 }
@@ -116,11 +162,13 @@ export function makeEvent(device: Device, samples: Sample[], changes: Partial<Dr
     suppressed_since_last: 0,
     model: device.model,
     labels: digits,
+    opened: [],
     samples_total: samples.length,
     samples_labelled: 0,
     event_verdict: null,
     feedback: null,
     samples,
+    adaptations: [],
     reference_row_mean: null,
     reference_row_sd: null,
     ...changes,
@@ -180,24 +228,43 @@ export function makeWorld(now: number): World {
   });
   const west = makeDevice({ name: 'west-camera', last_seen: before(2), metrics: figures({}) });
   const array = makeDevice({
-    name: 'sensor-array', last_seen: before(6), drift_state: 'adapting', model: { name: 'digit-rows', version: '1.0.0', bundle: hex(9, 64) },
+    name: 'sensor-array', awaits: 'approval', last_seen: before(6), drift_state: 'adapting', model: { name: 'digit-rows', version: '1.0.0', bundle: hex(9, 64) },
     model_family: 'digits-sensor', desired: { version: '1.0.0', bundle: hex(9, 64) }, metrics: figures({ fps: 49.9, confidence_mean: 0.548, latency_ms_p50: 0.05, latency_ms_p95: 0.09, rss_bytes: 9_400_000 }),
   });
   const fresh = makeDevice({ name: 'pi-garden-3', state: 'pending', online: false, model: null, model_family: null, desired: null, drift_state: 'learning', mode: null, agent_version: null });
 
   const samples = Array.from({ length: 24 }, (_, index) =>
-    makeSample(1840 + index * 5, { prediction: digits[Math.floor(next() * 10)], confidence: 0.3 + next() * 0.5 }),
+    makeSample(1840 + index * 5, {
+      prediction: digits[Math.floor(next() * 10)], confidence: 0.3 + next() * 0.5, cluster_accuracy: 0.35, novelty: 0.81,
+      reason: 'the middle of a large group that is probably answered wrongly',
+    }),
   );
   const events = [
     makeEvent(east, samples, { received_at: before(95) }),
     makeRowEvent(array, 24),
-    makeEvent(west, [makeSample(3, { sample_id: 'old', verdict: { label: '8', by: 'operator', at: before(5000) } })], {
+    makeEvent(west, [makeSample(3, { sample_id: 'old', verdict: { label: '8', by: 'operator', at: before(5000), weight: 0.5, reviewers: [{ by: 'operator', label: '8', at: before(5000) }, { by: 'bea', label: '3', at: before(5100) }] }, outcome: 'refused' })], {
       event_id: 'e-answered', state: 'answered', samples_labelled: 1, event_verdict: 'expected', received_at: before(5400),
       feedback: { feedback_id: 'f-1', state: 'applied', applied_at: before(5000) }, kind: 'gradual',
       severity: { sigma: 1.2, accuracy_drop: null, interval: null },
       text: 'Distances to the known examples crept up 1.2 sigma over 900 frames, in every class alike.',
     }),
   ];
+  const judged: NonNullable<Adaptation['judgement']> = {
+    judgement: 'helped', labels: 24, right_before: 14, right_after: 22, difference: 8 / 24, interval: [0.12, 0.51], reason: '', at: before(20),
+  };
+  const adaptations = [
+    makeAdaptation(east, { received_at: before(31), judgement: judged, labels: [{ sample_id: 's-1840', outcome: 'applied' }, { sample_id: 's-1845', outcome: 'refused' }] }),
+    makeAdaptation(array, {
+      adaptation_id: 'a-array-2', received_at: before(50), state: 'adapting', hypothesis: 'identity', challenger: 'moved_channels+labelled', awaits: 'approval', may_be: ['approve', 'reject'],
+      adaptation_sha256: hex(22, 64), champion_sha256: hex(23, 64), canary_before: 0.93, canary_after: 0.928, label_accuracy_before: 0.42, label_accuracy_after: 0.92, candidates: [],
+      text: 'Putting 16 moved channels right and remembering 24 labels is proposed; it answers 22 of 24 labels right, 10 without.',
+    }),
+    makeAdaptation(array, {
+      adaptation_id: 'a-array-1', received_at: before(200), state: 'escalated', hypothesis: null, challenger: null, awaits: 'labels', is_newest: false, may_be: [], adaptation_sha256: null,
+      label_accuracy_before: null, label_accuracy_after: null, canary_before: null, canary_after: null, candidates: [], text: 'No correction of the input helps; labels are needed.',
+    }),
+  ];
+  for (const event of events) event.adaptations = adaptations.filter((each) => each.event_id === event.event_id);
   const arrayEvent = events[1];
   if (arrayEvent) arrayEvent.received_at = before(240);
 
@@ -255,6 +322,7 @@ export function makeWorld(now: number): World {
       })),
       recent: timeline,
       jobs: { waiting: 0, failed: 0 },
+      judging: { is_possible: true, reason: null },
     },
     metrics: Array.from({ length: 180 }, (_, index) => {
       const drifted = index > 120 && index < 165;
@@ -271,5 +339,24 @@ export function makeWorld(now: number): World {
       };
     }),
     given: [],
+    ordered: [],
+    adaptations,
+    transitions: [
+      [2140, east, 'adapting', 'probation', 'flat_field serves; the one before goes on beside it', 31],
+      [1934, east, 'suspect', 'adapting', '100 samples were collected', 62],
+      [1834, east, 'stable', 'suspect', 'distances to the known examples rose by 2.4 sigma', 95],
+      [2100, array, 'stable', 'suspect', 'distances rose by 5.8 sigma', 240],
+    ].map(([index, device, from, to, why, ago]) => ({
+      index: index as number, device_id: (device as Device).device_id, from: from as string, to: to as string, why: why as string, reported_at: before(ago as number),
+    })),
+    learned: [
+      {
+        adaptation_sha256: hex(33, 64), device_id: west.device_id, device_name: west.name, received_at: before(3000), name: 'digits', version: '1.0.0-learned.5d1a44b0',
+        base: { bundle: hex(3, 64), name: 'digits', version: '1.0.0', archive_sha256: hex(4, 64) }, hypothesis: 'rotate(20)', challenger: 'mean+labelled', labels: 24, vectors: 24,
+        opened: ['crossed seven'], taught_by: ['f-1'], bytes: 41_200, state: 'waiting_for_signature', registered_as: null,
+        command: `tinylcm bundle make digits-1.0.0.tar.zst --adaptation adaptation.bin --version 1.0.0-learned.5d1a44b0 --taught-by ${west.device_id} --key PUBLISHER.key --out digits-1.0.0-learned.5d1a44b0.tar.zst`,
+        judgement: judged,
+      },
+    ],
   };
 }

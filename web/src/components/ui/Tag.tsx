@@ -27,6 +27,18 @@ export function DriftStateTag({ state }: { state: DriftState }) {
   return <Tag tone={driftTones[state]}>{sentence(state)}</Tag>;
 }
 
+/** What a device's adaptation needs a person for; nothing where it needs none. */
+export function AwaitsTag({ device }: { device: Device }) {
+  switch (device.awaits) {
+    case 'approval':
+      return <Tag tone="act">Waits for approval</Tag>;
+    case 'labels':
+      return <Tag tone="warn">Waits for labels</Tag>;
+    case null:
+      return null;
+  }
+}
+
 export function PresenceTag({ device }: { device: Device }) {
   if (device.state !== 'active') {
     return <Tag tone={device.state === 'pending' ? 'act' : 'bad'}>{sentence(device.state)}</Tag>;

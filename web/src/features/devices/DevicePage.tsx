@@ -6,7 +6,7 @@ import { type FormEvent, useMemo, useState } from 'react';
 import { AsOf, EmptyFace, Face } from '@/components/ui/Face';
 import { Facts } from '@/components/ui/Figure';
 import { Page, Panel } from '@/components/ui/Page';
-import { DriftStateTag, PresenceTag, Tag } from '@/components/ui/Tag';
+import { AwaitsTag, DriftStateTag, PresenceTag, Tag } from '@/components/ui/Tag';
 import { TimelineList } from '@/components/ui/TimelineList';
 import { adaptationText } from '@/lib/adaptation_text';
 import type { Device, TimelineEntry, TimelineKind } from '@/lib/api/types';
@@ -14,6 +14,7 @@ import { ago, bytes, count, dateTime, decimal, milliseconds, percent, UNKNOWN, w
 import { useNow } from '@/lib/now';
 import { useMay } from '@/lib/session';
 import { viewOf } from '@/lib/view';
+import { AdaptationPanels } from './AdaptationPanels';
 import { useChangeDevice } from './api/change_device';
 import { deviceQuery } from './api/get_device';
 import { metricsQuery, type Range, ranges } from './api/get_metrics';
@@ -164,6 +165,7 @@ export function DevicePage() {
           <span className={classes.tags}>
             <PresenceTag device={ready} />
             <DriftStateTag state={ready.drift_state} />
+            <AwaitsTag device={ready} />
             {!ready.signed && <Tag tone="warn">Unsigned</Tag>}
             {!ready.in_sync && <Tag tone="act">Update on its way</Tag>}
           </span>
@@ -194,6 +196,7 @@ export function DevicePage() {
               {(points) => <Plots points={points} entries={entries} />}
             </Face>
           </Panel>
+          <AdaptationPanels deviceId={deviceId} />
           <Panel title="Mode">
             <Face view={device} what="the device">
               {(data) => <ModeControl device={data} />}

@@ -13,7 +13,7 @@ import {
 import { useMemo, useState } from 'react';
 import { AsOf, EmptyFace, Face } from '@/components/ui/Face';
 import { Page, Panel } from '@/components/ui/Page';
-import { DriftStateTag, PresenceTag } from '@/components/ui/Tag';
+import { AwaitsTag, DriftStateTag, PresenceTag } from '@/components/ui/Tag';
 import type { Device } from '@/lib/api/types';
 import { devicesQuery } from '@/lib/devices_query';
 import { ago, count, decimal, milliseconds, percent, UNKNOWN, words } from '@/lib/format';
@@ -59,7 +59,12 @@ const columns = column.columns([
     id: 'drift',
     header: 'Drift',
     sortDescFirst: true,
-    cell: ({ row }) => <DriftStateTag state={row.original.drift_state} />,
+    cell: ({ row }) => (
+      <span className={classes.tags}>
+        <DriftStateTag state={row.original.drift_state} />
+        <AwaitsTag device={row.original} />
+      </span>
+    ),
   }),
   column.accessor((device) => adaptationText(device), { id: 'adaptation', header: 'Adaptation' }),
   column.accessor((device) => `${device.model?.name ?? ''} ${device.model?.version ?? ''}`, {

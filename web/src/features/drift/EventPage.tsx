@@ -1,6 +1,7 @@
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { useMemo } from 'react';
+import { AdaptationCard } from '@/components/adaptation/AdaptationCard';
 import { BarList } from '@/components/ui/BarList';
 import { AsOf, EmptyFace, Face } from '@/components/ui/Face';
 import { Facts } from '@/components/ui/Figure';
@@ -10,6 +11,7 @@ import { EventStateTag, Tag } from '@/components/ui/Tag';
 import type { DriftEventDetail } from '@/lib/api/types';
 import { count, dateTime, eventTitle, kindInWords, percent, sentence, sigma, UNKNOWN, words } from '@/lib/format';
 import { viewOf } from '@/lib/view';
+import { useWhyNotJudged } from '@/lib/why_not_judged';
 import { driftEventQuery } from './api/get_drift_event';
 import { Labelling } from './Labelling';
 import classes from './drift.module.css';
@@ -78,6 +80,7 @@ function WhatChanged({ event }: { event: DriftEventDetail }) {
 export function EventPage({ eventId }: { eventId: string }) {
   const view = viewOf(useQuery(driftEventQuery(eventId)));
   const event = view.face === 'ready' ? view.data : undefined;
+  const whyNotJudged = useWhyNotJudged();
   const named = useMemo(
     // Of an image the channels are dimensions of its features, which nobody can point at.
     () => new Set(event !== undefined && channelsOf(event) !== null ? event.channels.map((channel) => channel.index) : []),
@@ -107,13 +110,20 @@ export function EventPage({ eventId }: { eventId: string }) {
             <Panel title="What changed">
               <WhatChanged event={data} />
             </Panel>
-            <Panel title="Samples to label" note={data.samples.length > 0 ? 'those that say most about the rest' : undefined}>
+            <Panel title="Samples to label" note={data.samples.length > 0 ? 'in the order in which an answer says most about the rest' : undefined}>
               {data.samples.length === 0 ? (
                 <EmptyFace icon="evidence" title="No samples have arrived yet" text="The device sends them in a package of their own." />
               ) : (
                 <Labelling event={data} named={named} />
               )}
             </Panel>
+            {data.adaptations.length > 0 && (
+              <Panel title="What the device did about it" note="newest first" flush>
+                {data.adaptations.map((each) => (
+                  <AdaptationCard key={each.adaptation_id} adaptation={each} whyNotJudged={whyNotJudged} />
+                ))}
+              </Panel>
+            )}
             <div className={classes.columns}>
               {data.channels.length > 0 && (
                 <Panel title={channelsOf(data) === null ? 'Feature dimensions that moved' : 'Channels that moved'}>

@@ -1,14 +1,17 @@
 import { Alert, Button, Kbd, SegmentedControl } from '@mantine/core';
+import { modals } from '@mantine/modals';
 import { notifications } from '@mantine/notifications';
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { HeatMap } from '@/components/ui/HeatMap';
 import { Icon } from '@/components/ui/Icon';
 import type { DriftEventDetail, EventVerdict, Sample } from '@/lib/api/types';
-import { percent, words } from '@/lib/format';
+import { percent } from '@/lib/format';
 import { useMay } from '@/lib/session';
 import { useGiveVerdicts } from './api/give_verdicts';
-import { begin, keysOf, labelOf, type Labelling as State, type Step, type Stored, take, unsent } from './labelling';
+import { begin, keysOf, labelOf, type Labelling as State, namedAnew, type Step, type Stored, take, unsent } from './labelling';
+import { NewClass } from './NewClass';
 import { imageUrl, SampleView } from './SampleView';
+import { Reviewers, WhyAsked } from './Question';
 import classes from './drift.module.css';
 
 function draftName(eventId: string): string {
@@ -39,8 +42,9 @@ function showWithin(thumb: HTMLElement | null) {
   else if (inner.right > outer.right) grid.scrollLeft += inner.right - outer.right;
 }
 
-function Thumb({ sample, label, isCurrent, isUnsent, onGo }: {
+function Thumb({ sample, place, label, isCurrent, isUnsent, onGo }: {
   sample: Sample;
+  place: number;
   label: string | null;
   isCurrent: boolean;
   isUnsent: boolean;
@@ -71,6 +75,9 @@ function Thumb({ sample, label, isCurrent, isUnsent, onGo }: {
         />
       )}
       {sample.media === null && <Icon name="evidence" />}
+      <span className={classes.place} aria-hidden="true">
+        {place}
+      </span>
       <span className={classes.thumbLabel} data-state={label === null ? 'none' : isUnsent ? 'unsent' : 'sent'}>
         {label ?? '?'}
       </span>
@@ -104,8 +111,12 @@ export function Labelling({ event, named }: { event: DriftEventDetail; named: Re
   );
   const [state, setState] = useState(() => begin(stored, readDraft(event.event_id)));
   const [verdict, setVerdict] = useState<EventVerdict | null>(null);
+  const [isNaming, setIsNaming] = useState(false);
   const gridRef = useRef<HTMLDivElement>(null);
-  const byKey = useMemo(() => keysOf(event.labels), [event.labels]);
+  const news = useMemo(() => namedAnew(state, stored, event.labels), [state, stored, event.labels]);
+  const labels = useMemo(() => [...event.labels, ...news], [event.labels, news]);
+  const opened = useMemo(() => [...event.opened, ...news], [event.opened, news]);
+  const byKey = useMemo(() => keysOf(labels, opened), [labels, opened]);
   const keyOf = useMemo(() => new Map([...byKey].map(([key, label]) => [label, key])), [byKey]);
 
   const step = useCallback((next: Step) => setState((before) => take(before, next, stored)), [stored]);
@@ -115,7 +126,7 @@ export function Labelling({ event, named }: { event: DriftEventDetail; named: Re
     else sessionStorage.setItem(draftName(event.event_id), JSON.stringify(state.draft));
   }, [state.draft, event.event_id]);
 
-  const toSend = unsent(state, stored);
+  const toSend = unsent(state, stored, event.labels);
   const done = stored.filter((sample) => labelOf(state, sample) !== null).length;
   const shownVerdict = verdict ?? event.event_verdict ?? 'real';
   const isVerdictNew = verdict !== null && verdict !== event.event_verdict;
@@ -186,9 +197,35 @@ export function Labelling({ event, named }: { event: DriftEventDetail; named: Re
   const current = samples[state.at];
   if (current === undefined) return null;
   const currentLabel = labelOf(state, { sample_id: current.sample_id, label: current.verdict?.label ?? null });
+  // What was sent was learned from; what was not is only crossed out.
+  const takeBack = () => {
+    const sent = current.verdict;
+    if (sent === null || currentLabel !== sent.label) {
+      step({ do: 'clear' });
+      return;
+    }
+    const others = [...new Set(sent.reviewers.map((each) => each.by))];
+    modals.openConfirmModal({
+      title: `Take the label ${sent.label} back?`,
+      children: `The device forgets what it learned from it once you have sent this.${others.length > 1 ? ` It takes back everybody's word on this sample: ${others.join(', ')}.` : ''}`,
+      labels: { confirm: 'Take it back', cancel: 'Keep it' },
+      confirmProps: { color: 'red' },
+      onConfirm: () => step({ do: 'clear' }),
+    });
+  };
 
   return (
     <div className={classes.labelling}>
+      <NewClass
+        opened={isNaming}
+        labels={labels}
+        device={event.device_name}
+        onClose={() => setIsNaming(false)}
+        onName={(label) => {
+          setIsNaming(false);
+          step({ do: 'choose', label });
+        }}
+      />
       <div className={classes.stage}>
         <div className={classes.view}>
           <SampleView sample={current} event={event} named={named} />
@@ -197,24 +234,29 @@ export function Labelling({ event, named }: { event: DriftEventDetail; named: Re
           Sample <strong>{current.index}</strong> · the device said <strong>{current.prediction}</strong> at{' '}
           {percent(current.confidence)}
           {current.neighbours.length > 0 && <> · nearest known {[...new Set(current.neighbours.map((each) => each.label))].join(', ')}</>}
-          {current.cluster_mass !== null && <> · stands for {percent(current.cluster_mass)} of the quarantine</>}
-          {current.reason !== '' && <> · kept for {words(current.reason)}</>}
         </p>
+        <WhyAsked sample={current} place={state.at + 1} of={samples.length} />
+        <Reviewers sample={current} />
         {mayLabel && (
           <div className={classes.classes} role="group" aria-label="Label of this sample">
-            {event.labels.map((label) => (
+            {labels.map((label) => (
               <button
                 key={label}
                 type="button"
                 data-labelling
+                data-opened={opened.includes(label)}
                 className={classes.class}
                 aria-pressed={currentLabel === label}
+                title={opened.includes(label) ? 'A class that the model never had; people opened it' : undefined}
                 onClick={() => step({ do: 'choose', label })}
               >
                 {label}
                 {keyOf.get(label) !== label.toLowerCase() && <Kbd size="xs">{keyOf.get(label)}</Kbd>}
               </button>
             ))}
+            <button type="button" className={classes.newClass} onClick={() => setIsNaming(true)}>
+              New class…
+            </button>
           </div>
         )}
         {mayLabel && (
@@ -225,8 +267,13 @@ export function Labelling({ event, named }: { event: DriftEventDetail; named: Re
             <Button size="compact-sm" variant="default" onClick={() => step({ do: 'skip' })}>
               Skip
             </Button>
+            {currentLabel !== null && (
+              <Button size="compact-sm" variant="default" onClick={takeBack}>
+                Take the label back
+              </Button>
+            )}
             <span className={classes.hint}>
-              <Kbd size="xs">{event.labels.length > 0 ? [...byKey.keys()].at(0) : ''}</Kbd>–
+              <Kbd size="xs">{labels.length > 0 ? [...byKey.keys()].at(0) : ''}</Kbd>–
               <Kbd size="xs">{[...byKey.keys()].at(-1)}</Kbd> label <Kbd size="xs">←</Kbd>
               <Kbd size="xs">→</Kbd> move <Kbd size="xs">Space</Kbd> skip <Kbd size="xs">⌫</Kbd> undo{' '}
               <Kbd size="xs">Ctrl</Kbd> <Kbd size="xs">Enter</Kbd> send
@@ -259,6 +306,7 @@ export function Labelling({ event, named }: { event: DriftEventDetail; named: Re
               <Thumb
                 key={sample.sample_id}
                 sample={sample}
+                place={index + 1}
                 label={label}
                 isCurrent={index === state.at}
                 isUnsent={label !== (sample.verdict?.label ?? null)}

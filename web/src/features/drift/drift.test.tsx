@@ -66,11 +66,92 @@ describe('Drift Hub', () => {
       expect(world.given).toEqual([
         {
           event_id: 'e-camera-east',
-          body: { labels: [{ sample_id: 's-1840', label: '3' }, { sample_id: 's-1850', label: '0' }], event_verdict: 'real' },
+          body: {
+            labels: [
+              { sample_id: 's-1840', label: '3', opens_class: false },
+              { sample_id: 's-1850', label: '0', opens_class: false },
+            ],
+            event_verdict: 'real',
+          },
         },
       ]),
     );
     expect(await screen.findByText('Labels on their way')).toBeVisible();
+  });
+
+  it('says why a sample is asked about, in the order in which answers change most', async () => {
+    const { user } = open('/drift/e-camera-east', makeWorld(now));
+    const asked = await screen.findByText('Question 1 of 24');
+    expect(asked.closest('p')).toHaveTextContent(
+      'Question 1 of 24 · the middle of a large group that is probably answered wrongly · stands for 6 % of the quarantine · of those about 35 % were answered right · looks like nothing known',
+    );
+    await user.keyboard('{ArrowRight}');
+    expect(screen.getByText('Question 2 of 24')).toBeVisible();
+  });
+
+  it('shows who said what, how much it weighs, and what the device made of it', async () => {
+    open('/drift/e-answered', makeWorld(now));
+    const said = await screen.findByRole('group', { name: 'What was said of this sample' });
+    expect(said).toHaveTextContent('operator: 8');
+    expect(said).toHaveTextContent('bea: 3');
+    expect(within(said).getByText('they differ: weighs 50 %')).toBeVisible();
+    expect(within(said).getByText('refused: it contradicts the others')).toBeVisible();
+  });
+
+  it('opens a new class only with a name of its own and a confirmation', async () => {
+    const world = makeWorld(now);
+    const { user } = open('/drift/e-camera-east', world);
+    await user.click(await screen.findByRole('button', { name: 'New class…' }));
+    const dialog = await screen.findByRole('dialog', { name: 'Open a new class' });
+    const name = within(dialog).getByLabelText('Name of the class');
+    await user.type(name, '7');
+    await user.click(within(dialog).getByRole('button', { name: 'Open the class' }));
+    expect(within(dialog).getByText('There is a class "7" already; choose it instead.')).toBeVisible();
+    await user.clear(name);
+    await user.type(name, 'crossed seven');
+    await user.click(within(dialog).getByRole('button', { name: 'Open the class' }));
+    expect(within(dialog).getByText('Please confirm.')).toBeVisible();
+    expect(screen.queryByRole('button', { name: 'Sample 1840, label crossed seven' })).not.toBeInTheDocument();
+    await user.click(within(dialog).getByRole('checkbox'));
+    await user.click(within(dialog).getByRole('button', { name: 'Open the class' }));
+
+    expect(await screen.findByRole('button', { name: 'Sample 1840, label crossed seven' })).toBeVisible();
+    await waitFor(() => expect(screen.queryByRole('dialog')).not.toBeInTheDocument());
+    // It has a button of its own now, and a key that was free: the digits keep theirs.
+    await user.keyboard('a');
+    expect(screen.getByRole('button', { name: 'Sample 1845, label crossed seven' })).toBeVisible();
+    await user.keyboard('7');
+    expect(screen.getByRole('button', { name: 'Sample 1850, label 7' })).toBeVisible();
+    await user.click(screen.getByRole('button', { name: 'Send 3 labels' }));
+    await waitFor(() =>
+      expect(world.given[0]?.body.labels).toEqual([
+        { sample_id: 's-1840', label: 'crossed seven', opens_class: true },
+        { sample_id: 's-1845', label: 'crossed seven', opens_class: true },
+        { sample_id: 's-1850', label: '7', opens_class: false },
+      ]),
+    );
+  });
+
+  it('takes a label back that was sent once that is confirmed', async () => {
+    const world = makeWorld(now);
+    const { user } = open('/drift/e-answered', world);
+    await user.click(await screen.findByRole('button', { name: 'Take the label back' }));
+    const dialog = await screen.findByRole('dialog', { name: 'Take the label 8 back?' });
+    expect(dialog).toHaveTextContent("It takes back everybody's word on this sample: operator, bea.");
+    await user.click(within(dialog).getByRole('button', { name: 'Keep it' }));
+    await waitFor(() => expect(dialog).not.toBeInTheDocument());
+    expect(screen.getByRole('button', { name: 'Sample 3, label 8' })).toBeVisible();
+    await user.click(screen.getByRole('button', { name: 'Take the label back' }));
+    await user.click(await screen.findByRole('button', { name: 'Take it back' }));
+    await user.click(await screen.findByRole('button', { name: 'Send 1 label' }));
+    await waitFor(() => expect(world.given[0]?.body.labels).toEqual([{ sample_id: 'old', label: null, opens_class: false }]));
+  });
+
+  it('tells what the device did about the event', async () => {
+    open('/drift/e-camera-east', makeWorld(now));
+    const panel = await screen.findByRole('region', { name: 'What the device did about it' });
+    expect(within(panel).getByText(/A flat field puts the picture right/)).toBeVisible();
+    expect(within(panel).getByText('1 refused: it contradicts the others')).toBeVisible();
   });
 
   it('keeps the labels and says so when they could not be sent', async () => {

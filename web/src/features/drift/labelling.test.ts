@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { begin, keysOf, labelOf, nextUnlabelled, type Step, take, unsent } from './labelling';
+import { begin, keysOf, labelOf, namedAnew, nextUnlabelled, type Step, take, unsent, whyNotNew } from './labelling';
 
 const stored = ['a', 'b', 'c'].map((sample_id) => ({ sample_id, label: null as string | null }));
 
@@ -50,9 +50,9 @@ describe('labelling', () => {
     state = take(state, choose('9'), held);
     state = take(take(state, { do: 'go', to: 0 }, held), choose('1'), held); // The same again.
     state = take(take(state, { do: 'go', to: 1 }, held), { do: 'clear' }, held);
-    expect(unsent(state, held)).toEqual([
-      { sample_id: 'b', label: null },
-      { sample_id: 'c', label: '9' },
+    expect(unsent(state, held, ['1', '2', '9'])).toEqual([
+      { sample_id: 'b', label: null, opens_class: false },
+      { sample_id: 'c', label: '9', opens_class: false },
     ]);
   });
 
@@ -65,6 +65,33 @@ describe('labelling', () => {
 
   it('gives each label its own sign as key where every label is one', () => {
     expect([...keysOf(['0', '1', 'A'])]).toEqual([['0', '0'], ['1', '1'], ['a', 'A']]);
+  });
+
+  it('leaves every key its meaning when a class is opened', () => {
+    const keys = keysOf(['0', '1', '2', 'crossed seven'], ['crossed seven']);
+    expect(keys.get('0')).toBe('0');
+    expect(keys.get('2')).toBe('2');
+    expect(keys.get('3')).toBe('crossed seven'); // The first that nobody has.
+  });
+
+  it('sends a class that nobody had as one that is opened on purpose', () => {
+    const state = after(choose('crossed seven'), choose('1'), choose('crossed seven'));
+    expect(namedAnew(state, stored, ['0', '1'])).toEqual(['crossed seven']);
+    expect(unsent(state, stored, ['0', '1'])).toEqual([
+      { sample_id: 'a', label: 'crossed seven', opens_class: true },
+      { sample_id: 'b', label: '1', opens_class: false },
+      { sample_id: 'c', label: 'crossed seven', opens_class: true },
+    ]);
+    // Once the server holds it, it is a class like others.
+    expect(unsent(state, stored, ['0', '1', 'crossed seven']).every((each) => !each.opens_class)).toBe(true);
+  });
+
+  it('opens no class of no name, of a name that is there, or of what devices say themselves', () => {
+    expect(whyNotNew('  ', ['seven'])).toBe('A class needs a name.');
+    expect(whyNotNew(' Seven ', ['seven'])).toBe('There is a class "seven" already; choose it instead.');
+    expect(whyNotNew('Unknown', ['seven'])).toContain('what devices say themselves');
+    expect(whyNotNew('x'.repeat(65), [])).toContain('at most 64');
+    expect(whyNotNew('crossed seven', ['seven'])).toBeNull();
   });
 
   it('numbers the labels when they are words, and goes on with letters after nine', () => {

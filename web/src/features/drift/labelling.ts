@@ -73,23 +73,56 @@ export function take(labelling: Labelling, step: Step, stored: Stored): Labellin
 }
 
 /** What is to be sent: everything said that the server does not hold already. */
-export function unsent(labelling: Labelling, stored: Stored): { sample_id: string; label: string | null }[] {
+export function unsent(
+  labelling: Labelling,
+  stored: Stored,
+  labels: readonly string[],
+): { sample_id: string; label: string | null; opens_class: boolean }[] {
   return stored.flatMap((sample) => {
     const said = labelling.draft[sample.sample_id];
-    return said === undefined || said === sample.label ? [] : [{ sample_id: sample.sample_id, label: said }];
+    return said === undefined || said === sample.label
+      ? []
+      : [{ sample_id: sample.sample_id, label: said, opens_class: said !== null && !labels.includes(said) }];
   });
 }
 
 const PLACES = '123456789abcdefghijklmnopqrstuvwxyz';
 
-/** The key of each label: itself where every label is one letter or digit, else its place. */
-export function keysOf(labels: readonly string[]): Map<string, string> {
-  const own = labels.map((label) => label.toLowerCase());
+/**
+ * The key of each label: itself where every label of the model is one letter or digit, else its place. A class that
+ * people opened gets the first key nobody has, so that no key changes its meaning by it.
+ */
+export function keysOf(labels: readonly string[], opened: readonly string[] = []): Map<string, string> {
+  const news = new Set(opened);
+  const models = labels.filter((label) => !news.has(label));
+  const own = models.map((label) => label.toLowerCase());
   const isOwn = own.every((label) => /^[a-z0-9]$/.test(label)) && new Set(own).size === own.length;
-  return new Map(
-    labels.flatMap((label, index) => {
+  const keys = new Map(
+    models.flatMap((label, index) => {
       const key = isOwn ? own[index] : PLACES[index];
       return key === undefined ? [] : [[key, label] as const];
     }),
   );
+  for (const label of opened) {
+    const key = [...PLACES].find((each) => !keys.has(each));
+    if (key !== undefined) keys.set(key, label);
+  }
+  return keys;
+}
+
+/** The classes that are named in the draft and that nobody knows yet, in the order of their samples. */
+export function namedAnew(labelling: Labelling, stored: Stored, labels: readonly string[]): string[] {
+  const known = new Set(labels);
+  const names = stored.map((sample) => labelling.draft[sample.sample_id]);
+  return [...new Set(names.filter((name): name is string => name !== undefined && name !== null && !known.has(name)))];
+}
+
+/** What stands against opening a class of this name; null where nothing does. */
+export function whyNotNew(name: string, labels: readonly string[]): string | null {
+  const wanted = name.trim();
+  if (wanted === '') return 'A class needs a name.';
+  if ([...wanted].length > 64) return 'A name has at most 64 characters.';
+  if (['unknown', 'none'].includes(wanted.toLowerCase())) return `"${wanted}" is what devices say themselves; give it a name of its own.`;
+  const same = labels.find((label) => label.toLowerCase() === wanted.toLowerCase());
+  return same === undefined ? null : `There is a class "${same}" already; choose it instead.`;
 }

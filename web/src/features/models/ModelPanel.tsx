@@ -42,6 +42,9 @@ function Version({ version, onRollOut }: { version: ModelVersion; onRollOut: () 
         <span className={classes.digest} title={`bundle ${version.bundle}`}>
           {version.bundle.slice(0, 12)}
         </span>
+        {version.lineage.taught_by.length > 0 && (
+          <div className={classes.quiet}>taught by {version.lineage.taught_by.join(', ')}</div>
+        )}
       </td>
       <td data-label="Stage">
         <Stage version={version} />

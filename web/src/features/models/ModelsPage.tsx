@@ -10,6 +10,7 @@ import { viewOf } from '@/lib/view';
 import { useAddBundle } from './api/add_bundle';
 import { modelsQuery } from './api/list_models';
 import { rolloutsQuery } from './api/list_rollouts';
+import { LearnedVersions } from './LearnedVersions';
 import { ModelPanel } from './ModelPanel';
 import { RolloutCard } from './RolloutCard';
 import { RolloutDialog } from './RolloutDialog';
@@ -102,6 +103,7 @@ export function ModelsPage() {
             </Face>
           </Panel>
         )}
+        <LearnedVersions />
       </div>
       <RolloutDialog chosen={chosen} onClose={() => setChosen(null)} />
     </Page>

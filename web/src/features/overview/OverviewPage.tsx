@@ -90,6 +90,29 @@ function OpenEvent({ event }: { event: DriftEvent }) {
   );
 }
 
+function Proposal({ device }: { device: Device }) {
+  return (
+    <li className={classes.event}>
+      <div className={classes.eventMain}>
+        <div className={classes.eventHead}>
+          <strong>{device.name}</strong>
+          <Tag tone="act">Waits for approval</Tag>
+        </div>
+        <p className={classes.eventText}>It has an adaptation that would help it, and serves it only if you say so.</p>
+      </div>
+      <div className={classes.eventAct}>
+        <Button
+          size="xs"
+          renderRoot={(props) => <Link {...props} to="/devices/$deviceId" params={{ deviceId: device.device_id }} />}
+          aria-label={`See what ${device.name} proposes`}
+        >
+          See it
+        </Button>
+      </div>
+    </li>
+  );
+}
+
 function DeviceCard({ device }: { device: Device }) {
   const now = useNow();
   const metrics = device.metrics;
@@ -138,6 +161,7 @@ export function OverviewPage() {
   const overview = viewOf(useQuery(overviewQuery));
   const events = viewOf(useQuery(driftEventsQuery('open')), (page) => page.items.length === 0);
   const devices = viewOf(useQuery(devicesQuery), (page) => page.items.length === 0);
+  const proposals = devices.face === 'ready' ? devices.data.items.filter((device) => device.awaits === 'approval') : [];
 
   return (
     <Page title="Overview" actions={<AsOf view={overview} />}>
@@ -155,6 +179,13 @@ export function OverviewPage() {
         <div className={classes.columns}>
           <div className={classes.stack}>
             <Panel title="Waiting for you" flush>
+              {proposals.length > 0 && (
+                <ul>
+                  {proposals.map((device) => (
+                    <Proposal key={device.device_id} device={device} />
+                  ))}
+                </ul>
+              )}
               <Face
                 view={events}
                 what="the open drift events"
