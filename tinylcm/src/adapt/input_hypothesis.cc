@@ -1,5 +1,6 @@
 #include "tinylcm/adapt/input_hypothesis.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/text.h"
@@ -39,6 +40,10 @@ std::string InputStep::name() const {
   if (kind == StepKind::kUnsharp) {
     const std::string tenths = sigma_tenths % 10 == 0 ? "" : StrCat('.', sigma_tenths % 10);
     return StrCat(Name(kind), '(', sigma_tenths / 10, tenths, ')');
+  }
+  const auto is_zero = [](float weight) { return weight == 0.0f; };
+  if (kind == StepKind::kRepair && std::all_of(weights.begin(), weights.end(), is_zero)) {
+    return StrCat(Name(kind), "(mean)");
   }
   return Name(kind);
 }

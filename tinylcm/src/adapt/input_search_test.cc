@@ -64,30 +64,47 @@ class InputSearchTest : public testing::Test {
       anchors.Add(feature, label);
       statistics.Add(picture);
     }
-    reference_ = {.size = kSize, .mean = statistics.Mean(), .sd = statistics.StandardDeviation()};
+    reference_ = {.size = kSize,
+                  .mean = statistics.Mean(),
+                  .sd = statistics.StandardDeviation(),
+                  .histogram = statistics.Histogram()};
     knn_.emplace(KnnClassifier::Create({.classes = 2}, anchors).value());
   }
 
-  // Runs the search over 60 pictures after `drift` was done to each.
+  // Sixty pictures after `drift` was done to each.
   template <typename Drift>
-  InputSearchResult Search(Drift drift) {
+  std::vector<Picture> Stream(Drift drift) {
     std::vector<Picture> pictures;
-    PictureStatistics statistics(kSize);
     for (int i = 0; i < 60; ++i) {
       pictures.push_back(Draw(static_cast<std::uint16_t>(random_.Below(2)), random_));
       drift(pictures.back());
-      statistics.Add(pictures.back());
     }
-    InputSearch search =
-        InputSearch::Create(MakeHypotheses(reference_, statistics).value(), kSize, *knn_, Embed)
-            .value();
-    for (const Picture& picture : pictures) CHECK(search.Add(picture, std::nullopt).ok());
-    return search.Finish({});
+    return pictures;
+  }
+  InputSearchResult SearchAll(const std::vector<Picture>& pictures,
+                              const InputHypothesis& served = {}, const SearchRule& rule = {}) {
+    reads_ = 0;
+    const PictureShelf shelf{.count = pictures.size(),
+                             .read = [&](std::size_t i, Picture& picture) -> base::Status {
+                               ++reads_;
+                               if (pictures[i].empty()) {
+                                 return base::Error{base::ErrorCode::kCorrupt, "torn"};
+                               }
+                               picture = pictures[i];
+                               return {};
+                             },
+                             .label = [](std::size_t) { return std::nullopt; }};
+    return SearchPictures(reference_, shelf, *knn_, Embed, served, rule).value();
+  }
+  template <typename Drift>
+  InputSearchResult Search(Drift drift) {
+    return SearchAll(Stream(drift));
   }
 
   static constexpr std::uint64_t kSeed = 42;
   base::Random random_{kSeed};
   PictureReference reference_;
+  int reads_ = 0;
   std::optional<KnnClassifier> knn_;
 };
 
@@ -122,6 +139,7 @@ TEST_F(InputSearchTest, PutsADirtyLensRightWithAFlatField) {
   EXPECT_TRUE(result.hypothesis.name() == "flat_field" ||
               result.hypothesis.name() == "flat_field_contrast")
       << result.hypothesis.name();
+  EXPECT_LT(result.ratio, 0.5);
 }
 
 TEST_F(InputSearchTest, TurnsAPictureBack) {
@@ -131,7 +149,67 @@ TEST_F(InputSearchTest, TurnsAPictureBack) {
           .value();
   const InputSearchResult result = Search([&](Picture& picture) { turn.Apply(picture); });
   ASSERT_TRUE(result.is_adopted);
-  EXPECT_EQ(result.hypothesis.name(), "rotate(-30)");
+  // Turned there and back it has lost some contrast; a tone that brings it back may follow.
+  EXPECT_EQ(result.hypothesis.steps[0].name(), "rotate(-30)");
+}
+
+TEST_F(InputSearchTest, UndoesTwoThingsThatCameTogether) {
+  PictureTransform turn =
+      PictureTransform::Create(
+          InputHypothesis::Of({.kind = StepKind::kRotate, .angle_degrees = 30}), kSize)
+          .value();
+  const InputSearchResult result = Search([&](Picture& picture) {
+    turn.Apply(picture);
+    for (std::uint8_t& pixel : picture) pixel = static_cast<std::uint8_t>(pixel * 0.4);
+  });
+  ASSERT_TRUE(result.is_adopted);
+  ASSERT_EQ(result.hypothesis.steps.size(), 2u) << result.hypothesis.name();
+  EXPECT_EQ(result.hypothesis.steps[0].name(), "rotate(-30)");
+  EXPECT_EQ(FamilyOf(result.hypothesis.steps[1].kind), StepFamily::kTone);
+}
+
+TEST_F(InputSearchTest, TakesOneStepWhereOneWillDo) {
+  for (int run = 0; run < 5; ++run) {
+    const InputSearchResult result = Search([](Picture& picture) {
+      for (std::uint8_t& pixel : picture) pixel = static_cast<std::uint8_t>(pixel * 0.4);
+    });
+    EXPECT_TRUE(result.is_adopted);
+    EXPECT_EQ(result.hypothesis.steps.size(), 1u) << result.hypothesis.name() << ", run " << run;
+    EXPECT_GT(result.scores.size(), 17u);  // Pairs were tried all the same.
+  }
+}
+
+TEST_F(InputSearchTest, KeepsWhatIsServedWhileItIsAsGood) {
+  const auto dim = [](Picture& picture) {
+    for (std::uint8_t& pixel : picture) pixel = static_cast<std::uint8_t>(pixel * 0.4);
+  };
+  const InputHypothesis served = Search(dim).hypothesis;
+  ASSERT_FALSE(served.is_identity());
+  // Of other pictures it would be made a little differently.
+  const std::vector<Picture> later = Stream(dim);
+  EXPECT_NE(SearchAll(later).hypothesis, served);
+  EXPECT_EQ(SearchAll(later, served).hypothesis, served);
+  // Once the light is back it is over.
+  const InputSearchResult wiped = SearchAll(Stream([](Picture&) {}), served);
+  EXPECT_TRUE(wiped.hypothesis.is_identity());
+  EXPECT_EQ(wiped.best, 0u);
+}
+
+TEST_F(InputSearchTest, PassesOverWhatCannotBeReadAndMeasuresABoundedNumber) {
+  std::vector<Picture> pictures = Stream([](Picture&) {});
+  pictures[3].clear();
+  const InputSearchResult result = SearchAll(pictures, {}, {.judged_max = 20});
+  EXPECT_GE(result.judged, 19u);
+  EXPECT_LE(result.judged, 20u);
+  EXPECT_EQ(reads_, 60 + 20);  // All to see how they look, some to be measured.
+  for (Picture& picture : pictures) picture.clear();
+  const PictureShelf empty{.count = 2,
+                           .read = [](std::size_t, Picture&) -> base::Status {
+                             return base::Error{base::ErrorCode::kNotFound, "gone"};
+                           },
+                           .label = [](std::size_t) { return std::nullopt; }};
+  EXPECT_EQ(SearchPictures(reference_, empty, *knn_, Embed, {}, {}).error().code,
+            base::ErrorCode::kUnavailable);
 }
 
 TEST_F(InputSearchTest, IsVetoedByLabelsThatItWouldLose) {
@@ -173,6 +251,71 @@ TEST_F(InputSearchTest, RefusesAPictureOfAnotherSize) {
   const Picture small(10);
   EXPECT_EQ(search.Add(small, std::nullopt).error().code, base::ErrorCode::kInvalidArgument);
   EXPECT_FALSE(InputSearch::Create({}, kSize, *knn_, Embed).ok());
+}
+
+// Rows of two classes that differ in both channels, (0, 0) and (4, 4); a dead channel reads 9.
+class RowSearchTest : public testing::Test {
+ protected:
+  RowSearchTest() {
+    Anchors anchors;
+    anchors.dims = 2;
+    for (int i = 0; i < 60; ++i) {
+      const auto label = static_cast<std::uint16_t>(i % 2);
+      anchors.Add(Draw(label), label);
+    }
+    knn_.emplace(
+        KnnClassifier::Create({.classes = 2, .metric = classify::Metric::kEuclidean}, anchors)
+            .value());
+  }
+  std::vector<float> Draw(std::uint16_t label) {
+    std::vector<float> row(2);
+    for (float& value : row) value = static_cast<float>(4.0 * label + 0.5 * random_.Normal());
+    return row;
+  }
+  template <typename Drift>
+  InputSearchResult Search(Drift drift) {
+    std::vector<std::vector<float>> rows;
+    std::vector<SearchedRow> searched;
+    for (int i = 0; i < 100; ++i) {
+      rows.push_back(Draw(static_cast<std::uint16_t>(random_.Below(2))));
+      drift(rows.back());
+    }
+    for (const auto& row : rows) searched.push_back({row, std::nullopt});
+    return SearchRows(reference_, searched, *knn_,
+                      [](std::span<const float> row, std::span<float> feature) {
+                        std::copy(row.begin(), row.end(), feature.begin());
+                        return base::Status();
+                      },
+                      {}, {})
+        .value();
+  }
+  // Both channels: mean 2, variance 4 + .25; they go together by 4.
+  const std::vector<float> mean_ = {2, 2};
+  const std::vector<float> sd_ = {2.06f, 2.06f};
+  const std::vector<float> covariance_ = {4.25f, 4, 4, 4.25f};
+  const RowReference reference_{.mean = mean_, .sd = sd_, .covariance = covariance_};
+  base::Random random_{8};
+  std::optional<KnnClassifier> knn_;
+};
+
+TEST_F(RowSearchTest, LetsTheOtherChannelTellADeadOne) {
+  const InputSearchResult result = Search([](std::vector<float>& row) { row[1] = 9.0f; });
+  ASSERT_TRUE(result.is_adopted);
+  EXPECT_EQ(result.hypothesis.name(), "repair");  // Nearer than at the mean of two classes.
+}
+
+TEST_F(RowSearchTest, LeavesAQuietStreamAlone) {
+  const InputSearchResult result = Search([](std::vector<float>&) {});
+  EXPECT_FALSE(result.is_adopted);
+  EXPECT_EQ(result.scores.size(), 1u);
+}
+
+TEST_F(RowSearchTest, NeedsThirtyRows) {
+  const std::vector<float> row = {0, 0};
+  const std::vector<SearchedRow> few(29, {row, std::nullopt});
+  const auto embed = [](std::span<const float>, std::span<float>) { return base::Status(); };
+  EXPECT_EQ(SearchRows(reference_, few, *knn_, embed, {}, {}).error().code,
+            base::ErrorCode::kUnavailable);
 }
 
 }  // namespace

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <utility>
 
+#include "base/check.h"
 #include "tinylcm/src/adapt/fixed_point.h"
 
 namespace tinylcm::adapt {
@@ -99,6 +101,29 @@ InputStep MakeChannelGain(const PictureReference& reference, std::span<const flo
   return step;
 }
 
+// Each level goes to the one below which as large a share of the reference lay.
+InputStep MakeHistogramMatch(const PictureReference& reference, std::span<const float> is) {
+  InputStep step{.kind = StepKind::kHistogramMatch};
+  step.table.resize(3 * kLevels);
+  for (std::size_t c = 0; c < 3; ++c) {
+    double below = 0.0;   // Share of the stream below the level,
+    double was_to = 0.0;  // and of the reference up to and with `to`.
+    std::size_t to = 0;
+    was_to = static_cast<double>(reference.histogram[c * kLevels]);
+    for (std::size_t level = 0; level < kLevels; ++level) {
+      const double here = static_cast<double>(is[c * kLevels + level]);
+      const double share = below + here / 2.0;  // The middle of those at this level.
+      while (to + 1 < kLevels && was_to < share) {
+        ++to;
+        was_to += static_cast<double>(reference.histogram[c * kLevels + to]);
+      }
+      step.table[c * kLevels + level] = static_cast<std::uint8_t>(to);
+      below += here;
+    }
+  }
+  return step;
+}
+
 InputStep MakeFlatField(const PictureReference& reference, std::span<const float> mean) {
   const std::vector<double> was = Smooth(reference.mean, reference.size);
   const std::vector<double> is = Smooth(mean, reference.size);
@@ -128,26 +153,72 @@ InputStep MakeFlatFieldContrast(const PictureReference& reference, std::span<con
 
 }  // namespace
 
-Result<std::vector<InputHypothesis>> MakeHypotheses(const PictureReference& reference,
-                                                    const PictureStatistics& stream) {
+StepFamily FamilyOf(StepKind kind) {
+  switch (kind) {
+    case StepKind::kChannelGain:
+    case StepKind::kHistogramMatch:
+    case StepKind::kFlatField:
+    case StepKind::kFlatFieldContrast:
+      return StepFamily::kTone;
+    case StepKind::kMedian:
+    case StepKind::kGaussian:
+    case StepKind::kUnsharp:
+      return StepFamily::kFilter;
+    case StepKind::kRotate:
+      return StepFamily::kTurn;
+    case StepKind::kRowGain:
+    case StepKind::kRepair:
+      break;
+  }
+  CHECK(false);
+  return StepFamily::kTone;
+}
+
+std::vector<InputStep> Filters() {
+  return {{.kind = StepKind::kMedian},
+          {.kind = StepKind::kGaussian, .sigma_tenths = 10},
+          {.kind = StepKind::kUnsharp, .sigma_tenths = 25, .amount_tenths = 15},
+          {.kind = StepKind::kUnsharp, .sigma_tenths = 40, .amount_tenths = 40}};
+}
+
+std::vector<InputStep> Turns() {
+  std::vector<InputStep> turns;
+  for (const int angle : kAngles) {
+    turns.push_back({.kind = StepKind::kRotate, .angle_degrees = angle});
+  }
+  return turns;
+}
+
+Result<std::vector<InputStep>> Tones(const PictureReference& reference,
+                                     const PictureStatistics& stream) {
   if (stream.count() == 0) {
     return Error{ErrorCode::kInvalidArgument, "input hypotheses: no pictures"};
   }
   const std::vector<float> mean = stream.Mean();
   const std::vector<float> sd = stream.StandardDeviation();
   if (reference.mean.size() != reference.size.bytes() || reference.sd.size() != mean.size() ||
-      reference.mean.size() != mean.size()) {
+      reference.mean.size() != mean.size() ||
+      (!reference.histogram.empty() && reference.histogram.size() != 3 * kLevels)) {
     return Error{ErrorCode::kInvalidArgument,
                  "input hypotheses: the reference is of another size than the pictures"};
   }
-  std::vector<InputHypothesis> hypotheses;
-  hypotheses.push_back({});
-  hypotheses.push_back(InputHypothesis::Of(MakeChannelGain(reference, mean, sd)));
-  hypotheses.push_back(InputHypothesis::Of(MakeFlatField(reference, mean)));
-  hypotheses.push_back(InputHypothesis::Of(MakeFlatFieldContrast(reference, mean, sd)));
-  for (const int angle : kAngles) {
-    hypotheses.push_back(InputHypothesis::Of({.kind = StepKind::kRotate, .angle_degrees = angle}));
+  std::vector<InputStep> tones;
+  tones.push_back(MakeChannelGain(reference, mean, sd));
+  if (!reference.histogram.empty()) {
+    tones.push_back(MakeHistogramMatch(reference, stream.Histogram()));
   }
+  tones.push_back(MakeFlatField(reference, mean));
+  tones.push_back(MakeFlatFieldContrast(reference, mean, sd));
+  return tones;
+}
+
+Result<std::vector<InputHypothesis>> MakeHypotheses(const PictureReference& reference,
+                                                    const PictureStatistics& stream) {
+  ASSIGN_OR_RETURN(const std::vector<InputStep> tones, Tones(reference, stream));
+  std::vector<InputHypothesis> hypotheses(1);
+  for (const InputStep& step : tones) hypotheses.push_back(InputHypothesis::Of(step));
+  for (InputStep& step : Filters()) hypotheses.push_back(InputHypothesis::Of(std::move(step)));
+  for (InputStep& step : Turns()) hypotheses.push_back(InputHypothesis::Of(std::move(step)));
   return hypotheses;
 }
 

@@ -192,7 +192,7 @@ TEST(PictureTransform, RefusesWhatDoesNotFit) {
             "picture transform: gaussian with a blur of 0 tenths of a pixel");
   EXPECT_EQ(refusal({.kind = StepKind::kUnsharp, .sigma_tenths = 25, .amount_tenths = -1}),
             "picture transform: unsharp(2.5) with an amount of -1 tenths");
-  EXPECT_EQ(refusal({.kind = StepKind::kRepair}), "picture transform: repair is for rows");
+  EXPECT_EQ(refusal({.kind = StepKind::kRowGain}), "picture transform: row_gain is for rows");
 }
 
 }  // namespace

@@ -56,7 +56,9 @@ struct InputStep {
   std::vector<float> base = {};
   std::vector<float> weights = {};
 
-  std::string name() const;  // "rotate(-20)", "unsharp(2.5)", "flat_field_contrast".
+  // "rotate(-20)", "unsharp(2.5)", "flat_field_contrast"; "repair(mean)" where no other channel
+  // tells.
+  std::string name() const;
   friend bool operator==(const InputStep&, const InputStep&) = default;
 };
 
