@@ -23,6 +23,10 @@ constexpr std::uint64_t kAdapterBytesMax = 256u << 20;
 constexpr char kDriftFile[] = "drift.bin";
 constexpr std::uint64_t kDriftBytesMax = 16u << 20;
 
+std::string FileOf(base::ByteView state) {
+  return StrCat("adapter-", base::Sha256Hex(state).substr(0, 32), ".bin");
+}
+
 // Moves what cannot be read out of the way, so that the device goes on; a person may look at it.
 void SetAside(base::FileSystem& fs, base::Logger& logger, const std::string& path,
               const Error& error) {
@@ -139,22 +143,61 @@ Result<adapt::Quarantine> Keeping::OpenQuarantine(base::FileSystem& fs, base::Lo
 Status Keeping::Write(const LifecycleRecord& record) {
   const std::string text = ToJson(record).Write();
   RETURN_IF_ERROR(record_.Write(base::AsBytes(text)));
+  RemoveUnnamed(record.adapters);
+  return {};
+}
+
+Status Keeping::PrepareWayBack(LifecycleRecord record, base::ByteView state) {
+  CHECK(!record.adapters.empty());
+  const std::string file = FileOf(state);
+  if (file != way_back_file_) {
+    way_back_file_.clear();
+    RETURN_IF_ERROR(WriteAdapter(file, state));
+    way_back_file_ = file;
+    way_back_bytes_.assign(state.begin(), state.end());
+  }
+  const std::vector<KeptAdapter> named = record.adapters;
+  record.adapters.front().file = file;
+  const std::string text = ToJson(record).Write();
+  RETURN_IF_ERROR(record_.Prepare(base::AsBytes(text)));
+  RemoveUnnamed(named);
+  return {};
+}
+
+Status Keeping::TurnBack() {
+  if (!record_.is_prepared()) return Error{ErrorCode::kNotFound, "no way back lies ready"};
+  RETURN_IF_ERROR(record_.Turn());
+  adapter_file_ = std::exchange(way_back_file_, {});
+  adapter_bytes_ = std::exchange(way_back_bytes_, {});
+  return {};
+}
+
+void Keeping::DropWayBack() {
+  way_back_file_.clear();
+  way_back_bytes_.clear();
+}
+
+// All adapter files but these and the one that lies ready.
+void Keeping::RemoveUnnamed(const std::vector<KeptAdapter>& adapters) const {
   const auto files = fs_->List(folder_);
-  if (!files.ok()) return {};
+  if (!files.ok()) return;
   for (const base::FileInfo& file : *files) {
-    if (!file.name.starts_with("adapter-")) continue;
+    if (!file.name.starts_with("adapter-") || file.name == way_back_file_) continue;
     const bool is_named =
-        std::any_of(record.adapters.begin(), record.adapters.end(),
+        std::any_of(adapters.begin(), adapters.end(),
                     [&](const KeptAdapter& kept) { return kept.file == file.name; });
     if (!is_named) static_cast<void>(fs_->Remove(base::JoinPath(folder_, file.name)).ok());
   }
-  return {};
+}
+
+Status Keeping::WriteAdapter(const std::string& file, base::ByteView state) const {
+  return base::WriteFileDurably(*fs_, base::JoinPath(folder_, file), state);
 }
 
 Result<std::string> Keeping::KeepAdapter(base::ByteView state) {
   if (!adapter_file_.empty() && std::ranges::equal(state, adapter_bytes_)) return adapter_file_;
-  const std::string file = StrCat("adapter-", base::Sha256Hex(state).substr(0, 32), ".bin");
-  RETURN_IF_ERROR(base::WriteFileDurably(*fs_, base::JoinPath(folder_, file), state));
+  const std::string file = FileOf(state);
+  RETURN_IF_ERROR(WriteAdapter(file, state));
   adapter_file_ = file;
   adapter_bytes_.assign(state.begin(), state.end());
   return file;

@@ -2,9 +2,11 @@
 //
 // Picture a desk with one notebook (the record, two copies of it) and a drawer of sealed envelopes:
 // each adapter state lies in a file named by its digest and is written before the notebook names
-// it. What the notebook no longer names is thrown away.
+// it. What the notebook no longer names is thrown away. While something is on trial the page that
+// would be written if it failed lies ready beside it, so that going back is one rename.
 //
-// Disk: FOLDER/lifecycle.a|b, adapter-*.bin, drift.bin, snapshots/; docs/formats/device_state.md.
+// Disk: FOLDER/lifecycle.a|b|next, adapter-*.bin, drift.bin, snapshots/;
+// docs/formats/device_state.md.
 
 #pragma once
 
@@ -71,6 +73,15 @@ class Keeping {
   // Durable when it returns ok; then the adapter files it does not name are removed.
   base::Status Write(const LifecycleRecord& record);
 
+  // Makes ready what holds if what is on trial fails: the record as it is then, of which the first
+  // adapter is `state`; its file is filled in. Any Write makes it void.
+  base::Status PrepareWayBack(LifecycleRecord record, base::ByteView state);
+  // It failed: what was prepared holds, by one rename. kNotFound where nothing is ready: then a
+  // Write must do.
+  base::Status TurnBack();
+  // Nothing is on trial any more; the next Write throws away what lay ready.
+  void DropWayBack();
+
   // The state of the adapter that runs, into a file named by its digest; written only when it is
   // another than the last. Returns the file's name.
   base::Result<std::string> KeepAdapter(base::ByteView state);
@@ -95,8 +106,13 @@ class Keeping {
   std::string folder_;
   state::TwoCopyRecord record_;
   state::SnapshotStore snapshots_;
-  std::string adapter_file_;   // Where the running adapter's state is kept,
-  base::Bytes adapter_bytes_;  // ... and what it holds.
+  base::Status WriteAdapter(const std::string& file, base::ByteView state) const;
+  void RemoveUnnamed(const std::vector<KeptAdapter>& adapters) const;
+
+  std::string adapter_file_;    // Where the running adapter's state is kept,
+  base::Bytes adapter_bytes_;   // ... and what it holds.
+  std::string way_back_file_;   // The same of what would hold if the trial failed.
+  base::Bytes way_back_bytes_;  // Empty: none is ready.
 };
 
 }  // namespace tinylcm::pipeline
