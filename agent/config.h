@@ -22,7 +22,7 @@
 #include "base/json.h"
 #include "base/result.h"
 #include "protocol/archive.h"
-#include "tinylcm/adapt/adapter.h"
+#include "tinylcm/adapt/mode.h"
 
 namespace agent {
 

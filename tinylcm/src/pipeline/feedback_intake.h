@@ -3,14 +3,12 @@
 
 #pragma once
 
-#include <cstdint>
-#include <map>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "protocol/feedback.h"
-#include "tinylcm/adapt/adapter.h"
+#include "tinylcm/adapt/machine.h"
 #include "tinylcm/adapt/quarantine.h"
 
 namespace tinylcm::pipeline {
@@ -28,12 +26,10 @@ Understood Understand(const protocol::Feedback& feedback, const std::vector<std:
                       const std::string& open_event);
 
 struct Taken {
-  std::map<std::string, adapt::Label> before;  // The labels that stood.
-  std::vector<std::string> known;              // The samples that are here.
-  std::uint64_t applied = 0;
+  adapt::Told told;  // All but its index: what the machine is to hear.
 };
 // Labels and retractions into the quarantine; durable when it returns.
-base::Result<Taken> TakeIn(const adapt::Feedback& told, adapt::Quarantine& quarantine);
+base::Result<Taken> TakeIn(const Understood& understood, adapt::Quarantine& quarantine);
 
 // The fates of labels that came a second time.
 std::vector<adapt::LabelFate> FatesAgain(const protocol::Feedback& feedback,

@@ -127,6 +127,9 @@ base::Status FramePath::Answer(source::Frame& frame, Seen& seen) {
   seen.adaptation = stage.serving->adaptation().is_none() ? 0 : seen.revision;
   seen.time = frame.time;
   seen.frame_number = inference_.frame_number;
+  if (inference_.prediction.confidence < abstain_below_.load()) {
+    inference_.prediction.label = classify::kUnknownLabel;
+  }
   seen.prediction = inference_.prediction;
   seen.bundle = stage.bundle;
   drift::Sample sample;
@@ -238,6 +241,12 @@ void FramePath::TakeSketches(const std::function<bool(const protocol::Sketches&)
 accuracy::Estimate FramePath::Accuracy() const {
   const std::scoped_lock lock(monitor_mutex_);
   return accuracy_->Over();
+}
+
+accuracy::Estimate FramePath::AccuracySince(std::uint64_t since_index) const {
+  const std::uint64_t next = next_index_.load();
+  const std::scoped_lock lock(monitor_mutex_);
+  return accuracy_->Over(since_index < next ? next - since_index : 0);
 }
 
 std::optional<accuracy::Drop> FramePath::AccuracyDrop(std::uint64_t since_index) const {

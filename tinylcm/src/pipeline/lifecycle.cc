@@ -33,6 +33,7 @@ constexpr base::Duration kFullSaveEvery{60'000};
 constexpr std::size_t kEventsKept = 16;
 constexpr std::uint32_t kMedoids = 5;  // Named in an event before labels are asked for.
 constexpr std::size_t kFeedbackKept = 64;
+constexpr float kAbstainBelow = 0.5f;  // Escalated: what is more likely wrong than right.
 
 // How many samples after the alarm the explanation is refined, before it is sent.
 constexpr std::uint32_t kExplainedAt[] = {25, 100};
@@ -41,8 +42,14 @@ protocol::PackageFile JsonFile(std::string_view path, const Json& json) {
   return {std::string(path), "application/json", base::ToBytes(json.Write())};
 }
 
-bool StillCollects(const adapt::Adapter& adapter) {
-  return !adapter.saved().event_id.empty() && !adapter.saved().is_asked;
+// What serves, beside its report; its digest. The bundle alone is nothing to send.
+std::optional<std::string> Enclose(const adapt::Adaptation& adaptation, std::string_view path,
+                                   std::vector<protocol::PackageFile>& files) {
+  if (adaptation.is_none()) return std::nullopt;
+  Bytes bytes = adapt::Serialise(adaptation);
+  std::string digest = base::Sha256Hex(bytes);
+  files.push_back({std::string(path), "application/octet-stream", std::move(bytes)});
+  return digest;
 }
 
 // Samples between false alarms; nothing where a limit was set by hand, for then nobody knows.
@@ -75,6 +82,13 @@ Json ToJson(const drift::DriftMonitor::Standing& standing) {
                            {"differs_from_factory", names(standing.differs)}});
 }
 
+Json ToJson(const adapt::Transition& transition) {
+  return Json::MakeObject({{"index", transition.index},
+                           {"from", adapt::Name(transition.from)},
+                           {"to", adapt::Name(transition.to)},
+                           {"why", transition.why}});
+}
+
 void NameRunning(const model::ModelBundle& bundle, protocol::UpdateReport& report) {
   report.bundle = bundle.bundle;
   report.name = bundle.manifest.name;
@@ -92,15 +106,27 @@ Lifecycle::Lifecycle(const LifecycleOptions& options, Parts parts,
       keeping_(std::move(keeping)),
       quarantine_(std::move(quarantine)),
       event_log_(*parts_.fs, options_.folder) {
-  adapt::Adapter::Options adapter;
-  adapter.mode = EffectiveMode();
-  adapter.has_pictures = bundle_->is_image;
-  adapter.quarantine_samples = options_.quarantine_samples;
-  adapter.search_samples = std::min(adapter.search_samples, options_.quarantine_samples);
-  adapter.labels_asked = options_.labels_per_event;
-  adapter.probation_samples = options_.probation_samples;
-  adapter_ = std::make_unique<adapt::Adapter>(adapter, bundle_->bundle);
+  machine_options_ = MakeMachineOptions();
+  machine_ = adapt::MachineState::Fresh(BaseOf(*bundle_));
   SayIfNotAdaptable();
+}
+
+adapt::AdaptationPtr Lifecycle::BaseOf(const model::ModelBundle& bundle) {
+  adapt::Adaptation none;
+  none.bundle = bundle.bundle;
+  return std::make_shared<const adapt::Adaptation>(std::move(none));
+}
+
+adapt::MachineOptions Lifecycle::MakeMachineOptions() const {
+  adapt::MachineOptions options;
+  options.mode = options_.mode;
+  options.is_adaptable = bundle_->is_adaptable();
+  options.quarantine_samples = options_.quarantine_samples;
+  options.search_samples = std::min(options.search_samples, options_.quarantine_samples);
+  options.concept_samples = std::min(options.concept_samples, options_.quarantine_samples);
+  options.labels_asked = options_.labels_per_event;
+  options.probation_samples = options_.probation_samples;
+  return options;
 }
 
 void Lifecycle::SayIfNotAdaptable() {
@@ -153,11 +179,13 @@ Status Lifecycle::ReadRecord() {
       continue;
     }
     auto bytes = keeping_.ReadAdapter(kept.file);
-    const Status restored = bytes.ok() ? adapter_->Restore(*bytes) : Status(bytes.error());
+    auto restored = bytes.ok() ? adapt::ParseMachineState(*bytes, BaseOf(*bundle_))
+                               : Result<adapt::MachineState>(bytes.error());
     if (!restored.ok()) {
       parts_.logger->Error("adaptation dropped: " + restored.error().message);
       continue;
     }
+    machine_ = std::move(*restored);
     keeping_.AdapterIs(kept.file, std::move(*bytes));
   }
   return {};
@@ -165,7 +193,7 @@ Status Lifecycle::ReadRecord() {
 
 void Lifecycle::BeginAnew(const std::string& why) {
   parts_.logger->Error("the record cannot be read, the device begins anew: " + why);
-  adapter_ = std::make_unique<adapt::Adapter>(adapter_->options(), bundle_->bundle);
+  machine_ = adapt::MachineState::Fresh(BaseOf(*bundle_));
   previous_ = {};
   event_.reset();
   events_.clear();
@@ -189,29 +217,36 @@ Status Lifecycle::Restore() {
     parts_.logger->Error("the events of before are not shown: " + log.error().message);
   }
 
-  auto serving = Make(bundle_, adapter_->served(), revision_);
+  auto serving = Make(bundle_, *machine_.served, revision_);
   // A bundle that cannot be served by itself (its runtime is missing) is no adaptation's fault.
-  if (!serving.ok() && !adapter_->served().is_none()) {
+  if (!serving.ok() && !machine_.served->is_none()) {
     parts_.logger->Error("the saved adaptation cannot be served, the bundle alone runs: " +
                          serving.error().message);
-    adapter_ = std::make_unique<adapt::Adapter>(adapter_->options(), bundle_->bundle);
-    serving = Make(bundle_, adapter_->served(), ++revision_);
+    machine_ = adapt::MachineState::Fresh(BaseOf(*bundle_));
+    serving = Make(bundle_, *machine_.served, ++revision_);
   }
   if (!serving.ok()) return serving.error();
   ASSIGN_OR_RETURN(std::unique_ptr<drift::DriftMonitor> monitor,
                    MakeMonitor(options_, *bundle_, (*serving)->signals()));
   keeping_.RestoreDrift(*monitor, MonitorBelongsTo());
   // An alarm that was saved before anybody acted on it must come again.
-  const bool is_at_rest = adapter_->state() == adapt::AdapterState::kStable ||
-                          adapter_->state() == adapt::AdapterState::kRolledBack ||
-                          adapter_->state() == adapt::AdapterState::kEscalated;
+  const bool is_at_rest = machine_.state == adapt::AdaptState::kStable ||
+                          machine_.state == adapt::AdaptState::kRolledBack ||
+                          machine_.state == adapt::AdaptState::kEscalated;
   if (monitor->phase() == drift::DriftMonitor::Phase::kOpen && is_at_rest) monitor->Resume();
   first_stage_ = std::make_unique<Stage>();
   first_stage_->serving = std::move(*serving);
   first_stage_->monitor = std::move(monitor);
-  if (adapter_->state() == adapt::AdapterState::kProbation) {
-    ASSIGN_OR_RETURN(champion_, Make(bundle_, adapter_->champion(), 0));
+  if (machine_.state == adapt::AdaptState::kProbation) {
+    ASSIGN_OR_RETURN(champion_, Make(bundle_, *machine_.champion, 0));
     probation_revision_ = revision_;
+  }
+  // Labels were being judged: they are judged again.
+  if (machine_.labels_waiting) {
+    adapt::Action again;
+    again.kind = adapt::ActionKind::kSearchInput;
+    again.event_id = machine_.event_id;
+    waiting_.push_back(std::move(again));
   }
   Save();
   UpdateWants();
@@ -224,7 +259,7 @@ std::uint64_t Lifecycle::MonitorBelongsTo() const {
 }
 
 void Lifecycle::Save() {
-  const auto kept = keeping_.KeepAdapter(adapter_->Save());
+  const auto kept = keeping_.KeepAdapter(adapt::Serialise(machine_));
   if (!kept.ok()) {
     parts_.logger->Error("adaptation not saved: " + kept.error().message);
     return;  // The record still names the one before, whole.
@@ -253,7 +288,7 @@ void Lifecycle::Save() {
 
 void Lifecycle::SaveAll() {
   // A stream may end before enough is collected to ask; then this is what is known.
-  if (path_ != nullptr && StillCollects(*adapter_) && quarantine_.current_count() > 0) Explain();
+  if (path_ != nullptr && machine_.is_collecting && quarantine_.current_count() > 0) Explain();
   const Status synced = quarantine_.Sync();
   if (!synced.ok()) parts_.logger->Error("quarantine not synced: " + synced.error().message);
   if (path_ != nullptr) {
@@ -269,9 +304,9 @@ void Lifecycle::Tick() {
   const Status synced = quarantine_.Sync();
   if (!synced.ok()) parts_.logger->Error("quarantine not synced: " + synced.error().message);
   // Full, but the question was not asked: it stopped by bytes, or a kill came in between.
-  if (path_ != nullptr && StillCollects(*adapter_) && quarantine_.is_full()) {
-    Do(adapter_->OnQuarantined(static_cast<std::uint32_t>(quarantine_.current_count()), last_index_,
-                               true));
+  if (path_ != nullptr && machine_.is_collecting && quarantine_.is_full()) {
+    Happened(
+        adapt::Collected{last_index_, static_cast<std::uint32_t>(quarantine_.taken_count()), true});
   }
   TryAgain();
   if (parts_.clock->Uptime() - last_full_save_ >= kFullSaveEvery) SaveAll();
@@ -295,9 +330,10 @@ Status Lifecycle::Workbench() {
 }
 
 void Lifecycle::UpdateWants() {
-  const bool collects = StillCollects(*adapter_) && !quarantine_.is_full();
+  const bool collects = machine_.is_collecting && !quarantine_.is_full();
   wants_frames_.store(swap_.has_value() || collects ||
-                      adapter_->state() == adapt::AdapterState::kProbation);
+                      machine_.state == adapt::AdaptState::kProbation);
+  if (path_ != nullptr) path_->SetAbstain(machine_.is_abstaining() ? kAbstainBelow : 0.0f);
 }
 
 // ---- What happens -----------------------------------------------------------------------------
@@ -319,32 +355,35 @@ void Lifecycle::OnSeen(const Seen& seen) {
   const bool has_frame = bundle_->is_image ? !seen.frame.picture.empty()
                                            : seen.frame.row.size() == bundle_->raw_count();
   if (has_frame && swap_ && seen.revision == swap_->first_revision) WatchHealth(seen);
-  if (has_frame && StillCollects(*adapter_) && !quarantine_.is_full()) {
+  if (has_frame && machine_.is_collecting && !quarantine_.is_full()) {
     Status added = Workbench();
     if (added.ok()) added = AddToQuarantine(seen, options_.masks, *bench_, quarantine_);
     if (!added.ok()) {
       parts_.logger->Warning("not quarantined: " + added.error().message);
     } else {
-      const auto count = static_cast<std::uint32_t>(quarantine_.current_count());
+      const auto count = static_cast<std::uint32_t>(quarantine_.taken_count());
       if (count == kExplainedAt[0] || count == kExplainedAt[1]) {
         Explain();
         Save();
       }
-      Do(adapter_->OnQuarantined(count, seen.index, quarantine_.is_full()));
+      Happened(adapt::Collected{seen.index, count, quarantine_.is_full()});
     }
   }
-  if (has_frame && adapter_->state() == adapt::AdapterState::kProbation && champion_ != nullptr &&
+  if (has_frame && machine_.state == adapt::AdaptState::kProbation && champion_ != nullptr &&
       seen.revision == probation_revision_) {
     Inference shadow;
     if (champion_->Infer(seen.frame, shadow).ok()) {
       path_->Compare(shadow.prediction.nearest == seen.prediction.nearest);
-      Do(adapter_->OnProbation({.champion_distance = shadow.prediction.anchor_distance,
+      Happened(adapt::Shadowed{seen.index,
+                               {.champion_distance = shadow.prediction.anchor_distance,
                                 .champion_confidence = shadow.prediction.confidence,
                                 .challenger_distance = seen.prediction.anchor_distance,
-                                .challenger_confidence = seen.prediction.confidence}));
+                                .challenger_confidence = seen.prediction.confidence,
+                                .champion_label = shadow.prediction.nearest,
+                                .challenger_label = seen.prediction.nearest}});
     }
   }
-  Do(adapter_->OnSample(seen.index));
+  if (machine_options_.patience_samples > 0) Happened(adapt::Passed{seen.index});
 }
 
 // That the field is not the factory is no drift, but a person should know.
@@ -377,14 +416,14 @@ void Lifecycle::SayIfRuleIsBlind() {
 
 void Lifecycle::NoteAlarm(const Seen& seen) {
   const std::string event_id = "e-" + parts_.make_id();
-  const adapt::Actions actions = adapter_->OnDrift(event_id, seen.index);
-  if (adapter_->saved().event_id == event_id) {
+  Happened(adapt::Alarm{event_id, seen.index, {}, {}});
+  if (machine_.event_id == event_id) {
     protocol::DriftEvent event;
     event.event_id = event_id;
     event.sample_index = seen.index;
     event.kind = "unknown";
     event.target_samples = TargetSamples(options_);
-    event.suppressed_since_last = adapter_->saved().suppressed;
+    event.suppressed_since_last = machine_.suppressed;
     event_ = std::move(event);
     alarm_time_ = parts_.clock->Now();
     EventSummary summary;
@@ -396,7 +435,6 @@ void Lifecycle::NoteAlarm(const Seen& seen) {
     Explain();
     parts_.logger->Warning(StrCat("drift ", event_id, ": ", event_->text));
   }
-  Do(actions);
   Save();
 }
 
@@ -420,8 +458,7 @@ void Lifecycle::Explain() {
 
 // Until labels are asked for, the samples that stand for what was collected since the alarm.
 void Lifecycle::NameMedoids() {
-  const adapt::Adapter::State& state = adapter_->saved();
-  if (state.is_asked && state.event_id == event_->event_id) return;
+  if (machine_.is_asked && machine_.event_id == event_->event_id) return;
   if (quarantine_.event_id() != event_->event_id) return;
   event_->samples.clear();
   for (const adapt::Quarantine::Asked& medoid : quarantine_.AskFor(kMedoids, options_.seed)) {
@@ -454,11 +491,10 @@ Status Lifecycle::OnFeedback(const protocol::Feedback& feedback) {
     return Report(again);
   }
   if (swap_) return Error{ErrorCode::kUnavailable, "feedback: a new bundle is being watched"};
-  const Understood understood =
-      Understand(feedback, bundle_->manifest.labels, adapter_->saved().event_id);
-  const adapt::Feedback& told = understood.told;
-  ASSIGN_OR_RETURN(const Taken taken, TakeIn(told, quarantine_));
-  labels_applied_ += taken.applied;
+  const Understood understood = Understand(feedback, bundle_->manifest.labels, machine_.event_id);
+  ASSIGN_OR_RETURN(const Taken taken, TakeIn(understood, quarantine_));
+  const adapt::Feedback& told = taken.told.feedback;
+  labels_applied_ += told.labels.size();
   parts_.logger->Info(StrCat("feedback ", feedback.feedback_id, ": ", told.labels.size(),
                              " labels, ", told.retract.size(), " retracted"));
 
@@ -466,16 +502,9 @@ Status Lifecycle::OnFeedback(const protocol::Feedback& feedback) {
   feedback_done_.push_back(feedback.feedback_id);
   if (feedback_done_.size() > kFeedbackKept) feedback_done_.erase(feedback_done_.begin());
   candidates_.clear();
-  Do(adapter_->OnFeedback(told, taken.before, taken.known));
-  if (!understood.unknown_labels.empty()) {
-    adapt::Action report;
-    report.kind = adapt::ActionKind::kReport;
-    report.feedback_id = feedback.feedback_id;
-    report.text =
-        StrCat(understood.unknown_labels.size(), " labels name classes this bundle does not know");
-    report.fates = understood.unknown_labels;
-    Do({report});
-  }
+  adapt::Told event = taken.told;
+  event.index = last_index_;
+  Happened(event);
   Save();
   UpdateWants();
   return {};
@@ -483,12 +512,38 @@ Status Lifecycle::OnFeedback(const protocol::Feedback& feedback) {
 
 // ---- What is done -----------------------------------------------------------------------------
 
-void Lifecycle::Do(const adapt::Actions& actions) {
-  if (actions.empty()) return;
-  for (const adapt::Action& action : actions) {
-    const bool changes_stage =
-        action.kind == adapt::ActionKind::kServe || action.kind == adapt::ActionKind::kRollBack;
-    if (swap_ && changes_stage) {
+void Lifecycle::Happened(const adapt::MachineEvent& event) {
+  const adapt::AdaptState was = machine_.state;
+  const std::uint64_t logged = machine_.log_count;
+  adapt::Step step = adapt::Next(machine_options_, std::move(machine_), event);
+  machine_ = std::move(step.state);
+  if (was != machine_.state && machine_.state == adapt::AdaptState::kEscalated) ++escalations_;
+  for (std::size_t i = machine_.log.size() -
+                       std::min<std::size_t>(machine_.log.size(), machine_.log_count - logged);
+       i < machine_.log.size(); ++i) {
+    const adapt::Transition& transition = machine_.log[i];
+    parts_.logger->Info(StrCat("state ", adapt::Name(transition.from), " -> ",
+                               adapt::Name(transition.to), ": ", transition.why));
+  }
+  if (!step.actions.empty()) {
+    Do(std::move(step.actions));
+  } else if (machine_.log_count != logged) {
+    Save();
+    UpdateWants();
+  }
+}
+
+// One after the other, also what the machine says to their outcomes.
+void Lifecycle::Do(adapt::Actions actions) {
+  std::move(actions.begin(), actions.end(), std::back_inserter(pending_));
+  if (is_doing_) return;
+  is_doing_ = true;
+  while (!pending_.empty()) {
+    const adapt::Action action = std::move(pending_.front());
+    pending_.pop_front();
+    const bool is_serving = action.kind == adapt::ActionKind::kServe;
+    const bool is_rollback = action.kind == adapt::ActionKind::kRollBack;
+    if (swap_ && (is_serving || is_rollback)) {
       waiting_.push_back(action);  // One change of what serves at a time.
       continue;
     }
@@ -497,11 +552,31 @@ void Lifecycle::Do(const adapt::Actions& actions) {
     if (done.ok()) continue;
     parts_.logger->Error(StrCat(adapt::Name(action.kind), ": ", done.error().message));
     const ErrorCode code = done.error().code;
-    if (code == ErrorCode::kExhausted || code == ErrorCode::kUnavailable)
+    if (is_serving) {
+      Refuse(done.error().message);
+    } else if (is_rollback || code == ErrorCode::kExhausted || code == ErrorCode::kUnavailable) {
       waiting_.push_back(action);
+    }
   }
+  is_doing_ = false;
   Save();
   UpdateWants();
+}
+
+// What was to be served cannot be: its report, which still waits, says so instead.
+void Lifecycle::Refuse(const std::string& why) {
+  std::deque<adapt::Action> rest = std::exchange(pending_, {});
+  Happened(adapt::ServeRefused{last_index_, why});
+  const auto is_report = [](const adapt::Action& action) {
+    return action.kind == adapt::ActionKind::kReport;
+  };
+  const auto said = std::find_if(pending_.begin(), pending_.end(), is_report);
+  const auto planned = std::find_if(rest.begin(), rest.end(), is_report);
+  if (said != pending_.end() && planned != rest.end()) {
+    planned->text = said->text;
+    pending_.erase(said);
+  }
+  std::move(rest.begin(), rest.end(), std::back_inserter(pending_));
 }
 
 void Lifecycle::TryAgain() {
@@ -515,8 +590,11 @@ Status Lifecycle::DoOne(const adapt::Action& action) {
       return quarantine_.Begin(action.event_id);
     case adapt::ActionKind::kAskForLabels:
       return AskForLabels(action);
+    case adapt::ActionKind::kRecognise:
+      Happened(adapt::Recognised{last_index_, nullptr, 0.0, "nothing is kept yet"});
+      return {};
     case adapt::ActionKind::kSearchInput:
-      return SearchInput(action);
+      return SearchInput();
     case adapt::ActionKind::kJudge:
       return Judge(action);
     case adapt::ActionKind::kServe:
@@ -538,13 +616,13 @@ Status Lifecycle::AskForLabels(const adapt::Action& action) {
   if (!event_ || event_->event_id != action.event_id) {
     event_ = protocol::DriftEvent{};
     event_->event_id = action.event_id;
-    event_->sample_index = adapter_->saved().drift_index;
+    event_->sample_index = machine_.drift_index;
     event_->kind = "unknown";
     alarm_time_ = parts_.clock->Now();
   }
   protocol::DriftEvent& event = *event_;
   event.target_samples = TargetSamples(options_);
-  event.suppressed_since_last = adapter_->saved().suppressed;
+  event.suppressed_since_last = machine_.suppressed;
   Explain();
 
   std::vector<protocol::PackageFile> files = MakeQuestion(
@@ -554,41 +632,57 @@ Status Lifecycle::AskForLabels(const adapt::Action& action) {
   return parts_.outbox->Send(protocol::kTypeDriftEvent, bundle_->bundle, std::move(files));
 }
 
-Status Lifecycle::SearchInput(const adapt::Action&) {
-  RETURN_IF_ERROR(Workbench());
-  ASSIGN_OR_RETURN(InputSearched searched, pipeline::SearchInput(*bench_, quarantine_));
-  const adapt::InputSearchResult& result = searched.result;
-  std::move(searched.candidates.begin(), searched.candidates.end(),
-            std::back_inserter(candidates_));
-  parts_.logger->Info(StrCat("input search over ", searched.pictures,
-                             " pictures: ", result.scores[result.best].name, " at ", result.ratio,
-                             " of identity's distance", result.is_adopted ? ", adopted" : ""));
-  Do(adapter_->OnInputSearched(result));
+Status Lifecycle::SearchInput() {
+  const accuracy::Estimate estimate = path_->AccuracySince(machine_.drift_index);
+  adapt::Searched event;
+  event.index = last_index_;
+  event.accuracy = {.is_known = estimate.known(),
+                    .mean = estimate.mean,
+                    .low = estimate.low,
+                    .high = estimate.high};
+  if (bundle_->is_image) {
+    RETURN_IF_ERROR(Workbench());
+    ASSIGN_OR_RETURN(InputSearched searched, pipeline::SearchInput(*bench_, quarantine_));
+    event.result = std::move(searched.result);
+    std::move(searched.candidates.begin(), searched.candidates.end(),
+              std::back_inserter(candidates_));
+    parts_.logger->Info(StrCat("input search over ", searched.pictures,
+                               " pictures: ", event.result.scores[event.result.best].name, " at ",
+                               event.result.ratio, " of identity's distance",
+                               event.result.is_adopted ? ", adopted" : ""));
+  }
+  Happened(event);
   return {};
 }
 
 Status Lifecycle::Judge(const adapt::Action& action) {
   RETURN_IF_ERROR(Workbench());
   ASSIGN_OR_RETURN(Judged judged,
-                   JudgeChallengers(*bench_, quarantine_, action.adaptation.hypothesis,
+                   JudgeChallengers(*bench_, quarantine_, action.adaptation->hypothesis,
                                     action.event_id, options_.seed));
   const adapt::Judgement& judgement = judged.judgement;
   std::move(judged.candidates.begin(), judged.candidates.end(), std::back_inserter(candidates_));
+  const adapt::ChallengerScore& winner = judgement.scores[judgement.winner];
   parts_.logger->Info(StrCat("judged ", judgement.scores.size(), " challengers by ",
-                             judgement.labels,
-                             " labels: ", judgement.scores[judgement.winner].kind.name()));
-  Do(adapter_->OnJudged(judgement, judged.composed));
+                             judgement.labels, " labels: ", winner.kind.name()));
+  adapt::Judged event;
+  event.index = last_index_;
+  event.figures.labels = judgement.labels;
+  event.figures.correct = winner.correct;
+  event.figures.correct_before = judgement.scores[0].correct;
+  event.composed = std::make_shared<const adapt::Adaptation>(std::move(judged.composed));
+  Happened(event);
   return {};
 }
 
 Status Lifecycle::Serve(const adapt::Action& action) {
   const bool is_rollback = action.kind == adapt::ActionKind::kRollBack;
-  ASSIGN_OR_RETURN(std::unique_ptr<Serving> next, Make(bundle_, action.adaptation, revision_ + 1));
+  ASSIGN_OR_RETURN(std::unique_ptr<Serving> next, Make(bundle_, *action.adaptation, revision_ + 1));
   canary_before_.reset();
   canary_after_.reset();
   if (!is_rollback) {
-    ASSIGN_OR_RETURN(champion_, Make(bundle_, adapter_->champion(), 0));
-    ASSIGN_OR_RETURN(snapshot_, Keep(adapter_->champion(), "before " + action.adaptation.name()));
+    ASSIGN_OR_RETURN(champion_, Make(bundle_, *machine_.champion, 0));
+    ASSIGN_OR_RETURN(snapshot_, Keep(*machine_.champion, "before " + action.adaptation->name()));
     canary_before_ = champion_->CanaryAccuracy();
     canary_after_ = next->CanaryAccuracy();
   } else {
@@ -601,9 +695,11 @@ Status Lifecycle::Serve(const adapt::Action& action) {
   probation_revision_ = revision_;
   path_->Collect();
   path_->Offer(std::move(stage));
-  parts_.logger->Info(StrCat(is_rollback ? "rolled back to " : "serving ", action.adaptation.name(),
-                             " (revision ", revision_, ")"));
-  if (!is_rollback) Do(adapter_->OnCanary(*canary_before_, *canary_after_));
+  parts_.logger->Info(StrCat(is_rollback ? "rolled back to " : "serving ",
+                             action.adaptation->name(), " (revision ", revision_, ")"));
+  if (!is_rollback) {
+    Happened(adapt::CanaryMeasured{last_index_, *canary_before_, *canary_after_});
+  }
   return {};
 }
 
@@ -612,12 +708,11 @@ Status Lifecycle::Report(const adapt::Action& action) {
   report.adaptation_id = "a-" + parts_.make_id();
   report.at = parts_.clock->Now();
   report.sample_index = last_index_;
-  report.state = adapt::Name(adapter_->state());
-  if (adapter_->state() == adapt::AdapterState::kEscalated) ++escalations_;
+  report.state = adapt::Name(machine_.state);
   if (!action.event_id.empty()) report.event_id = action.event_id;
   if (!action.feedback_id.empty()) report.feedback_id = action.feedback_id;
-  report.hypothesis = adapter_->served().hypothesis.name();
-  report.challenger = adapter_->served().challenger.name();
+  report.hypothesis = machine_.served->hypothesis.name();
+  report.challenger = machine_.served->challenger.name();
   report.candidates = std::move(candidates_);
   candidates_.clear();
   for (const adapt::LabelFate& fate : action.fates) {
@@ -627,13 +722,34 @@ Status Lifecycle::Report(const adapt::Action& action) {
   report.canary_after = canary_after_;
   if (!snapshot_.empty()) report.snapshot = snapshot_;
   report.text = action.text;
+  report.awaits = machine_.awaits();
+  for (const adapt::OrderFate& fate : action.orders) {
+    report.orders.push_back(
+        {fate.order.adaptation_sha256, adapt::Name(fate.order.order), fate.outcome});
+  }
+  for (const adapt::Transition& transition : machine_.untold()) {
+    report.transitions.push_back({transition.index, adapt::Name(transition.from),
+                                  adapt::Name(transition.to), transition.why});
+  }
+  std::vector<protocol::PackageFile> files(1);
+  const adapt::AdaptationPtr& shown =
+      machine_.proposed != nullptr ? machine_.proposed : machine_.served;
+  const adapt::AdaptationPtr& behind =
+      machine_.proposed != nullptr ? machine_.served : machine_.champion;
+  report.adaptation_sha256 = Enclose(*shown, protocol::kAdaptationBytesPath, files);
+  if (*behind != *shown) {
+    report.champion_sha256 = Enclose(*behind, protocol::kChampionBytesPath, files);
+  }
+  files[0] = JsonFile(protocol::kAdaptationPath, protocol::ToJson(report));
   parts_.logger->Info("adaptation: " + action.text);
-  return parts_.outbox->Send(protocol::kTypeAdaptation, bundle_->bundle,
-                             {JsonFile(protocol::kAdaptationPath, protocol::ToJson(report))});
+  RETURN_IF_ERROR(
+      parts_.outbox->Send(protocol::kTypeAdaptation, bundle_->bundle, std::move(files)));
+  machine_ = adapt::ToldAll(std::move(machine_));
+  return {};
 }
 
 Status Lifecycle::SendModel() {
-  const adapt::Adaptation& served = adapter_->served();
+  const adapt::Adaptation& served = *machine_.served;
   if (served.is_none()) return {};
   Bytes bytes = adapt::Serialise(served);
   const Json json = Json::MakeObject({{"format", "tinylcm-model/1"},
@@ -666,9 +782,8 @@ Status Lifecycle::SwapBundle(std::shared_ptr<const model::ModelBundle> bundle,
   }
 
   // What was adapted goes over as far as it still holds under the new model.
-  const adapt::Adaptation served = adapter_->served();
-  ASSIGN_OR_RETURN(const adapt::Carried carried,
-                   CarryOver(*bench, served, quarantine_, options_.seed));
+  const adapt::Adaptation& served = *machine_.served;
+  ASSIGN_OR_RETURN(adapt::Carried carried, CarryOver(*bench, served, quarantine_, options_.seed));
 
   ASSIGN_OR_RETURN(std::unique_ptr<Serving> next, Make(bundle, carried.adaptation, revision_ + 1));
   auto stage = std::make_unique<Stage>();
@@ -676,7 +791,7 @@ Status Lifecycle::SwapBundle(std::shared_ptr<const model::ModelBundle> bundle,
   ASSIGN_OR_RETURN(std::unique_ptr<Serving> old_serving, Make(bundle_, served, 0));
   const double new_canary = next->CanaryAccuracy();
   ASSIGN_OR_RETURN(snapshot_, Keep(served, "before bundle " + bundle->manifest.version));
-  ASSIGN_OR_RETURN(std::string kept, keeping_.KeepAdapter(adapter_->Save()));
+  ASSIGN_OR_RETURN(std::string kept, keeping_.KeepAdapter(adapt::Serialise(machine_)));
   previous_ = {bundle_->bundle, std::move(kept)};
   const double old_canary = old_serving->CanaryAccuracy();
   Swap swap{.old_bundle = bundle_,
@@ -705,10 +820,13 @@ Status Lifecycle::SwapBundle(std::shared_ptr<const model::ModelBundle> bundle,
   bundle_ = std::move(bundle);
   bench_ = std::move(bench);
   champion_.reset();
-  adapter_->OnBundle(carried);
-  adapter_->SetMode(EffectiveMode());
+  machine_options_ = MakeMachineOptions();
   SayIfNotAdaptable();
   swap_ = std::move(swap);
+  Happened(adapt::BundleTookOver{
+      last_index_, std::make_shared<const adapt::Adaptation>(std::move(carried.adaptation)),
+      BaseOf(*bundle_),
+      StrCat("bundle ", bundle_->manifest.name, " ", bundle_->manifest.version, " takes over")});
   UpdateWants();
   path_->Collect();
   path_->Offer(std::move(stage));
@@ -741,14 +859,18 @@ void Lifecycle::FinishSwap(bool healthy, const std::string& detail) {
     report.detail = detail;
     bundle_ = swap.old_bundle;
     bench_.reset();
-    adapter_ = std::make_unique<adapt::Adapter>(adapter_->options(), bundle_->bundle);
-    adapter_->SetMode(EffectiveMode());
+    machine_options_ = MakeMachineOptions();
     const auto bytes = keeping_.ReadAdapter(previous_.file);
-    const Status restored = bytes.ok() ? adapter_->Restore(*bytes) : Status(bytes.error());
-    if (!restored.ok()) parts_.logger->Error("adaptation dropped: " + restored.error().message);
+    auto restored = bytes.ok() ? adapt::ParseMachineState(*bytes, BaseOf(*bundle_))
+                               : Result<adapt::MachineState>(bytes.error());
+    if (!restored.ok()) {
+      parts_.logger->Error("adaptation dropped: " + restored.error().message);
+      restored = adapt::MachineState::Fresh(BaseOf(*bundle_));
+    }
+    machine_ = std::move(*restored);
     previous_ = {};
     auto stage = std::make_unique<Stage>();
-    auto serving = Make(bundle_, adapter_->served(), revision_ + 1);
+    auto serving = Make(bundle_, *machine_.served, revision_ + 1);
     auto monitor = serving.ok() ? MakeMonitor(options_, *bundle_, (*serving)->signals())
                                 : Result<std::unique_ptr<drift::DriftMonitor>>(serving.error());
     if (serving.ok() && monitor.ok()) {
@@ -757,8 +879,8 @@ void Lifecycle::FinishSwap(bool healthy, const std::string& detail) {
       ++revision_;
       path_->Collect();
       path_->Offer(std::move(stage));
-      if (adapter_->state() == adapt::AdapterState::kProbation) {
-        auto champion = Make(bundle_, adapter_->champion(), 0);
+      if (machine_.state == adapt::AdaptState::kProbation) {
+        auto champion = Make(bundle_, *machine_.champion, 0);
         if (champion.ok()) champion_ = std::move(*champion);
         probation_revision_ = revision_;
       }
@@ -787,13 +909,12 @@ Result<std::string> Lifecycle::Keep(const adapt::Adaptation& adaptation,
 }
 
 Result<std::string> Lifecycle::TakeSnapshot(const std::string& reason) {
-  return Keep(adapter_->served(), reason);
+  return Keep(*machine_.served, reason);
 }
 
 std::vector<const adapt::QuarantinedSample*> Lifecycle::WantedSamples() const {
   std::vector<const adapt::QuarantinedSample*> wanted;
-  const adapt::Adapter::State& state = adapter_->saved();
-  if (!event_ || event_->event_id != state.event_id || !state.is_asked) return wanted;
+  if (!event_ || event_->event_id != machine_.event_id || !machine_.is_asked) return wanted;
   for (const std::string& sample_id : event_->samples) {
     const adapt::QuarantinedSample* sample = quarantine_.Find(sample_id);
     if (sample != nullptr && !quarantine_.labels().contains(sample_id)) wanted.push_back(sample);
@@ -816,16 +937,10 @@ Status Lifecycle::RollBackTo(const std::string& snapshot_id) {
   adaptation.bundle = bundle_->bundle;
   adapt::Action action;
   action.kind = adapt::ActionKind::kRollBack;
-  action.adaptation = adaptation;
+  action.adaptation = std::make_shared<const adapt::Adaptation>(std::move(adaptation));
   RETURN_IF_ERROR(Serve(action));
-  adapt::Carried carried;
-  carried.adaptation = std::move(adaptation);
-  adapter_->OnBundle(carried);
-  path_->Rebaseline();
-  action = {};
-  action.kind = adapt::ActionKind::kReport;
-  action.text = "rolled back by a person to snapshot " + snapshot_id;
-  Do({action});
+  Happened(adapt::SnapshotRestored{last_index_, action.adaptation,
+                                   "rolled back by a person to snapshot " + snapshot_id});
   return {};
 }
 
@@ -834,11 +949,16 @@ LifecycleStatus Lifecycle::status() const {
   if (path_ != nullptr) status.drift = path_->drift_standing();
   const bool learning = path_ != nullptr &&
                         status.drift.phase == drift::DriftMonitor::Phase::kLearning &&
-                        adapter_->state() == adapt::AdapterState::kStable;
-  status.state = learning ? "learning" : adapt::Name(adapter_->state());
+                        machine_.state == adapt::AdaptState::kStable;
+  status.state = learning ? "learning" : adapt::Name(machine_.state);
   status.mode = adapt::Name(EffectiveMode());
-  status.hypothesis = adapter_->served().hypothesis.name();
-  status.challenger = adapter_->served().challenger.name();
+  status.hypothesis = machine_.served->hypothesis.name();
+  status.challenger = machine_.served->challenger.name();
+  status.awaits = machine_.awaits();
+  status.transitions = machine_.log;
+  const adapt::Adaptation& shown =
+      machine_.proposed != nullptr ? *machine_.proposed : *machine_.served;
+  if (!shown.is_none()) status.adaptation_sha256 = adapt::DigestOf(shown);
   status.revision = revision_;
   status.labels_applied = labels_applied_;
   status.adaptations = adaptations_;

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/crypto.h"
 #include "base/logger.h"
 #include "base/random.h"
 #include "base/text.h"
@@ -92,10 +93,11 @@ class LifecycleTest : public testing::Test {
   }
 
   // A kill: nothing is told, only what is on the disk stays.
-  void KillAndRestart(std::shared_ptr<const model::ModelBundle> bundle) {
+  void KillAndRestart(std::shared_ptr<const model::ModelBundle> bundle,
+                      adapt::Mode mode = adapt::Mode::kAutonomous) {
     lifecycle_.reset();
     path_.reset();
-    Start(std::move(bundle));
+    Start(std::move(bundle), mode);
   }
 
   // Streams rows and returns the share that was answered right.
@@ -441,15 +443,63 @@ TEST_F(LifecycleTest, ABadRowIsNamedAndNothingDownstreamSeesIt) {
   EXPECT_EQ(path_->next_index(), next);
 }
 
-TEST_F(LifecycleTest, ServerAssistedServesNothingBeforeLabelsAndThenWhatTheyChose) {
+TEST_F(LifecycleTest, ServerAssistedServesWhatLabelsChoseOnceAPersonApproves) {
   lifecycle_->SetMode(adapt::Mode::kServerAssisted);
   EXPECT_EQ(lifecycle_->status().mode, "server_assisted");
   Stream(1000, false);
   Stream(800, true);
   EXPECT_EQ(outbox_.Count(protocol::kTypeDriftEvent), 1);
   EXPECT_EQ(lifecycle_->status().revision, 0u);
+  EXPECT_EQ(lifecycle_->status().awaits, "labels");
   ASSERT_TRUE(lifecycle_->OnFeedback(Answers("f-1")).ok());
+  EXPECT_EQ(lifecycle_->status().revision, 0u);
+  EXPECT_EQ(lifecycle_->status().awaits, "approval");
+
+  // The proposal travels with its report, and is called by its digest.
+  const auto report = *protocol::ParseAdaptationReport(
+      base::AsText(outbox_.File(protocol::kTypeAdaptation, protocol::kAdaptationPath).bytes));
+  EXPECT_EQ(report.awaits, "approval");
+  const auto& bytes = outbox_.File(protocol::kTypeAdaptation, protocol::kAdaptationBytesPath).bytes;
+  EXPECT_EQ(report.adaptation_sha256, base::Sha256Hex(bytes));
+  KillAndRestart(MakeBundle("1.0.0", 1), adapt::Mode::kServerAssisted);
+  EXPECT_EQ(lifecycle_->status().awaits, "approval");
+
+  protocol::Feedback order;
+  order.feedback_id = "f-2";
+  order.adaptations = {{*report.adaptation_sha256, protocol::AdaptationOrder::kApprove}};
+  ASSERT_TRUE(lifecycle_->OnFeedback(order).ok());
   EXPECT_EQ(lifecycle_->status().revision, 1u);
+  EXPECT_EQ(lifecycle_->status().state, "probation");
+  EXPECT_GT(Stream(300, true), 0.85);
+  EXPECT_EQ(lifecycle_->status().state, "learning");  // Committed: what is usual is learned anew.
+}
+
+TEST_F(LifecycleTest, EscalatesAndAnswersUnknownWhereNothingHelpsWithoutLabels) {
+  Stream(1000, false);
+  for (int i = 0; i < 300 && lifecycle_->status().state != "escalated"; ++i) Stream(1, true);
+  ASSERT_EQ(lifecycle_->status().state, "escalated");
+  EXPECT_EQ(lifecycle_->status().escalations, 1u);
+  EXPECT_EQ(lifecycle_->status().revision, 0u);
+  EXPECT_EQ(outbox_.Count(protocol::kTypeDriftEvent), 1) << "asked at once";
+  int unknown = 0;
+  int unsure = 0;
+  for (int i = 0; i < 200; ++i) {
+    source::Frame frame;
+    frame.row = MakeRow(random_, static_cast<std::uint16_t>(random_.Below(kClasses)), true);
+    const auto seen = path_->Process(std::move(frame));
+    ASSERT_TRUE(seen.ok());
+    unsure += seen->prediction.confidence < 0.5f ? 1 : 0;
+    unknown += seen->prediction.label == classify::kUnknownLabel ? 1 : 0;
+  }
+  EXPECT_EQ(unknown, unsure);
+  EXPECT_GT(unknown, 0);
+  // What it logs is told with the next report.
+  const auto report = *protocol::ParseAdaptationReport(
+      base::AsText(outbox_.File(protocol::kTypeAdaptation, protocol::kAdaptationPath).bytes));
+  ASSERT_FALSE(report.transitions.empty());
+  EXPECT_EQ(report.transitions.front().to, "suspect");
+  EXPECT_EQ(report.transitions.back().to, "escalated");
+  EXPECT_EQ(report.awaits, "labels");
 }
 
 TEST_F(LifecycleTest, AModeHoldsFromTheMomentItIsSet) {

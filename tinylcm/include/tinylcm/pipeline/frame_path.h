@@ -115,10 +115,15 @@ class FramePath {
   // How many of the last answers were right, without labels; begins anew with every stage. May be
   // called from any thread, as the two below.
   accuracy::Estimate Accuracy() const;
+  // The same, of the answers since that inference.
+  accuracy::Estimate AccuracySince(std::uint64_t since_index) const;
   // What of it was lost since that inference; nullopt: unknown.
   std::optional<accuracy::Drop> AccuracyDrop(std::uint64_t since_index) const;
   // What answered in the shadow said of a frame that was answered, too.
   void Compare(bool agrees);
+  // Answers whose confidence is below are given as "unknown"; 0: as the bundle says. From any
+  // thread, from the next frame on.
+  void SetAbstain(float below) { abstain_below_.store(below); }
   base::Bytes SaveDriftState(std::uint64_t belongs_to) const;  // DriftMonitor::SaveState.
 
  private:
@@ -151,6 +156,7 @@ class FramePath {
   std::vector<protocol::Sketches> not_taken_;      // A bundle each. The control thread's.
   std::uint32_t sketched_ = 0;                     // The bundle sketch_ is of. The frame thread's.
   std::unique_ptr<feature::WindowFeatures> window_;  // Likewise.
+  std::atomic<float> abstain_below_{0.0f};
   base::Duration cycle_{0};
   Inference inference_;
   double usual_us_ = 0.0;  // Running mean of the whole frame.

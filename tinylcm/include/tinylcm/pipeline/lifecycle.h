@@ -1,6 +1,6 @@
-// Lifecycle: does what the adapter decides. It collects the quarantine, asks for labels, searches
-// the input, judges challengers, serves and rolls back, and carries an adaptation over to a new
-// bundle.
+// Lifecycle: does what the machine (adapt/machine.h) decides. It collects the quarantine, asks for
+// labels, searches the input, judges challengers, serves and rolls back, and carries an adaptation
+// over to a new bundle.
 //
 // It belongs to the control thread and never blocks the frame path: inference for searching,
 // judging and shadowing runs on engines of its own. What it has decided survives a kill at any
@@ -11,6 +11,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -28,7 +29,7 @@
 #include "protocol/metrics.h"
 #include "protocol/package.h"
 #include "protocol/update_report.h"
-#include "tinylcm/adapt/adapter.h"
+#include "tinylcm/adapt/machine.h"
 #include "tinylcm/adapt/quarantine.h"
 #include "tinylcm/model/bundle.h"
 #include "tinylcm/pipeline/bundle_swap.h"
@@ -68,10 +69,11 @@ struct LifecycleOptions {
 };
 
 base::Json ToJson(const drift::DriftMonitor::Standing& standing);
+base::Json ToJson(const adapt::Transition& transition);
 
 // What status shows.
 struct LifecycleStatus {
-  std::string state;  // The adapter's, or "learning" while the live reference is commissioned.
+  std::string state;  // The machine's, or "learning" while the live reference is commissioned.
   std::string mode;
   std::string hypothesis = "identity";
   std::string challenger = "none";
@@ -80,7 +82,10 @@ struct LifecycleStatus {
   std::uint64_t adaptations = 0;
   std::uint64_t rollbacks = 0;
   std::uint64_t escalations = 0;
-  double swap_gap_ms = 0.0;  // Of the last bundle.
+  double swap_gap_ms = 0.0;                      // Of the last bundle.
+  std::optional<std::string> awaits;             // "labels" or "approval" of a person.
+  std::optional<std::string> adaptation_sha256;  // Of what serves, or is proposed; none: neither.
+  std::vector<adapt::Transition> transitions;    // The machine's last ones, oldest first.
   drift::DriftMonitor::Standing drift;
   std::vector<EventSummary> events;
 };
@@ -162,7 +167,8 @@ class Lifecycle {
   void Describe(protocol::DeviceMetrics& metrics) const;
   void SetMode(adapt::Mode mode) {
     options_.mode = mode;
-    adapter_->SetMode(EffectiveMode());
+    machine_options_.mode = mode;
+    UpdateWants();
   }
   const model::ModelBundle& bundle() const { return *bundle_; }
   const std::shared_ptr<const model::ModelBundle>& shared_bundle() const { return bundle_; }
@@ -192,13 +198,19 @@ class Lifecycle {
   void Save();
   void UpdateWants();
 
-  void Do(const adapt::Actions& actions);
+  // What the bundle serves by itself.
+  static adapt::AdaptationPtr BaseOf(const model::ModelBundle& bundle);
+  adapt::MachineOptions MakeMachineOptions() const;
+  // Tells the machine, and does what it says.
+  void Happened(const adapt::MachineEvent& event);
+  void Do(adapt::Actions actions);
   base::Status DoOne(const adapt::Action& action);
   void TryAgain();
   base::Status AskForLabels(const adapt::Action& action);
-  base::Status SearchInput(const adapt::Action& action);
+  base::Status SearchInput();
   base::Status Judge(const adapt::Action& action);
   base::Status Serve(const adapt::Action& action);
+  void Refuse(const std::string& why);
   base::Status Report(const adapt::Action& action);
   base::Status SendModel();
   // A bundle whose head answers is only watched, whatever mode was asked for.
@@ -224,7 +236,8 @@ class Lifecycle {
   std::shared_ptr<const model::ModelBundle> bundle_;
   Keeping keeping_;
   adapt::Quarantine quarantine_;
-  std::unique_ptr<adapt::Adapter> adapter_;
+  adapt::MachineOptions machine_options_;
+  adapt::MachineState machine_;
   FramePath* path_ = nullptr;
   std::unique_ptr<Stage> first_stage_;
   std::unique_ptr<Serving> bench_;     // The bundle alone, for embedding off the frame path.
@@ -239,7 +252,9 @@ class Lifecycle {
   std::uint64_t rollbacks_ = 0;
   std::uint64_t escalations_ = 0;
   double bundle_swap_gap_ms_ = 0.0;
-  KeptAdapter previous_;                    // Of the bundle before.
+  KeptAdapter previous_;               // Of the bundle before.
+  std::deque<adapt::Action> pending_;  // To be done, in order.
+  bool is_doing_ = false;
   std::vector<adapt::Action> waiting_;      // Could not be done yet; in order.
   std::vector<std::string> feedback_done_;  // The last ones, by id.
   std::optional<protocol::DriftEvent> event_;
