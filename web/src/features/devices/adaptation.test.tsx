@@ -106,9 +106,13 @@ describe('Adaptation of a device', () => {
     expect(screen.getByText('It has not left its first state')).toBeVisible();
   });
 
-  it('waits on the overview for whoever may approve', async () => {
-    open('/', makeWorld(now));
+  it('waits on the overview for whoever may approve, be there anything to label or not', async () => {
+    const world = makeWorld(now);
+    for (const event of world.events) event.state = 'answered';
+    open('/', world);
     expect(await screen.findByRole('link', { name: 'See what sensor-array proposes' })).toHaveAttribute('href', expect.stringMatching(/^\/devices\/d-/));
+    await screen.findByRole('region', { name: 'What happened' });
+    expect(screen.queryByText('Nothing waits for you')).not.toBeInTheDocument();
   });
 });
 

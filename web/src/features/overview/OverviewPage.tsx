@@ -98,7 +98,7 @@ function Proposal({ device }: { device: Device }) {
           <strong>{device.name}</strong>
           <Tag tone="act">Waits for approval</Tag>
         </div>
-        <p className={classes.eventText}>It has an adaptation that would help it, and serves it only if you say so.</p>
+        <p className={classes.eventText}>It found an adaptation, and serves it only if you say so.</p>
       </div>
       <div className={classes.eventAct}>
         <Button
@@ -180,25 +180,27 @@ export function OverviewPage() {
           <div className={classes.stack}>
             <Panel title="Waiting for you" flush>
               {proposals.length > 0 && (
-                <ul>
+                <ul className={classes.proposals}>
                   {proposals.map((device) => (
                     <Proposal key={device.device_id} device={device} />
                   ))}
                 </ul>
               )}
-              <Face
-                view={events}
-                what="the open drift events"
-                empty={{ title: 'Nothing waits for you', text: 'When a device notices a change and asks for labels, it appears here.' }}
-              >
-                {(page) => (
-                  <ul>
-                    {page.items.map((event) => (
-                      <OpenEvent key={event.event_id} event={event} />
-                    ))}
-                  </ul>
-                )}
-              </Face>
+              {(proposals.length === 0 || events.face !== 'empty') && (
+                <Face
+                  view={events}
+                  what="the open drift events"
+                  empty={{ title: 'Nothing waits for you', text: 'When a device notices a change and asks for labels, it appears here.' }}
+                >
+                  {(page) => (
+                    <ul>
+                      {page.items.map((event) => (
+                        <OpenEvent key={event.event_id} event={event} />
+                      ))}
+                    </ul>
+                  )}
+                </Face>
+              )}
             </Panel>
 
             <Panel title="Devices" flush actions={<Link to="/devices">All devices</Link>}>
