@@ -268,8 +268,9 @@ void Agent::SwapTo(const std::string& bundle, const std::string& deployment_id) 
 void Agent::TakeRollbackRequest() {
   const auto request = base::ReadTextFile(fs_, layout_.rollback_request, 256);
   if (!request.ok()) return;
-  static_cast<void>(fs_.Remove(layout_.rollback_request).ok());
   const Status done = lifecycle_->RollBackTo(std::string(base::Trim(*request)));
+  // Afterwards: a kill in between brings it about twice, not never.
+  static_cast<void>(fs_.Remove(layout_.rollback_request).ok());
   if (!done.ok()) logger_.Error("state rollback: " + done.error().message);
 }
 

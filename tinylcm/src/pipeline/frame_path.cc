@@ -63,6 +63,7 @@ void FramePath::Offer(std::unique_ptr<Stage> stage) {
 }
 
 void FramePath::Prepare(Stage& stage) {
+  if (stage.sketch != nullptr) return;
   const model::ModelBundle& bundle = stage.serving->bundle();
   stage.bundle = NumberOf(bundle);
   stage.sketch = SketchFor(bundle, stage.serving->signals());

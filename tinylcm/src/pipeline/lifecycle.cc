@@ -105,6 +105,8 @@ Lifecycle::Lifecycle(const LifecycleOptions& options, Parts parts,
       bundle_(std::move(bundle)),
       keeping_(std::move(keeping)),
       quarantine_(std::move(quarantine)),
+      concepts_(
+          Concepts::Open(*parts_.fs, *parts_.logger, options_.folder, bundle_, options_.seed)),
       event_log_(*parts_.fs, options_.folder) {
   machine_options_ = MakeMachineOptions();
   machine_ = adapt::MachineState::Fresh(BaseOf(*bundle_));
@@ -238,9 +240,11 @@ Status Lifecycle::Restore() {
   first_stage_->serving = std::move(*serving);
   first_stage_->monitor = std::move(monitor);
   if (machine_.state == adapt::AdaptState::kProbation) {
-    ASSIGN_OR_RETURN(champion_, Make(bundle_, *machine_.champion, 0));
+    ASSIGN_OR_RETURN(way_back_, MakeWayBack());
     probation_revision_ = revision_;
   }
+  offered_ = machine_.served;
+  SayServing("starts with ", *offered_);
   // Labels were being judged: they are judged again.
   if (machine_.labels_waiting) {
     adapt::Action again;
@@ -264,6 +268,25 @@ void Lifecycle::Save() {
     parts_.logger->Error("adaptation not saved: " + kept.error().message);
     return;  // The record still names the one before, whole.
   }
+  const bool is_on_trial = machine_.state == adapt::AdaptState::kProbation && way_back_;
+  if (!is_on_trial) keeping_.DropWayBack();
+  LifecycleRecord record = MakeRecord(*kept);
+  const Status written = keeping_.Write(record);
+  if (!written.ok()) {
+    parts_.logger->Error("lifecycle not saved: " + written.error().message);
+    return;
+  }
+  if (!is_on_trial) return;
+  record.revision = way_back_->serving().revision();
+  ++record.rollbacks;
+  const adapt::MachineState back = adapt::RolledBack(
+      machine_, machine_.drift_index, "rolled back; a restart came before the reason was written");
+  const Status prepared = keeping_.PrepareWayBack(std::move(record), adapt::Serialise(back));
+  // Without it going back is written like any other change.
+  if (!prepared.ok()) parts_.logger->Warning("way back not ready: " + prepared.error().message);
+}
+
+LifecycleRecord Lifecycle::MakeRecord(const std::string& file) const {
   LifecycleRecord record;
   record.reserved_index = reserved_index_;
   record.revision = revision_;
@@ -278,12 +301,16 @@ void Lifecycle::Save() {
   }
   record.event = event_;
   record.events = events_;
-  record.adapters.push_back({bundle_->bundle, *kept});
+  record.adapters.push_back({bundle_->bundle, file});
   if (!previous_.bundle.empty() && previous_.bundle != bundle_->bundle) {
     record.adapters.push_back(previous_);
   }
-  const Status written = keeping_.Write(record);
-  if (!written.ok()) parts_.logger->Error("lifecycle not saved: " + written.error().message);
+  return record;
+}
+
+void Lifecycle::SayServing(const char* what, const adapt::Adaptation& adaptation) const {
+  parts_.logger->Info(StrCat(what, adaptation.name(), " ", adapt::DigestOf(adaptation),
+                             " (revision ", revision_, ")"));
 }
 
 void Lifecycle::SaveAll() {
@@ -369,10 +396,12 @@ void Lifecycle::OnSeen(const Seen& seen) {
       Happened(adapt::Collected{seen.index, count, quarantine_.is_full()});
     }
   }
-  if (has_frame && machine_.state == adapt::AdaptState::kProbation && champion_ != nullptr &&
+  if (has_frame && machine_.state == adapt::AdaptState::kProbation && way_back_ &&
       seen.revision == probation_revision_) {
     Inference shadow;
-    if (champion_->Infer(seen.frame, shadow).ok()) {
+    trial_distance_ += static_cast<double>(seen.prediction.mean_distance);
+    ++trial_count_;
+    if (way_back_->serving().Infer(seen.frame, shadow).ok()) {
       path_->Compare(shadow.prediction.nearest == seen.prediction.nearest);
       Happened(adapt::Shadowed{seen.index,
                                {.champion_distance = shadow.prediction.anchor_distance,
@@ -499,6 +528,7 @@ Status Lifecycle::OnFeedback(const protocol::Feedback& feedback) {
                              " labels, ", told.retract.size(), " retracted"));
 
   // Before anything is done: what acknowledges it may leave the device within Do.
+  concepts_.ForgetLabels(told.retract);
   feedback_done_.push_back(feedback.feedback_id);
   if (feedback_done_.size() > kFeedbackKept) feedback_done_.erase(feedback_done_.begin());
   candidates_.clear();
@@ -591,8 +621,7 @@ Status Lifecycle::DoOne(const adapt::Action& action) {
     case adapt::ActionKind::kAskForLabels:
       return AskForLabels(action);
     case adapt::ActionKind::kRecognise:
-      Happened(adapt::Recognised{last_index_, nullptr, 0.0, "nothing is kept yet"});
-      return {};
+      return Recognise();
     case adapt::ActionKind::kSearchInput:
       return SearchInput();
     case adapt::ActionKind::kJudge:
@@ -601,7 +630,7 @@ Status Lifecycle::DoOne(const adapt::Action& action) {
     case adapt::ActionKind::kRollBack:
       return Serve(action);
     case adapt::ActionKind::kCommit:
-      champion_.reset();
+      Commit(action);
       return SendModel();
     case adapt::ActionKind::kRebaseline:
       path_->Rebaseline();
@@ -675,31 +704,101 @@ Status Lifecycle::Judge(const adapt::Action& action) {
   return {};
 }
 
+Status Lifecycle::Recognise() {
+  adapt::Recognised event;
+  event.index = last_index_;
+  auto met = concepts_.Recognise(
+      quarantine_, machine_.served, machine_.base,
+      [this](const adapt::Adaptation& adaptation) { return Make(bundle_, adaptation, 0); });
+  if (met.ok()) {
+    event.adaptation = std::move(met->adaptation);
+    event.sure = met->sure;
+    event.why = std::move(met->why);
+    parts_.logger->Info("recognising: " + event.why);
+  } else {
+    event.why = met.error().message;
+    parts_.logger->Warning("recognising: " + event.why);
+  }
+  Happened(event);
+  return {};
+}
+
+void Lifecycle::Commit(const adapt::Action& action) {
+  way_back_.reset();
+  if (quarantine_.event_id() != action.event_id) return;
+  const double distance =
+      trial_count_ == 0 ? 0.0 : trial_distance_ / static_cast<double>(trial_count_);
+  concepts_.Learn(quarantine_, machine_.served, machine_.base, distance);
+}
+
+Result<Lifecycle::WayBack> Lifecycle::MakeWayBack() const {
+  WayBack way_back;
+  way_back.adaptation = machine_.champion;
+  way_back.stage = std::make_unique<Stage>();
+  ASSIGN_OR_RETURN(way_back.stage->serving, Make(bundle_, *machine_.champion, revision_ + 1));
+  if (path_ != nullptr) path_->Prepare(*way_back.stage);
+  return way_back;
+}
+
 Status Lifecycle::Serve(const adapt::Action& action) {
-  const bool is_rollback = action.kind == adapt::ActionKind::kRollBack;
+  return action.kind == adapt::ActionKind::kRollBack ? GoBack(action) : Try(action);
+}
+
+Status Lifecycle::Try(const adapt::Action& action) {
   ASSIGN_OR_RETURN(std::unique_ptr<Serving> next, Make(bundle_, *action.adaptation, revision_ + 1));
   canary_before_.reset();
   canary_after_.reset();
-  if (!is_rollback) {
-    ASSIGN_OR_RETURN(champion_, Make(bundle_, *machine_.champion, 0));
-    ASSIGN_OR_RETURN(snapshot_, Keep(*machine_.champion, "before " + action.adaptation->name()));
-    canary_before_ = champion_->CanaryAccuracy();
-    canary_after_ = next->CanaryAccuracy();
-  } else {
-    champion_.reset();
+  ASSIGN_OR_RETURN(snapshot_, Keep(*machine_.champion, "before " + action.adaptation->name()));
+  ++revision_;
+  auto way_back = MakeWayBack();
+  if (!way_back.ok()) {
+    --revision_;
+    return way_back.error();
   }
+  way_back_ = std::move(*way_back);
+  canary_before_ = way_back_->serving().CanaryAccuracy();
+  canary_after_ = next->CanaryAccuracy();
   auto stage = std::make_unique<Stage>();
   stage->serving = std::move(next);
-  ++revision_;
-  ++(is_rollback ? rollbacks_ : adaptations_);
+  ++adaptations_;
   probation_revision_ = revision_;
+  trial_distance_ = 0.0;
+  trial_count_ = 0;
   path_->Collect();
   path_->Offer(std::move(stage));
-  parts_.logger->Info(StrCat(is_rollback ? "rolled back to " : "serving ",
-                             action.adaptation->name(), " (revision ", revision_, ")"));
-  if (!is_rollback) {
-    Happened(adapt::CanaryMeasured{last_index_, *canary_before_, *canary_after_});
+  offered_ = action.adaptation;
+  SayServing("serving ", *offered_);
+  Happened(adapt::CanaryMeasured{last_index_, *canary_before_, *canary_after_});
+  return {};
+}
+
+// First what answers, then what a restart would bring, then what else there is to do.
+Status Lifecycle::GoBack(const adapt::Action& action) {
+  std::optional<WayBack> way_back = std::exchange(way_back_, std::nullopt);
+  const bool is_ready = way_back && *way_back->adaptation == *action.adaptation &&
+                        way_back->serving().revision() == revision_ + 1;
+  std::unique_ptr<Stage> stage;
+  if (is_ready) {
+    stage = std::move(way_back->stage);
+  } else {
+    stage = std::make_unique<Stage>();
+    ASSIGN_OR_RETURN(stage->serving, Make(bundle_, *action.adaptation, revision_ + 1));
   }
+  path_->Collect();
+  path_->Offer(std::move(stage));
+  ++revision_;
+  ++rollbacks_;
+  probation_revision_ = revision_;
+  SayServing("rolled back to ", *action.adaptation);
+  if (is_ready) {
+    const Status turned = keeping_.TurnBack();  // If not, the Save that follows writes it.
+    if (!turned.ok()) parts_.logger->Warning("way back: " + turned.error().message);
+  }
+  canary_before_.reset();
+  canary_after_.reset();
+  // What failed, or what somebody undid, must not come again as if it had been good.
+  const adapt::AdaptationPtr undone = std::exchange(offered_, action.adaptation);
+  if (undone != nullptr && *undone != *offered_) concepts_.Forget(*undone);
   return {};
 }
 
@@ -790,7 +889,7 @@ Status Lifecycle::SwapBundle(std::shared_ptr<const model::ModelBundle> bundle,
   ASSIGN_OR_RETURN(stage->monitor, MakeMonitor(options_, *bundle, next->signals()));
   ASSIGN_OR_RETURN(std::unique_ptr<Serving> old_serving, Make(bundle_, served, 0));
   const double new_canary = next->CanaryAccuracy();
-  ASSIGN_OR_RETURN(snapshot_, Keep(served, "before bundle " + bundle->manifest.version));
+  ASSIGN_OR_RETURN(snapshot_, TakeSnapshot("before bundle " + bundle->manifest.version));
   ASSIGN_OR_RETURN(std::string kept, keeping_.KeepAdapter(adapt::Serialise(machine_)));
   previous_ = {bundle_->bundle, std::move(kept)};
   const double old_canary = old_serving->CanaryAccuracy();
@@ -819,7 +918,8 @@ Status Lifecycle::SwapBundle(std::shared_ptr<const model::ModelBundle> bundle,
   ++revision_;
   bundle_ = std::move(bundle);
   bench_ = std::move(bench);
-  champion_.reset();
+  way_back_.reset();
+  concepts_ = Concepts::Open(*parts_.fs, *parts_.logger, options_.folder, bundle_, options_.seed);
   machine_options_ = MakeMachineOptions();
   SayIfNotAdaptable();
   swap_ = std::move(swap);
@@ -830,6 +930,7 @@ Status Lifecycle::SwapBundle(std::shared_ptr<const model::ModelBundle> bundle,
   UpdateWants();
   path_->Collect();
   path_->Offer(std::move(stage));
+  offered_ = machine_.served;
   parts_.logger->Info(StrCat("bundle ", bundle_->manifest.name, " ", bundle_->manifest.version,
                              " takes over (revision ", revision_, ")"));
   return {};
@@ -868,6 +969,8 @@ void Lifecycle::FinishSwap(bool healthy, const std::string& detail) {
       restored = adapt::MachineState::Fresh(BaseOf(*bundle_));
     }
     machine_ = std::move(*restored);
+    way_back_.reset();
+    concepts_ = Concepts::Open(*parts_.fs, *parts_.logger, options_.folder, bundle_, options_.seed);
     previous_ = {};
     auto stage = std::make_unique<Stage>();
     auto serving = Make(bundle_, *machine_.served, revision_ + 1);
@@ -879,9 +982,10 @@ void Lifecycle::FinishSwap(bool healthy, const std::string& detail) {
       ++revision_;
       path_->Collect();
       path_->Offer(std::move(stage));
+      offered_ = machine_.served;
       if (machine_.state == adapt::AdaptState::kProbation) {
-        auto champion = Make(bundle_, *machine_.champion, 0);
-        if (champion.ok()) champion_ = std::move(*champion);
+        auto way_back = MakeWayBack();
+        if (way_back.ok()) way_back_ = std::move(*way_back);
         probation_revision_ = revision_;
       }
     } else {
@@ -901,15 +1005,16 @@ void Lifecycle::FinishSwap(bool healthy, const std::string& detail) {
   TryAgain();
 }
 
-Result<std::string> Lifecycle::Keep(const adapt::Adaptation& adaptation,
-                                    const std::string& reason) {
+Result<std::string> Lifecycle::Keep(const adapt::Adaptation& adaptation, const std::string& reason,
+                                    bool is_proven) {
   return keeping_.snapshots().Save(
       parts_.clock->Now(), reason,
-      {{"adaptation", adapt::Serialise(adaptation)}, {"bundle", base::ToBytes(bundle_->bundle)}});
+      {{"adaptation", adapt::Serialise(adaptation)}, {"bundle", base::ToBytes(bundle_->bundle)}},
+      is_proven);
 }
 
 Result<std::string> Lifecycle::TakeSnapshot(const std::string& reason) {
-  return Keep(*machine_.served, reason);
+  return Keep(*machine_.served, reason, machine_.state != adapt::AdaptState::kProbation);
 }
 
 std::vector<const adapt::QuarantinedSample*> Lifecycle::WantedSamples() const {
@@ -938,6 +1043,9 @@ Status Lifecycle::RollBackTo(const std::string& snapshot_id) {
   adapt::Action action;
   action.kind = adapt::ActionKind::kRollBack;
   action.adaptation = std::make_shared<const adapt::Adaptation>(std::move(adaptation));
+  // What is left can be come back to, but a full disk keeps nobody from going back.
+  const auto kept = TakeSnapshot("before going back to " + snapshot_id);
+  if (!kept.ok()) parts_.logger->Warning(kept.error().message);
   RETURN_IF_ERROR(Serve(action));
   Happened(adapt::SnapshotRestored{last_index_, action.adaptation,
                                    "rolled back by a person to snapshot " + snapshot_id});

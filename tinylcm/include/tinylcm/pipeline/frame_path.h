@@ -92,7 +92,10 @@ class FramePath {
   // What stands behind the last answer, until the next one. The frame thread's too.
   const Inference& inference() const { return inference_; }
 
-  // Offers a new stage; it answers from the next frame on.
+  // Makes a stage ready to be offered, ahead of time; Offer does it for those that are not.
+  void Prepare(Stage& stage);
+  // Offers a new stage; it answers from the next frame on. One that is ready is only exchanged: one
+  // pointer.
   void Offer(std::unique_ptr<Stage> stage);
   // The stage that no longer answers, or null.
   std::unique_ptr<Stage> Collect() { return swap_.Collect(); }
@@ -139,7 +142,6 @@ class FramePath {
   std::uint32_t NumberOf(const model::ModelBundle& bundle);
   drift::DriftMonitor CopyOfMonitor() const;
   void SwapSketch(Stage& stage);
-  void Prepare(Stage& stage);
   base::Status TakeRow(source::Frame& frame);
 
   mutable std::mutex bundles_mutex_;  // Never taken by Answer.

@@ -33,6 +33,7 @@
 #include "tinylcm/adapt/quarantine.h"
 #include "tinylcm/model/bundle.h"
 #include "tinylcm/pipeline/bundle_swap.h"
+#include "tinylcm/pipeline/concepts.h"
 #include "tinylcm/pipeline/event_log.h"
 #include "tinylcm/pipeline/frame_path.h"
 #include "tinylcm/pipeline/keeping.h"
@@ -116,6 +117,7 @@ class Lifecycle {
   // REQUIRES: once, before anything below. `path` must outlive it.
   void Attach(FramePath& path) {
     path_ = &path;
+    if (way_back_) path.Prepare(*way_back_->stage);
     path.SetCycle(options_.cycle);
   }
 
@@ -210,6 +212,8 @@ class Lifecycle {
   base::Status SearchInput();
   base::Status Judge(const adapt::Action& action);
   base::Status Serve(const adapt::Action& action);
+  base::Status Try(const adapt::Action& action);
+  base::Status GoBack(const adapt::Action& action);
   void Refuse(const std::string& why);
   base::Status Report(const adapt::Action& action);
   base::Status SendModel();
@@ -219,8 +223,22 @@ class Lifecycle {
   }
   void SayIfNotAdaptable();
 
+  // What serves in probation's place if it fails, warm: going back is one pointer exchange, and one
+  // rename on the disk.
+  struct WayBack {
+    adapt::AdaptationPtr adaptation;
+    std::unique_ptr<Stage> stage;
+    Serving& serving() const { return *stage->serving; }
+  };
+  base::Result<WayBack> MakeWayBack() const;
+  LifecycleRecord MakeRecord(const std::string& file) const;
+  void SayServing(const char* what, const adapt::Adaptation& adaptation) const;
+  base::Status Recognise();
+  void Commit(const adapt::Action& action);
+
   // A snapshot of an adaptation of the bundle that runs.
-  base::Result<std::string> Keep(const adapt::Adaptation& adaptation, const std::string& reason);
+  base::Result<std::string> Keep(const adapt::Adaptation& adaptation, const std::string& reason,
+                                 bool is_proven = true);
   void SayIfFieldDiffers();
   void SayIfRuleIsBlind();
   void NoteAlarm(const Seen& seen);
@@ -240,8 +258,12 @@ class Lifecycle {
   adapt::MachineState machine_;
   FramePath* path_ = nullptr;
   std::unique_ptr<Stage> first_stage_;
-  std::unique_ptr<Serving> bench_;     // The bundle alone, for embedding off the frame path.
-  std::unique_ptr<Serving> champion_;  // Shadows during probation.
+  std::unique_ptr<Serving> bench_;  // The bundle alone, for embedding off the frame path.
+  Concepts concepts_;
+  std::optional<WayBack> way_back_;  // During probation; shadows meanwhile.
+  adapt::AdaptationPtr offered_;     // What answers, or will from the next frame on.
+  double trial_distance_ = 0.0;      // Sum over the answers on trial.
+  std::uint64_t trial_count_ = 0;
   std::optional<Swap> swap_;
   std::atomic<bool> wants_frames_{false};
   std::uint64_t first_index_ = 0;
