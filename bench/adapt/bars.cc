@@ -15,13 +15,6 @@ namespace {
 
 using base::StrCat;
 
-const Stream& Find(const std::vector<Stream>& streams, const std::string& name) {
-  const auto found = std::find_if(streams.begin(), streams.end(),
-                                  [&](const Stream& stream) { return stream.name == name; });
-  CHECK(found != streams.end());
-  return *found;
-}
-
 std::string Conditions(const Stream& stream, const std::vector<Outcome>& outcomes,
                        std::uint32_t labels) {
   using base::FormatShort;
@@ -72,6 +65,13 @@ void AddShare(const Stream& stream, const ShareBar& bar, double Outcome::* value
 }
 
 }  // namespace
+
+const Stream& Find(const std::vector<Stream>& streams, const std::string& name) {
+  const auto found = std::find_if(streams.begin(), streams.end(),
+                                  [&](const Stream& stream) { return stream.name == name; });
+  CHECK(found != streams.end());
+  return *found;
+}
 
 std::vector<Outcome> RunAll(const Stream& stream, const std::string& bar, std::uint32_t labels,
                             const Settings& settings, Report& report) {
@@ -292,6 +292,7 @@ void Calibrate(const Settings& settings) {
        {Kind{"light", &tinyscene::Drifts::light}, Kind{"dirt", &tinyscene::Drifts::dirt},
         Kind{"rotation", &tinyscene::Drifts::rotation}, Kind{"blur", &tinyscene::Drifts::blur},
         Kind{"noise", &tinyscene::Drifts::noise}}) {
+    if (!std::string(kind.name).starts_with(settings.stream)) continue;
     double low = 0.0, high = 1.0;
     for (int step = 0; step < 7; ++step) {
       const double strength = step == 0 ? 1.0 : (low + high) / 2.0;

@@ -29,17 +29,23 @@ struct Report {
   StreamTable streams;
 };
 
-void NoHarm(const Settings& settings, Report& report);           // A1
-void InputPutRight(const Settings& settings, Report& report);    // A3, camera
-void RowsBroughtBack(const Settings& settings, Report& report);  // A3, rows
-void GasBroughtBack(const Settings& settings, Report& report);   // A4
-void UnseenClass(const Settings& settings, Report& report);      // A7
-void OtherStreams(const Settings& settings, Report& report);     // X: no bar, only reported.
+void NoHarm(const Settings& settings, Report& report);            // A1
+void Escalates(const Settings& settings, Report& report);         // A2
+void InputPutRight(const Settings& settings, Report& report);     // A3, camera
+void RowsBroughtBack(const Settings& settings, Report& report);   // A3, rows
+void GasBroughtBack(const Settings& settings, Report& report);    // A4
+void PoisonFound(const Settings& settings, Report& report);       // A5
+void ConceptsMetAgain(const Settings& settings, Report& report);  // A6
+void UnseenClass(const Settings& settings, Report& report);       // A7
+void OtherStreams(const Settings& settings, Report& report);      // X: no bar, only reported.
 
 // Runs a stream with every seed; nothing where its data are missing (which is reported) or
 // `settings.stream` does not ask for it.
 std::vector<Outcome> RunAll(const Stream& stream, const std::string& bar, std::uint32_t labels,
                             const Settings& settings, Report& report);
+
+// The stream of that name. REQUIRES: there is one.
+const Stream& Find(const std::vector<Stream>& streams, const std::string& name);
 
 // What the strengths in streams.h were found by.
 void Calibrate(const Settings& settings);

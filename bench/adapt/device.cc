@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "protocol/adaptation_report.h"
 #include "tinylcm/model/engine.h"
 
 namespace bench::adapt {
@@ -85,9 +86,37 @@ base::Result<Score> Device::Ask(std::span<const Shown> scored, std::optional<std
   return score;
 }
 
+base::Result<std::string> Device::ServedDigest() {
+  ASSIGN_OR_RETURN(const std::string id, lifecycle_->TakeSnapshot("bench"));
+  ASSIGN_OR_RETURN(const auto listing, lifecycle_->Snapshots());
+  for (const auto& snapshot : listing.snapshots) {
+    if (snapshot.id != id) continue;
+    std::string digest;
+    for (const auto& blob : snapshot.blobs) digest += StrCat(blob.name, "=", blob.sha256, ";");
+    return digest;
+  }
+  return base::Error{base::ErrorCode::kNotFound, StrCat("snapshot ", id, " is not there")};
+}
+
+std::string Device::state() const {
+  const std::string now = lifecycle_->status().state;
+  return now == "learning" ? state_ : now;
+}
+
+std::string Device::OutcomeOf(const std::string& sample_id) const {
+  const auto found = outcomes_.find(sample_id);
+  return found == outcomes_.end() ? "" : found->second;
+}
+
 void Device::ReadOutbox() {
   for (; read_ < outbox_.sent.size(); ++read_) {
     for (const protocol::PackageFile& file : outbox_.sent[read_].files) {
+      if (file.path == protocol::kAdaptationPath) {
+        const auto report = protocol::ParseAdaptationReport(base::AsText(file.bytes));
+        if (!report.ok()) continue;
+        state_ = report->state;
+        for (const auto& label : report->labels) outcomes_[label.sample_id] = label.outcome;
+      }
       if (file.path != protocol::kSamplesPath) continue;
       auto set = protocol::ParseSampleSet(base::AsText(file.bytes));
       if (set.ok() && !set->samples.empty()) asked_ = std::move(*set);

@@ -68,6 +68,13 @@ class Device {
   const std::vector<std::string>& wrong() const { return wrong_; }
   base::Status Tell(const protocol::Feedback& feedback);
 
+  // Of what serves, to the byte (from a snapshot taken for it).
+  base::Result<std::string> ServedDigest();
+  // The state machine's last word, also while the drift monitor learns anew.
+  std::string state() const;
+  // What became of that label, by the last report that speaks of it; empty: none did.
+  std::string OutcomeOf(const std::string& sample_id) const;
+
   tinylcm::pipeline::LifecycleStatus status() const { return lifecycle_->status(); }
   tinylcm::pipeline::Lifecycle& lifecycle() { return *lifecycle_; }
   std::uint64_t alarms() const { return alarms_; }
@@ -116,6 +123,8 @@ class Device {
   std::size_t read_ = 0;  // Of what was sent.
   std::optional<protocol::SampleSet> asked_;
   std::vector<std::string> wrong_;
+  std::string state_ = "stable";
+  std::map<std::string, std::string> outcomes_;
   std::uint64_t feedbacks_ = 0;
   std::uint64_t alarms_ = 0;
 };

@@ -50,7 +50,7 @@ base::Result<Outcome> Run(const Stream& stream, std::uint64_t seed, const Plan& 
                            force_after + deal.quarantine + 250));
   outcome.alarm_was_forced = collected.was_forced;
   const auto unlabelled = device->status();
-  outcome.state_unlabelled = unlabelled.state;
+  outcome.state_unlabelled = device->state();
   outcome.served_unlabelled = unlabelled.adaptations;
   ASSIGN_OR_RETURN(const Score by_itself, device->Ask(deal.scored, deal.novel));
   outcome.unlabelled = by_itself.accuracy();
@@ -72,7 +72,7 @@ base::Result<Outcome> Run(const Stream& stream, std::uint64_t seed, const Plan& 
   const auto status = device->status();
   outcome.input = status.hypothesis;
   outcome.challenger = status.challenger;
-  outcome.state = status.state;
+  outcome.state = device->state();
   outcome.rollbacks = status.rollbacks;
   outcome.seconds = (CpuNanoseconds() - begun) / 1e9;
   return outcome;

@@ -3,7 +3,7 @@
 //
 //   adapt_quality [--quick] [--seeds A..B] [--only BAR] [--stream NAME] [--labels N]
 //                 [--threads N] [--each] [NAME ...]
-//   adapt_quality --calibrate [--seeds A..B]
+//   adapt_quality --calibrate [--seeds A..B] [--stream blur]
 //
 // NAME: a bar ("A1") or how the names of figures begin ("adapt_quality.a1"); --only BAR is the
 // same.
@@ -37,11 +37,14 @@ struct Bar {
 
 constexpr Bar kBars[] = {
     {"A1", "adapt_quality.a1", "where nothing is wrong nothing gets worse", bench::adapt::NoHarm},
+    {"A2", "adapt_quality.a2", "where nothing helps a person is asked", bench::adapt::Escalates},
     {"A3", "adapt_quality.a3.rows", "sensor rows come back with labels",
      bench::adapt::RowsBroughtBack},
     {"A3", "adapt_quality.a3.camera", "a camera is put right without labels",
      bench::adapt::InputPutRight},
     {"A4", "adapt_quality.a4", "gas sensors come back with labels", bench::adapt::GasBroughtBack},
+    {"A5", "adapt_quality.a5", "labels that lie are found out", bench::adapt::PoisonFound},
+    {"A6", "adapt_quality.a6", "what was met before", bench::adapt::ConceptsMetAgain},
     {"A7", "adapt_quality.a7", "a class nobody knew", bench::adapt::UnseenClass},
     {"X", "adapt_quality.x", "other streams, only reported", bench::adapt::OtherStreams},
 };

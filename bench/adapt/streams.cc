@@ -57,6 +57,8 @@ std::vector<Stream> AllStreams(const std::string& data) {
       Camera("light_gradual", "light that falls over 400 frames", {.drifts = light, .ramp = 400}));
   all.push_back(
       Camera("dirt_gradual", "dirt that grows over 400 frames", {.drifts = dirt, .ramp = 400}));
+  all.push_back(Camera("wrecked", "defocus 1 and noise 1: nothing to put right",
+                       {.drifts = {.blur = 1.0, .noise = 1.0}}));
   all.push_back(Camera("unseen", "a fifth of the frames show a digit the bundle has never had",
                        {.novel = 0.2}));
   all.push_back(Rows("quiet", "nothing changes", {}, true));
