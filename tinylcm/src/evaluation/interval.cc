@@ -54,6 +54,20 @@ double GammaQuantile(double shape, double probability) {
   return 0.5 * (low + high);
 }
 
+// How many standard errors the counts lie above a true difference of `delta`, with the other shares
+// as likely as they can be under it.
+double Score(double gained, double lost, double pairs, double delta) {
+  // p, the share that is lost, maximises the likelihood if that gained is p + delta.
+  const double a = 2.0 * pairs;
+  const double b = -gained - lost + (2.0 * pairs - gained + lost) * delta;
+  const double c = -lost * delta * (1.0 - delta);
+  const double p = (std::sqrt(std::max(0.0, b * b - 4.0 * a * c)) - b) / (2.0 * a);
+  const double variance = pairs * (2.0 * p + delta * (1.0 - delta));
+  const double above = gained - lost - pairs * delta;
+  if (variance > 0.0) return above / std::sqrt(variance);
+  return above == 0.0 ? 0.0 : std::copysign(HUGE_VAL, above);
+}
+
 }  // namespace
 
 Interval PoissonInterval(std::uint64_t count) {
@@ -72,6 +86,24 @@ Interval ShareInterval(std::uint64_t part, std::uint64_t whole) {
   const double half =
       kNormal * std::sqrt(share * (1.0 - share) / n + square / (4.0 * n)) / (1.0 + square);
   return {.low = std::max(0.0, middle - half), .high = std::min(1.0, middle + half)};
+}
+
+Interval PairedDifferenceInterval(std::uint64_t gained, std::uint64_t lost, std::uint64_t pairs) {
+  CHECK(pairs > 0 && gained + lost <= pairs);
+  const auto up = static_cast<double>(gained);
+  const auto down = static_cast<double>(lost);
+  const auto n = static_cast<double>(pairs);
+  const double difference = (up - down) / n;
+  // The score falls as the difference rises, from each side of the observed one to its end.
+  const auto end = [&](double outside) {
+    double inside = difference;
+    for (int i = 0; i < 100; ++i) {
+      const double middle = 0.5 * (inside + outside);
+      (std::abs(Score(up, down, n, middle)) <= kNormal ? inside : outside) = middle;
+    }
+    return inside;
+  };
+  return {.low = end(-1.0), .high = end(1.0)};
 }
 
 }  // namespace tinylcm::evaluation

@@ -22,4 +22,11 @@ Interval PoissonInterval(std::uint64_t count);
 // REQUIRES: 0 < whole, part <= whole.
 Interval ShareInterval(std::uint64_t part, std::uint64_t whole);
 
+// Of the difference of two shares of the same `pairs` things, (gained - lost) / pairs: `gained`
+// were wrong in the first and right in the second, `lost` the other way round. The score interval
+// of Tango (Statistics in Medicine 17, 1998): it has a width also where nothing changed, and covers
+// where there are few pairs and shares near 0 or 1, which the normal one does not.
+// REQUIRES: 0 < pairs, gained + lost <= pairs.
+Interval PairedDifferenceInterval(std::uint64_t gained, std::uint64_t lost, std::uint64_t pairs);
+
 }  // namespace tinylcm::evaluation
