@@ -35,8 +35,8 @@ struct SampleRecord {
   std::string reason;
   // What the order of questions comes of: mass x (1 - accuracy) x novelty, highest first.
   std::optional<double> cluster_mass;      // The share of the quarantine it stands for.
-  std::optional<double> cluster_accuracy;  // Estimated share of those answered right.
-  std::optional<double> novelty;           // 0 (like the reference) to 1 (like nothing there).
+  std::optional<double> cluster_accuracy = {};  // Estimated share of those answered right.
+  std::optional<double> novelty = {};           // 0 (like the reference) to 1 (like nothing there).
   // Row of tensor "features" in features.safetensors, from 0.
   std::optional<std::uint64_t> feature_row;
   // "images/<name>.jpg", or "rows.csv#<n>": the n-th row after the header, from 0; or empty.
