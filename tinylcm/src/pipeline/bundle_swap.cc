@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "base/text.h"
+#include "tinylcm/adapt/machine.h"
+#include "tinylcm/pipeline/taught.h"
 #include "tinylcm/src/pipeline/judging.h"
 
 namespace tinylcm::pipeline {
@@ -57,6 +59,13 @@ Result<adapt::Carried> CarryOver(Serving& bench, const adapt::Adaptation& served
   const model::ModelBundle& bundle = bench.bundle();
   adapt::Carried carried;
   carried.adaptation.bundle = bundle.bundle;
+  if (!bundle.taught.empty()) {
+    ASSIGN_OR_RETURN(carried.adaptation, TaughtBy(bundle));
+    if (!served.is_none() && !adapt::ServesTheSame(served, carried.adaptation)) {
+      carried.dropped.push_back("the new bundle brings an adaptation of its own");
+    }
+    return carried;
+  }
   if (served.is_none()) return carried;
   if (!bundle.is_adaptable()) {
     carried.dropped.push_back("the new bundle answers by a head, which is not adapted");
@@ -105,6 +114,16 @@ Result<adapt::Carried> CarryOver(Serving& bench, const adapt::Adaptation& served
   return adapt::Carry(request);
 }
 
+HealthWatch::Asks AskedOf(const model::ModelBundle& running, const model::ModelBundle& next) {
+  // Of what plain bundle a bundle is one taught version; its own identity where it is plain.
+  const auto plain = [](const model::ModelBundle& bundle) {
+    return bundle.taught.empty() ? bundle.bundle : bundle.manifest.lineage.parent.value_or("");
+  };
+  const bool is_one_model = plain(running) == plain(next) || plain(next) == running.bundle ||
+                            plain(running) == next.bundle;
+  return {.agreement = !is_one_model, .confidence = !is_one_model || !next.taught.empty()};
+}
+
 double HealthWatch::agreement() const {
   return static_cast<double>(agreed_) / std::max(1u, frames_);
 }
@@ -116,12 +135,12 @@ std::optional<HealthWatch::Verdict> HealthWatch::Add(bool agrees, double new_con
   confidence_new_ += new_confidence;
   confidence_old_ += old_confidence;
   if (frames_ < wanted_) return std::nullopt;
-  if (agreement() < kAgreementMin) {
+  if (asks_.agreement && agreement() < kAgreementMin) {
     return Verdict{false,
                    StrCat("agrees with the one before on ", base::FormatShort(100 * agreement()),
                           " % of ", frames_, " frames; ", 100 * kAgreementMin, " % is asked")};
   }
-  if (confidence_new_ < kConfidenceShareMin * confidence_old_) {
+  if (asks_.confidence && confidence_new_ < kConfidenceShareMin * confidence_old_) {
     return Verdict{
         false, StrCat("mean confidence fell from ", base::FormatShort(confidence_old_ / frames_),
                       " to ", base::FormatShort(confidence_new_ / frames_))};

@@ -7,7 +7,9 @@
 #include "base/crypto.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "protocol/learned_model.h"
 #include "tinylcm/pipeline/accuracy.h"
+#include "tinylcm/pipeline/taught.h"
 #include "tinylcm/src/pipeline/feedback_intake.h"
 #include "tinylcm/src/pipeline/input_searching.h"
 #include "tinylcm/src/pipeline/judging.h"
@@ -114,9 +116,9 @@ Lifecycle::Lifecycle(const LifecycleOptions& options, Parts parts,
 }
 
 adapt::AdaptationPtr Lifecycle::BaseOf(const model::ModelBundle& bundle) {
-  adapt::Adaptation none;
-  none.bundle = bundle.bundle;
-  return std::make_shared<const adapt::Adaptation>(std::move(none));
+  auto taught = TaughtBy(bundle);
+  CHECK(taught.ok());  // Open and SwapBundle refuse a bundle whose notes cannot be read.
+  return std::make_shared<const adapt::Adaptation>(std::move(*taught));
 }
 
 adapt::MachineOptions Lifecycle::MakeMachineOptions() const {
@@ -143,6 +145,7 @@ Result<std::unique_ptr<Lifecycle>> Lifecycle::Open(
     std::shared_ptr<const model::ModelBundle> bundle) {
   base::FileSystem& fs = *parts.fs;
   base::Logger& logger = *parts.logger;
+  RETURN_IF_ERROR(TaughtBy(*bundle));
   RETURN_IF_ERROR(fs.CreateDirectories(options.folder));
   ASSIGN_OR_RETURN(Keeping keeping, Keeping::Open(fs, logger, options.folder));
   ASSIGN_OR_RETURN(adapt::Quarantine quarantine,
@@ -849,20 +852,17 @@ Status Lifecycle::Report(const adapt::Action& action) {
 
 Status Lifecycle::SendModel() {
   const adapt::Adaptation& served = *machine_.served;
-  if (served.is_none()) return {};
+  // What the bundle brought itself is known where it came from.
+  if (served.is_none() || adapt::ServesTheSame(served, *machine_.base)) return {};
   Bytes bytes = adapt::Serialise(served);
-  const Json json = Json::MakeObject({{"format", "tinylcm-model/1"},
-                                      {"base_bundle", bundle_->bundle},
-                                      {"name", bundle_->manifest.name},
-                                      {"version", bundle_->manifest.version},
-                                      {"hypothesis", served.hypothesis.name()},
-                                      {"challenger", served.challenger.name()},
-                                      {"labels", static_cast<std::int64_t>(served.labels.size())},
-                                      {"vectors", static_cast<std::int64_t>(served.memory.size())},
-                                      {"adaptation_sha256", base::Sha256Hex(bytes)}});
-  return parts_.outbox->Send(protocol::kTypeModel, bundle_->bundle,
-                             {JsonFile("model.json", json),
-                              {"adaptation.bin", "application/octet-stream", std::move(bytes)}});
+  protocol::LearnedModel model = LearnedOn(*bundle_, served, base::Sha256Hex(bytes));
+  model.canary_before = canary_before_;
+  model.canary_after = canary_after_;
+  std::vector<protocol::PackageFile> files;
+  files.push_back(JsonFile(protocol::kModelPath, protocol::ToJson(model)));
+  files.push_back(
+      {std::string(protocol::kAdaptationBytesPath), "application/octet-stream", std::move(bytes)});
+  return parts_.outbox->Send(protocol::kTypeModel, bundle_->bundle, std::move(files));
 }
 
 // ---- Another bundle ---------------------------------------------------------------------------
@@ -879,12 +879,14 @@ Status Lifecycle::SwapBundle(std::shared_ptr<const model::ModelBundle> bundle,
     }
     RETURN_IF_ERROR(model::CheckGolden(*bundle, engine.get()));
   }
+  const bool is_taught = !bundle->taught.empty();
 
   // What was adapted goes over as far as it still holds under the new model.
   const adapt::Adaptation& served = *machine_.served;
   ASSIGN_OR_RETURN(adapt::Carried carried, CarryOver(*bench, served, quarantine_, options_.seed));
 
   ASSIGN_OR_RETURN(std::unique_ptr<Serving> next, Make(bundle, carried.adaptation, revision_ + 1));
+  if (is_taught) RETURN_IF_ERROR(CheckTaught(*next));
   auto stage = std::make_unique<Stage>();
   ASSIGN_OR_RETURN(stage->monitor, MakeMonitor(options_, *bundle, next->signals()));
   ASSIGN_OR_RETURN(std::unique_ptr<Serving> old_serving, Make(bundle_, served, 0));
@@ -899,7 +901,8 @@ Status Lifecycle::SwapBundle(std::shared_ptr<const model::ModelBundle> bundle,
             .done = std::move(done),
             .report = {},
             .first_revision = revision_ + 1,
-            .watch = HealthWatch(options_.health_frames, old_canary, new_canary)};
+            .watch = HealthWatch(options_.health_frames, old_canary, new_canary,
+                                 AskedOf(*bundle_, *bundle))};
   protocol::UpdateReport& report = swap.report;
   report.deployment_id = deployment_id;
   report.previous_bundle = bundle_->bundle;
@@ -907,9 +910,10 @@ Status Lifecycle::SwapBundle(std::shared_ptr<const model::ModelBundle> bundle,
   report.canary_accuracy = new_canary;
   if (carried.hypothesis_kept) report.hypothesis_kept = carried.adaptation.hypothesis.name();
   if (carried.challenger_kept) report.challenger_kept = carried.adaptation.challenger.name();
-  report.labels_kept = carried.adaptation.labels.size();
+  // What another device's labels taught are none of this one's.
+  report.labels_kept = is_taught ? 0 : carried.adaptation.labels.size();
   report.labels_dropped =
-      served.labels.size() - std::min(served.labels.size(), carried.adaptation.labels.size());
+      served.labels.size() - std::min<std::size_t>(served.labels.size(), report.labels_kept);
   for (const std::string& line : carried.dropped) {
     report.detail += (report.detail.empty() ? "dropped: " : "; ") + line;
   }

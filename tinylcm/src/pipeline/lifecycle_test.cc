@@ -14,6 +14,7 @@
 #include "base/logger.h"
 #include "base/random.h"
 #include "base/text.h"
+#include "protocol/learned_model.h"
 #include "protocol/samples.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_file_system.h"
@@ -400,6 +401,125 @@ TEST_F(LifecycleTest, ABundleThatDisagreesGoesBackByItself) {
   Stream(100, false);
   EXPECT_FALSE(healthy);
   EXPECT_GT(Stream(300, false), 0.95);
+  EXPECT_EQ(lifecycle_->bundle().manifest.version, "1.0.0");
+}
+
+// A bundle made of 1.0.0 and what this device committed.
+std::shared_ptr<const model::ModelBundle> TaughtBundle(const base::Bytes& adaptation) {
+  model::ModelBundle bundle = *MakeBundle("1.0.0", 1);
+  bundle.manifest.lineage.parent = bundle.bundle;
+  bundle.manifest.lineage.taught_by = {"d-1"};
+  bundle.manifest.version = "1.0.1";
+  bundle.bundle = std::string(64, 'f');
+  bundle.taught = adaptation;
+  return std::make_shared<const model::ModelBundle>(std::move(bundle));
+}
+
+TEST_F(LifecycleTest, WhatOneDeviceLearnedIsServedByAnotherFromItsFirstRow) {
+  Stream(1000, false);
+  Stream(400, true);
+  ASSERT_TRUE(lifecycle_->OnFeedback(Answers("f-1")).ok());
+  Stream(600, true);
+  ASSERT_EQ(lifecycle_->status().state, "stable");
+  const double here = Stream(300, true);
+
+  // The package says all that a person needs to make a bundle of it.
+  const auto& json = outbox_.File(protocol::kTypeModel, protocol::kModelPath).bytes;
+  const auto learned = protocol::ParseLearnedModel(base::AsText(json));
+  ASSERT_TRUE(learned.ok()) << learned.error().message;
+  const base::Bytes bytes =
+      outbox_.File(protocol::kTypeModel, protocol::kAdaptationBytesPath).bytes;
+  EXPECT_EQ(learned->adaptation_sha256, base::Sha256Hex(bytes));
+  EXPECT_EQ(learned->base_bundle, lifecycle_->bundle().bundle);
+  EXPECT_EQ(learned->version, "1.0.0");
+  EXPECT_EQ(learned->model_family, "array");
+  EXPECT_EQ(learned->challenger, lifecycle_->status().challenger);
+  EXPECT_EQ(learned->event_id, lifecycle_->event()->event_id);
+  EXPECT_EQ(learned->taught_by, std::vector<std::string>{"f-1"});
+  EXPECT_GT(learned->labels, 0u);
+  EXPECT_TRUE(learned->canary_before && learned->canary_after);
+
+  // Another device, in the same aged world: right from its first row, and nobody is asked.
+  const auto taught = TaughtBundle(bytes);
+  fs_.Crash();
+  ASSERT_TRUE(base::RemoveTree(fs_, "/device").ok());
+  outbox_.sent.clear();
+  indices_.clear();
+  KillAndRestart(taught);
+  EXPECT_EQ(lifecycle_->status().challenger, learned->challenger);
+  EXPECT_EQ(lifecycle_->status().revision, 0u);
+  EXPECT_GT(Stream(600, true), here - 0.05);
+  EXPECT_EQ(outbox_.Count(protocol::kTypeDriftEvent), 0);
+  EXPECT_EQ(outbox_.Count(protocol::kTypeModel), 0);  // It taught nobody anything new.
+
+  // What cannot be read any more leads back to it, not to a bundle without its notes.
+  for (const char* copy : {"/device/lifecycle/lifecycle.a", "/device/lifecycle/lifecycle.b"}) {
+    if (base::Exists(fs_, copy)) {
+      ASSERT_TRUE(base::WriteFileDurably(fs_, copy, base::AsBytes("torn")).ok());
+    }
+  }
+  indices_.clear();
+  KillAndRestart(taught);
+  EXPECT_EQ(lifecycle_->status().challenger, learned->challenger);
+  EXPECT_GT(Stream(300, true), here - 0.05);
+}
+
+TEST_F(LifecycleTest, ADriftedDeviceTakesATaughtVersionThoughItAnswersOtherwise) {
+  Stream(1000, false);
+  Stream(400, true);
+  ASSERT_TRUE(lifecycle_->OnFeedback(Answers("f-1")).ok());
+  Stream(600, true);
+  const base::Bytes bytes =
+      outbox_.File(protocol::kTypeModel, protocol::kAdaptationBytesPath).bytes;
+  ASSERT_TRUE(base::RemoveTree(fs_, "/device").ok());
+  indices_.clear();
+  KillAndRestart(MakeBundle("1.0.0", 1), adapt::Mode::kMonitoringOnly);
+  Stream(400, true);
+  const double before = Stream(300, true);
+  bool was_told = false;
+  const auto swap = [&](std::shared_ptr<const model::ModelBundle> bundle) {
+    was_told = false;
+    const base::Status swapped =
+        lifecycle_->SwapBundle(bundle, base::StrCat("deployment-", ++ids_),
+                               [&](bool healthy, const protocol::UpdateReport& report) {
+                                 was_told = true;
+                                 EXPECT_TRUE(healthy) << report.detail;
+                                 EXPECT_EQ(report.labels_kept, 0u);
+                               });
+    ASSERT_TRUE(swapped.ok()) << swapped.error().message;
+  };
+  swap(TaughtBundle(bytes));
+  const double after = Stream(300, true);
+  EXPECT_TRUE(was_told);
+  EXPECT_GT(after, before + 0.1);
+  EXPECT_NE(lifecycle_->status().challenger, "none");
+  // And back, for who orders that knows why.
+  swap(MakeBundle("1.0.0", 1));
+  Stream(300, true);
+  EXPECT_TRUE(was_told);
+  EXPECT_EQ(lifecycle_->status().challenger, "none");
+}
+
+TEST_F(LifecycleTest, ATaughtVersionThatAnswersNotAsItWasMadeToIsRefused) {
+  Stream(500, false);
+  adapt::Adaptation learned;
+  learned.bundle = lifecycle_->bundle().bundle;
+  learned.challenger = {adapt::Alignment::kMean, adapt::Memory::kNone};
+  learned.transform.scale.assign(kChannels, 1.0f);
+  learned.transform.shift.assign(kChannels, 0.5f);
+  model::ModelBundle off = *TaughtBundle(adapt::Serialise(learned));
+  off.golden.taught_labels = off.golden.labels;
+  off.golden.taught_features = off.golden.features;  // As if nothing had been learned.
+  const auto refused = [&](const model::ModelBundle& bundle) {
+    const base::Status status = lifecycle_->SwapBundle(
+        std::make_shared<const model::ModelBundle>(bundle), "deployment-9",
+        [](bool, const protocol::UpdateReport&) { ADD_FAILURE() << "it was never begun"; });
+    EXPECT_FALSE(status.ok());
+    return status.ok() ? "" : status.error().message;
+  };
+  EXPECT_TRUE(refused(off).starts_with("bundle: golden input 0 with what was taught: feature 0"));
+  off.taught.pop_back();
+  EXPECT_TRUE(refused(off).starts_with("bundle: adaptation.bin: "));
   EXPECT_EQ(lifecycle_->bundle().manifest.version, "1.0.0");
 }
 

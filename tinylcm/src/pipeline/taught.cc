@@ -141,6 +141,30 @@ Status CheckTaught(Serving& serving) {
   return {};
 }
 
+protocol::LearnedModel LearnedOn(const model::ModelBundle& bundle,
+                                 const adapt::Adaptation& adaptation, const std::string& sha256) {
+  protocol::LearnedModel model;
+  model.base_bundle = bundle.bundle;
+  model.name = bundle.manifest.name;
+  model.version = bundle.manifest.version;
+  model.model_family = bundle.manifest.model_family;
+  model.hypothesis = adaptation.hypothesis.name();
+  model.challenger = adaptation.challenger.name();
+  model.labels = adaptation.labels.size();
+  model.vectors = adaptation.memory.size();
+  model.adaptation_sha256 = sha256;
+  if (!adaptation.event_id.empty()) model.event_id = adaptation.event_id;
+  model.opened = adaptation.opened;
+  for (const adapt::Label& label : adaptation.labels) {
+    if (label.feedback_id.empty() || std::find(model.taught_by.begin(), model.taught_by.end(),
+                                               label.feedback_id) != model.taught_by.end()) {
+      continue;
+    }
+    model.taught_by.push_back(label.feedback_id);
+  }
+  return model;
+}
+
 Result<std::string> Teach(base::FileSystem& fs, const TeachOptions& options,
                           const model::EngineOpener& open_engine) {
   if (base::Exists(fs, options.out)) {

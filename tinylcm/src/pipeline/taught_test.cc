@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "base/file_system.h"
 #include "base/random.h"
 #include "tinylcm/model/archive.h"
+#include "tinylcm/pipeline/bundle_swap.h"
 #include "tinylcm/src/pipeline/small_array_test.h"
 
 namespace tinylcm::pipeline {
@@ -237,6 +239,42 @@ TEST_F(TaughtTest, AnAnswerThatIsNotTheExpectedOneIsFound) {
   adapt::Adaptation none;
   none.bundle = whole->bundle;
   EXPECT_FALSE(CheckTaught(*Serve(whole, none)).ok());
+}
+
+TEST_F(TaughtTest, OfOneModelTaughtDifferentlyNoAgreementIsAsked) {
+  model::ModelBundle taught = *base_;
+  taught.bundle = std::string(64, 't');
+  taught.manifest.lineage.parent = base_->bundle;
+  taught.taught = base::ToBytes("notes");
+  model::ModelBundle sibling = taught;
+  sibling.bundle = std::string(64, 's');
+  model::ModelBundle other = *base_;
+  other.bundle = std::string(64, 'o');
+  other.manifest.lineage.parent = base_->bundle;  // Fitted anew after it, by a person.
+
+  // Forward: it may answer otherwise, but not be less sure.
+  EXPECT_FALSE(AskedOf(*base_, taught).agreement);
+  EXPECT_TRUE(AskedOf(*base_, taught).confidence);
+  EXPECT_FALSE(AskedOf(sibling, taught).agreement);
+  // Back to what it was taught on: whoever orders that knows that it is less sure.
+  EXPECT_FALSE(AskedOf(taught, *base_).agreement);
+  EXPECT_FALSE(AskedOf(taught, *base_).confidence);
+  // Another model has to agree.
+  EXPECT_TRUE(AskedOf(*base_, other).agreement);
+  EXPECT_TRUE(AskedOf(taught, other).agreement);
+  EXPECT_TRUE(AskedOf(taught, other).confidence);
+
+  const auto verdict_of = [](HealthWatch::Asks asks, double confidence, double canary) {
+    HealthWatch watch(10, 0.95, canary, asks);
+    std::optional<HealthWatch::Verdict> verdict;
+    for (int i = 0; i < 10; ++i) verdict = watch.Add(i < 3, confidence, 0.9);
+    return verdict->is_healthy;
+  };
+  EXPECT_FALSE(verdict_of(AskedOf(*base_, other), 0.9, 0.95));  // It agrees on 3 of 10.
+  EXPECT_TRUE(verdict_of(AskedOf(*base_, taught), 0.9, 0.95));
+  EXPECT_FALSE(verdict_of(AskedOf(*base_, taught), 0.5, 0.95));
+  EXPECT_TRUE(verdict_of(AskedOf(taught, *base_), 0.5, 0.95));
+  EXPECT_FALSE(verdict_of(AskedOf(taught, *base_), 0.5, 0.8));  // The canary is always asked.
 }
 
 }  // namespace

@@ -22,7 +22,8 @@ namespace tinylcm::pipeline {
 base::Status CheckSwap(const model::ModelBundle& running, const model::ModelBundle& next);
 
 // What of `served` holds under the new bundle. `bench`: the new bundle alone; `quarantine`: the
-// samples to judge by. `seed` deals the labels into folds.
+// samples to judge by. `seed` deals the labels into folds. A bundle that was taught brings its own
+// adaptation, which then is what is carried (pipeline/taught.h).
 base::Result<adapt::Carried> CarryOver(Serving& bench, const adapt::Adaptation& served,
                                        const adapt::Quarantine& quarantine, std::uint64_t seed);
 
@@ -34,9 +35,16 @@ class HealthWatch {
     std::string detail;  // Why not.
   };
 
+  // What is asked of the new one beside that it knows its canary. Of one model taught differently
+  // (AskedOf) answers are meant to differ.
+  struct Asks {
+    bool agreement = true;
+    bool confidence = true;
+  };
+
   // `frames`: after so many the verdict is given.
-  HealthWatch(std::uint32_t frames, double old_canary, double new_canary)
-      : wanted_(frames), old_canary_(old_canary), new_canary_(new_canary) {}
+  HealthWatch(std::uint32_t frames, double old_canary, double new_canary, Asks asks)
+      : wanted_(frames), old_canary_(old_canary), new_canary_(new_canary), asks_(asks) {}
 
   // One frame as both answered it; the verdict once there is one.
   std::optional<Verdict> Add(bool agrees, double new_confidence, double old_confidence);
@@ -52,6 +60,12 @@ class HealthWatch {
   double confidence_old_ = 0.0;
   double old_canary_;
   double new_canary_;
+  Asks asks_;
 };
+
+// A bundle and what was taught on top of it are one model: where the world has drifted they
+// disagree, or nobody would have taught it. From the plain one to the taught one confidence must
+// not fall; the way back is a person's decision, who knows that it may.
+HealthWatch::Asks AskedOf(const model::ModelBundle& running, const model::ModelBundle& next);
 
 }  // namespace tinylcm::pipeline

@@ -13,6 +13,7 @@
 
 #include "base/file_system.h"
 #include "base/result.h"
+#include "protocol/learned_model.h"
 #include "tinylcm/adapt/adaptation.h"
 #include "tinylcm/model/bundle.h"
 #include "tinylcm/pipeline/serving.h"
@@ -28,6 +29,11 @@ base::Result<adapt::Adaptation> TaughtBy(const model::ModelBundle& bundle);
 // nothing to check for a usual bundle. kCorrupt names the first input that is off.
 // REQUIRES: `serving` serves TaughtBy() its bundle.
 base::Status CheckTaught(Serving& serving);
+
+// What is said of an adaptation when it is sent to be kept and given to others. `sha256`: of its
+// serialised bytes.
+protocol::LearnedModel LearnedOn(const model::ModelBundle& bundle,
+                                 const adapt::Adaptation& adaptation, const std::string& sha256);
 
 struct TeachOptions {
   std::string base;        // A bundle's folder or archive: the one it was learned on.
