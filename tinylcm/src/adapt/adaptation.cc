@@ -53,7 +53,7 @@ void WriteAdaptation(WireWriter& writer, const Adaptation& adaptation) {
   writer.U8(static_cast<std::uint8_t>(adaptation.challenger.memory));
   writer.Floats(adaptation.transform.scale);
   writer.Floats(adaptation.transform.shift);
-  writer.Floats(adaptation.transform.lower);
+  writer.Floats(adaptation.transform.matrix);
   writer.U32(static_cast<std::uint32_t>(adaptation.memory.dims));
   writer.Floats(adaptation.memory.vectors);
   writer.U16s(adaptation.memory.labels);
@@ -88,7 +88,7 @@ Result<Adaptation> ReadAdaptation(WireReader& reader, std::uint32_t version) {
   adaptation.challenger = {static_cast<Alignment>(alignment), static_cast<Memory>(memory)};
   adaptation.transform.scale = reader.Floats();
   adaptation.transform.shift = reader.Floats();
-  if (version >= 2) adaptation.transform.lower = reader.Floats();
+  if (version >= 2) adaptation.transform.matrix = reader.Floats();
   adaptation.memory.dims = reader.U32();
   adaptation.memory.vectors = reader.Floats();
   adaptation.memory.labels = reader.U16s();

@@ -40,7 +40,7 @@ Adaptation Example() {
 Adaptation Newer() {
   Adaptation adaptation = Example();
   adaptation.challenger = {Alignment::kCoral, Memory::kLda};
-  adaptation.transform.lower = {0.25f};
+  adaptation.transform.matrix = {2.0f, 0.25f, -0.5f, 1.0f};
   adaptation.head = {.weights = {1, 0, 0, 1, 1, 1}, .bias = {0, 0.5f, -1}, .temperature = 2.0f};
   adaptation.opened = {"rust"};
   adaptation.entries[3].origin = LabelOrigin::kPseudo;
@@ -118,7 +118,7 @@ TEST(Adaptation, RefusesAHeadOrATransformThatDoesNotFit) {
   half_a_row.head->weights.pop_back();
   EXPECT_EQ(ParseAdaptation(Serialise(half_a_row)).error().code, ErrorCode::kCorrupt);
   Adaptation one_too_many = Newer();
-  one_too_many.transform.lower.push_back(1.0f);
+  one_too_many.transform.matrix.push_back(1.0f);
   EXPECT_EQ(ParseAdaptation(Serialise(one_too_many)).error().code, ErrorCode::kCorrupt);
 }
 

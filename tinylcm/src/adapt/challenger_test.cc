@@ -49,21 +49,21 @@ std::vector<LabelledRow> LabelEvery(const World& world, std::uint32_t step) {
   return labelled;
 }
 
-TEST(FeatureTransform, AddsEarlierChannelsToLaterOnesInPlaceAndWithoutAllocating) {
-  // Six channels, so that a row is longer than the four sums it is made of.
-  constexpr std::size_t kDims = 6;
+TEST(FeatureTransform, MultipliesAMatrixInPlaceAndWithoutAllocating) {
+  // Eighteen channels: more than the sixteen sums that a row is made of.
+  constexpr std::size_t kDims = 18;
   FeatureTransform transform;
   std::vector<float> feature;
   for (std::size_t j = 0; j < kDims; ++j) feature.push_back(static_cast<float>(j) - 2.0f);
   std::vector<float> expected;
   for (std::size_t j = 0; j < kDims; ++j) {
-    transform.scale.push_back(2.0f);
     transform.shift.push_back(static_cast<float>(j));
-    float sum = 2.0f * feature[j] + static_cast<float>(j);
-    for (std::size_t i = 0; i < j; ++i) {
-      transform.lower.push_back(static_cast<float>(10 * j + i));
-      sum += static_cast<float>(10 * j + i) * feature[i];
+    float sum = static_cast<float>(j);
+    for (std::size_t i = 0; i < kDims; ++i) {
+      transform.matrix.push_back(static_cast<float>(7 * j) - static_cast<float>(i));
+      sum += transform.matrix.back() * feature[i];
     }
+    transform.scale.push_back(transform.matrix[j * kDims + j]);
     expected.push_back(sum);
   }
   ASSERT_TRUE(transform.is_valid());
@@ -71,7 +71,7 @@ TEST(FeatureTransform, AddsEarlierChannelsToLaterOnesInPlaceAndWithoutAllocating
   transform.Apply(feature);
   EXPECT_EQ(testing_support::Allocations() - before, 0u);
   EXPECT_EQ(feature, expected);  // Whole numbers: exact in whatever order.
-  transform.lower.pop_back();
+  transform.matrix.pop_back();
   EXPECT_FALSE(transform.is_valid());
 }
 
@@ -194,6 +194,111 @@ TEST(Challenger, DoesNotRememberARowThatIsAboutToBeAsked) {
   const Challenger challenger = MakeChallenger({Alignment::kNone, Memory::kPropagated},
                                                world.features, moments, labelled, {}, left_out);
   EXPECT_EQ(challenger.memory.size(), 3u);  // The labelled one, 298 and 299.
+}
+
+// Correlation of the two channels of rows.
+double Correlation(std::span<const float> rows) {
+  double sums[2] = {}, squares[2] = {}, product = 0.0;
+  const double n = static_cast<double>(rows.size()) / 2.0;
+  for (std::size_t i = 0; i < rows.size(); i += 2) {
+    const double x[2] = {static_cast<double>(rows[i]), static_cast<double>(rows[i + 1])};
+    for (int c = 0; c < 2; ++c) sums[c] += x[c], squares[c] += x[c] * x[c];
+    product += x[0] * x[1];
+  }
+  const auto spread = [&](int c) { return squares[c] / n - sums[c] / n * sums[c] / n; };
+  return (product / n - sums[0] / n * sums[1] / n) / std::sqrt(spread(0) * spread(1));
+}
+
+TEST(Coral, BringsBackWhatChannelsHaveToDoWithEachOther) {
+  World world = MakeWorld(0.5, 1.0f, 0.0f, 9);
+  const double before = Correlation(world.anchors.vectors);
+  for (std::size_t i = 0; i < world.features.size(); i += 2) {
+    world.features[i + 1] -= 0.8f * world.features[i];  // The second channel leaks from the first.
+  }
+  const double aged = Correlation(world.features);
+  ASSERT_GT(before, 0.4);
+  ASSERT_LT(aged, -0.3);
+  const ClassMoments moments = ClassMoments::Of(world.anchors, 2);
+  const Challenger coral = MakeChallenger({Alignment::kCoral, Memory::kNone}, world.features,
+                                          moments, LabelEvery(world, 10), {});
+  std::vector<float> after = world.features;
+  for (std::size_t i = 0; i < after.size(); i += 2) {
+    coral.transform.Apply(std::span(after).subspan(i, 2));
+  }
+  // Correlations of 300 rows are believed by less than .7: more than half of the way.
+  EXPECT_GT(Correlation(after), 0.5 * (before + aged));
+}
+
+TEST(Coral, UndoesTheGainOfOneChannelAndLeavesTheOther) {
+  const World world = MakeWorld(0.5, 0.3f, 1.0f, 10);
+  const ClassMoments moments = ClassMoments::Of(world.anchors, 2);
+  const Challenger coral = MakeChallenger({Alignment::kCoral, Memory::kNone}, world.features,
+                                          moments, LabelEvery(world, 10), {});
+  EXPECT_NEAR(coral.transform.matrix[0], 1.0f / 0.3f, 0.5f);
+  EXPECT_NEAR(coral.transform.matrix[3], 1.0f, 0.15f);
+  EXPECT_NEAR(coral.transform.matrix[1], 0.0f, 0.35f);
+}
+
+TEST(Lda, FindsTheDirectionBetweenTwoClasses) {
+  // Spheres of spread 1 around (0, 0) and (4, 2): the best weights lie along (4, 2).
+  const World world = MakeWorld(0.5, 1.0f, 0.0f, 11);
+  const ClassMoments moments = ClassMoments::Of(world.anchors, 2);
+  const classify::HeadTensors head = FitLda(moments, {});
+  ASSERT_TRUE(classify::Validate(head, 2, 2).ok());
+  const float first = head.weights[2] - head.weights[0];
+  const float second = head.weights[3] - head.weights[1];
+  EXPECT_NEAR(first / second, 2.0f, 0.6f);
+  // Half way between the centres it cannot tell.
+  std::vector<float> share(2);
+  classify::Probabilities(head, std::vector<float>{2.0f, 1.0f}, share);
+  EXPECT_NEAR(share[0], 0.5f, 0.35f);
+  classify::Probabilities(head, std::vector<float>{4.0f, 2.0f}, share);
+  EXPECT_GT(share[1], 0.95f);
+}
+
+TEST(Lda, AnswersAnOpenedClassOnceItIsTaughtAndNeverBefore) {
+  const World world = MakeWorld(0.5, 1.0f, 0.0f, 12);
+  const ClassMoments moments = ClassMoments::Of(world.anchors, 3);  // The third has no anchors.
+  const std::vector<float> far = {-8.0f, 8.0f};
+  std::vector<float> share(3);
+  classify::Probabilities(FitLda(moments, {}), far, share);
+  EXPECT_EQ(share[2], 0.0f);
+  Anchors memory;
+  for (int i = 0; i < 9; ++i) memory.Add(far, 2);
+  classify::Probabilities(FitLda(moments, memory), far, share);
+  EXPECT_GT(share[2], 0.9f);
+}
+
+TEST(Challenger, LeavesSamplesOfAnOpenedClassOutOfTheAlignment) {
+  // Half of the stream is of a class the bundle never had, far away; the rest has not moved.
+  World world = MakeWorld(0.5, 1.0f, 0.0f, 13);
+  base::Random random(14);
+  for (int i = 0; i < 300; ++i) {
+    world.features.push_back(static_cast<float>(40.0 + random.Normal()));
+    world.features.push_back(static_cast<float>(-40.0 + random.Normal()));
+    world.truth.push_back(2);
+  }
+  const Challenger mean =
+      MakeChallenger({Alignment::kMean, Memory::kNone}, world.features,
+                     ClassMoments::Of(world.anchors, 3), LabelEvery(world, 10), {});
+  EXPECT_NEAR(mean.transform.shift[0], 0.0f, 0.6f);
+  EXPECT_NEAR(mean.transform.shift[1], 0.0f, 0.6f);
+}
+
+TEST(Challenger, LetsALabelThatReviewersDisputeCountForLess) {
+  const World world = MakeWorld(0.5, 1.0f, 0.0f, 15);
+  std::vector<LabelledRow> labelled = LabelEvery(world, 100);
+  labelled[1].weight = 0.5f;
+  const Challenger challenger =
+      MakeChallenger({Alignment::kNone, Memory::kPropagated}, world.features,
+                     ClassMoments::Of(world.anchors, 2), labelled, {});
+  const ChallengerOptions usual;
+  for (std::size_t i = 0; i < challenger.memory.size(); ++i) {
+    const Provenance& from = challenger.provenance[i];
+    const bool is_labelled = from.row == labelled[from.taught_by].row;
+    const float full = is_labelled ? usual.weight_labelled : usual.weight_propagated;
+    EXPECT_EQ(challenger.memory.weight(i), full * labelled[from.taught_by].weight) << i;
+  }
 }
 
 }  // namespace

@@ -58,11 +58,11 @@ class Trial {
         features_(features),
         labelled_(labelled),
         rule_(rule),
-        anchors_(ClassMoments::Of(knn.anchors(), knn.options().classes)),
+        anchors_(ClassMoments::Of(knn.anchors(), knn.options().classes + rule.opened)),
         folds_(std::min<std::uint32_t>(rule.folds, static_cast<std::uint32_t>(labelled.size()))),
         fold_of_(DealFolds(labelled.size(), std::max(1u, folds_), rule.seed)),
         feature_(knn.dims()),
-        votes_(knn.options().classes) {}
+        votes_(knn.options().classes + rule.opened) {}
 
   // Asks a challenger for the labels it did not see.
   Result<ChallengerScore> Score(ChallengerKind kind) {
@@ -82,16 +82,16 @@ class Trial {
       }
       const Challenger challenger =
           MakeChallenger(kind, features_, anchors_, seen, rule_.challenger, left_out);
-      RETURN_IF_ERROR(knn_.SetMemory(challenger.memory));
+      RETURN_IF_ERROR(knn_.SetMemory(challenger.memory, rule_.opened));
       for (const LabelledRow& label : unseen) {
-        const classify::Prediction prediction = Ask(label.row, challenger.transform);
+        const classify::Prediction prediction = Ask(label.row, challenger);
         score.correct += prediction.nearest == label.label ? 1 : 0;
         score.each.push_back(
             std::log(static_cast<double>(votes_[label.label]) + rule_.share_floor));
       }
     }
     score.score = Mean(score.each);
-    score.distance = Distance(Make(kind).transform);
+    score.distance = Distance(Make(kind));
     return score;
   }
 
@@ -100,19 +100,21 @@ class Trial {
   }
 
  private:
-  classify::Prediction Ask(std::uint32_t row, const FeatureTransform& transform) {
+  classify::Prediction Ask(std::uint32_t row, const Challenger& challenger) {
     const std::span<const float> feature = features_.subspan(row * knn_.dims(), knn_.dims());
     std::copy(feature.begin(), feature.end(), feature_.begin());
-    transform.Apply(feature_);
-    return knn_.Classify(feature_, votes_);
+    challenger.transform.Apply(feature_);
+    classify::Prediction prediction = knn_.Classify(feature_, votes_);
+    if (challenger.head) AnswerByHead(*challenger.head, knn_, feature_, votes_, prediction);
+    return prediction;
   }
 
   // Mean distance of the quarantine to the anchors.
-  double Distance(const FeatureTransform& transform) {
+  double Distance(const Challenger& challenger) {
     const std::size_t rows = features_.size() / knn_.dims();
     double sum = 0.0;
     for (std::size_t row = 0; row < rows; ++row) {
-      sum += static_cast<double>(Ask(static_cast<std::uint32_t>(row), transform).anchor_distance);
+      sum += static_cast<double>(Ask(static_cast<std::uint32_t>(row), challenger).anchor_distance);
     }
     return rows == 0 ? 0.0 : sum / static_cast<double>(rows);
   }
@@ -129,13 +131,14 @@ class Trial {
 };
 
 Status CheckInput(const classify::KnnClassifier& knn, std::span<const float> features,
-                  std::span<const LabelledRow> labelled) {
+                  std::span<const LabelledRow> labelled, const JudgeRule& rule) {
   if (features.size() % knn.dims() != 0) {
     return Error{ErrorCode::kInvalidArgument,
                  StrCat("judge: ", features.size(), " numbers are no rows of ", knn.dims())};
   }
   for (const LabelledRow& label : labelled) {
-    if (label.row >= features.size() / knn.dims() || label.label >= knn.options().classes) {
+    if (label.row >= features.size() / knn.dims() ||
+        label.label >= knn.options().classes + rule.opened) {
       return Error{ErrorCode::kInvalidArgument,
                    StrCat("judge: row ", label.row, ", label ",
                           static_cast<std::uint32_t>(label.label), ": out of range")};
@@ -150,6 +153,7 @@ Result<Judgement> Decide(classify::KnnClassifier& knn, std::span<const float> fe
   Judgement judgement;
   judgement.labels = static_cast<int>(labelled.size());
   for (const ChallengerKind& kind : AllChallengers()) {
+    if (!Fits(kind, knn.dims())) continue;
     ASSIGN_OR_RETURN(ChallengerScore score, trial.Score(kind));
     judgement.scores.push_back(score);
   }
@@ -182,11 +186,12 @@ Result<Judgement> Decide(classify::KnnClassifier& knn, std::span<const float> fe
 
 Result<Judgement> Judge(classify::KnnClassifier& knn, std::span<const float> features,
                         std::span<const LabelledRow> labelled, const JudgeRule& rule) {
-  RETURN_IF_ERROR(CheckInput(knn, features, labelled));
+  RETURN_IF_ERROR(CheckInput(knn, features, labelled, rule));
   const classify::Anchors memory_before = knn.memory();
-  RETURN_IF_ERROR(knn.SetMemory({}));
+  const std::uint32_t opened_before = knn.classes() - knn.options().classes;
+  RETURN_IF_ERROR(knn.SetMemory({}, rule.opened));
   Result<Judgement> judgement = Decide(knn, features, labelled, rule);
-  RETURN_IF_ERROR(knn.SetMemory(memory_before));
+  RETURN_IF_ERROR(knn.SetMemory(memory_before, opened_before));
   return judgement;
 }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/text.h"
+#include "tinylcm/src/classify/cholesky.h"
 
 namespace tinylcm::classify {
 
@@ -82,35 +83,6 @@ namespace {
 // How much of the covariance off the diagonal is believed at least to be chance.
 constexpr double kShrinkMin = 0.05;
 
-// a = L L^T in place, in the lower half. False where `a` is not positive definite.
-bool Cholesky(std::vector<double>& a, std::size_t n) {
-  for (std::size_t i = 0; i < n; ++i) {
-    for (std::size_t j = 0; j <= i; ++j) {
-      double sum = a[i * n + j];
-      for (std::size_t k = 0; k < j; ++k) sum -= a[i * n + k] * a[j * n + k];
-      if (i == j) {
-        if (!(sum > 0.0)) return false;
-        a[i * n + i] = std::sqrt(sum);
-      } else {
-        a[i * n + j] = sum / a[j * n + j];
-      }
-    }
-  }
-  return true;
-}
-
-// Solves L L^T x = b in place.
-void Solve(const std::vector<double>& l, std::size_t n, std::vector<double>& x) {
-  for (std::size_t i = 0; i < n; ++i) {
-    for (std::size_t k = 0; k < i; ++k) x[i] -= l[i * n + k] * x[k];
-    x[i] /= l[i * n + i];
-  }
-  for (std::size_t i = n; i-- > 0;) {
-    for (std::size_t k = i + 1; k < n; ++k) x[i] -= l[k * n + i] * x[k];
-    x[i] /= l[i * n + i];
-  }
-}
-
 // Mean of -log p(label) over the samples.
 double LogLoss(const std::vector<double>& logits, std::span<const std::uint16_t> labels,
                std::size_t classes, double temperature) {
@@ -178,7 +150,7 @@ base::Result<HeadTensors> FitLinearHead(std::span<const float> features, std::si
   for (std::size_t c = 0; c < classes; ++c) {
     std::vector<double> w(means.begin() + static_cast<std::ptrdiff_t>(c * dims),
                           means.begin() + static_cast<std::ptrdiff_t>((c + 1) * dims));
-    Solve(spread, dims, w);
+    SolveCholesky(spread, dims, w);
     double bias = 0.0;  // Classes count alike, however many samples each had.
     for (std::size_t j = 0; j < dims; ++j) bias -= 0.5 * w[j] * means[c * dims + j];
     for (const double value : w) head.weights.push_back(static_cast<float>(value));

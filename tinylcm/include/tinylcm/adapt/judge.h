@@ -26,6 +26,7 @@ struct JudgeRule {
   double gain_share = 0.1;       // Or this share of the labels gained...
   int gain_min = 2;              // ...and at least so many.
   double tie_errors = 1.0;       // Standard errors within which two are as good as each other.
+  std::uint32_t opened = 0;      // Classes people opened: their labels follow the bundle's.
   std::uint32_t labels_min = 6;  // With fewer nothing is changed.
   std::uint64_t seed = 1;        // Deals the labels into folds.
   ChallengerOptions challenger = {};
