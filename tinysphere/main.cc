@@ -43,6 +43,10 @@ int main(int argc, char** argv) {
   serve_verb.Flag("--insecure-http-on-any-address", serve.insecure_http_on_any_address,
                   "serve plain HTTP to the network, where something in front speaks TLS");
   serve_verb.Text("--poll", serve.poll, "how often devices are asked to look in");
+  serve_verb.Text("--tinylcm", serve.tinylcm,
+                  "the program that replays adaptations (tinylcm beside this one)");
+  serve_verb.Flag("--roll-back-harmful", serve.rolls_back_harmful,
+                  "order an adaptation back that was judged harmful, without a person");
   serve_verb.Action([&] { return Exit(Serve(serve)); });
 
   Command& migrate = line.Add("migrate", "bring the database's schema up to date");

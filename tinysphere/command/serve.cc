@@ -191,12 +191,17 @@ base::Status Serve(const ServeOptions& options) {
                 {.poll = poll,
                  .spool = spool,
                  .uploads = base::JoinPath(installation->objects_root, "uploads"),
-                 .tls_pin = tls.pin},
+                 .tls_pin = tls.pin,
+                 .judging = {.folder = base::JoinPath(installation->objects_root, "judging"),
+                             .rolls_back_harmful = options.rolls_back_harmful},
+                 .tinylcm = options.tinylcm},
                 logger);
   RETURN_IF_ERROR(sphere.uploads.Open());
   RETURN_IF_ERROR(sphere.desired_states.RefreshAll(sphere.database));
   RETURN_IF_ERROR(sphere.queue.ReleaseClaims());
+  RETURN_IF_ERROR(sphere.judging.Open(logger));
   sphere.worker.Start();
+  sphere.judging_worker.Start();
 
   ASSIGN_OR_RETURN(const auto server,
                    beast::StartServer({.host = address.host,
@@ -219,6 +224,8 @@ base::Status Serve(const ServeOptions& options) {
   logger.Info("told to stop: no new requests, those under way end");
   sphere.events.CloseAll();
   server->Stop();
+  sphere.program->Stop();
+  sphere.judging_worker.Stop();
   sphere.worker.Stop();
   RETURN_IF_ERROR(sphere.presence.Save(sphere.database));
   return {};

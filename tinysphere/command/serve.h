@@ -18,6 +18,8 @@ struct ServeOptions {
   bool tls_self_signed = false;
   bool insecure_http_on_any_address = false;
   std::string poll = "10s";
+  std::string tinylcm;              // Replays adaptations; "" for the one beside this program.
+  bool rolls_back_harmful = false;  // What was judged harmful, without a person.
 };
 
 // Prints "ready https://HOST:PORT" once it serves. Returns after SIGTERM or SIGINT, drained.

@@ -1,5 +1,6 @@
 #include "tinysphere/command/sphere.h"
 
+#include "tinysphere/platform/posix/child_program.h"
 #include "tinysphere/web/web_files.h"
 
 namespace tinysphere::command {
@@ -17,9 +18,23 @@ Sphere::Sphere(Installation& i, const SphereOptions& options, base::Logger& logg
       desired_states(options.poll),
       rollouts(database, i.clock, events, desired_states, signer),
       feedbacks(database, i.clock, desired_states, signer),
-      drift_hub(database, *i.objects, queue, i.clock, events, feedbacks),
-      unpacker(database, *i.objects, queue, events, drift_hub, feedbacks, rollouts),
-      worker(database, queue, unpacker, drift_hub, i.clock, logger),
+      adaptations(database, i.clock, events, queue, feedbacks),
+      learned_versions(database),
+      drift_hub(database, *i.objects, queue, i.clock, events, feedbacks, adaptations),
+      program(posix::MakeChildProgram(options.tinylcm, "tinylcm", "--tinylcm FILE")),
+      judging(database, *i.objects, queue, i.fs, i.clock, events, adaptations, *program,
+              options.judging),
+      unpacker(database, *i.objects, queue, events, drift_hub, feedbacks, adaptations,
+               learned_versions, rollouts),
+      worker(queue, i.clock, logger,
+             {{std::string(ingest::kUnpackJob),
+               [this](const store::Job& job) { return unpacker.Unpack(job); }},
+              {std::string(drifthub::kVerdictFileJob),
+               [this](const store::Job& job) { return drift_hub.KeepVerdictFile(job); }}},
+             [this](base::Time now) { return unpacker.MarkSetAside(now); }),
+      judging_worker(queue, i.clock, logger,
+                     {{std::string(adaptation::kJudgeJob),
+                       [this](const store::Job& job) { return judging.Judge(job); }}}),
       receiver(database, *i.objects, queue, i.fs, i.clock, events, signer,
                [this] { worker.Wake(); }),
       uploads(i.fs, options.uploads, i.clock, receiver),
@@ -32,12 +47,15 @@ Sphere::Sphere(Installation& i, const SphereOptions& options, base::Logger& logg
   fleet.OnAsked([this](store::Transaction& transaction, const std::string& device_id) {
     return desired_states.Refresh(transaction, device_id);
   });
+  insight.OnJudging([this] { return judging.StateJson(); });
   access_routes.AddRoutes(router);
   fleet.AddRoutes(router);
   registry.AddRoutes(router);
   rollouts.AddRoutes(router);
   feedbacks.AddRoutes(router);
   drift_hub.AddRoutes(router);
+  adaptations.AddRoutes(router);
+  learned_versions.AddRoutes(router);
   ingest.AddRoutes(router);
   insight.AddRoutes(router);
   router.AddFallback(

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "base/logger.h"
@@ -9,6 +10,9 @@
 #include "tinysphere/access/people.h"
 #include "tinysphere/access/routes.h"
 #include "tinysphere/access/statements.h"
+#include "tinysphere/adaptation/adaptations.h"
+#include "tinysphere/adaptation/judging.h"
+#include "tinysphere/adaptation/program.h"
 #include "tinysphere/command/installation.h"
 #include "tinysphere/drifthub/drift_hub.h"
 #include "tinysphere/feedback/feedbacks.h"
@@ -22,6 +26,7 @@
 #include "tinysphere/ingest/uploads.h"
 #include "tinysphere/ingest/worker.h"
 #include "tinysphere/insight/insight.h"
+#include "tinysphere/registry/learned_versions.h"
 #include "tinysphere/registry/registry.h"
 #include "tinysphere/rollout/desired_states.h"
 #include "tinysphere/rollout/rollouts.h"
@@ -34,6 +39,8 @@ struct SphereOptions {
   std::string spool;            // Bodies on their way in.
   std::string uploads;          // Partial uploads.
   std::string tls_pin;
+  adaptation::JudgingOptions judging;
+  std::string tinylcm;  // The program that replays adaptations; "" for the one beside this one.
 };
 
 struct Sphere {
@@ -53,9 +60,14 @@ struct Sphere {
   rollout::DesiredStates desired_states;
   rollout::Rollouts rollouts;
   feedback::Feedbacks feedbacks;
+  adaptation::Adaptations adaptations;
+  registry::LearnedVersions learned_versions;
   drifthub::DriftHub drift_hub;
+  std::unique_ptr<adaptation::Program> program;
+  adaptation::Judging judging;
   ingest::Unpacker unpacker;
   ingest::Worker worker;
+  ingest::Worker judging_worker;  // A replay takes its time, and packages do not wait for it.
   ingest::Receiver receiver;
   ingest::Uploads uploads;
   ingest::Ingest ingest;

@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 #include <memory>
+#include <set>
 #include <utility>
 
 #include "base/text.h"
 #include "tinysphere/access/audit.h"
+#include "tinysphere/feedback/consensus.h"
 #include "tinysphere/fleet/timeline.h"
 #include "tinysphere/http/answer.h"
 #include "tinysphere/http/page.h"
@@ -24,14 +27,16 @@ using store::Transaction;
 
 namespace {
 
+constexpr std::size_t kLabelBytesMax = 128;
+
 constexpr std::string_view kSelectEvent =
     "SELECT e.device_id, e.event_id, e.package_id, e.bundle, e.document, e.received_at, e.state, "
     "e.event_verdict, e.reference, COALESCE(d.name, e.device_id) AS device_name, "
     "b.manifest, b.reference AS bundle_reference, v.name AS model_name, "
     "v.version AS model_version, "
     "(SELECT COUNT(*) FROM drift_samples s WHERE s.event_id = e.event_id) AS samples_total, "
-    "(SELECT COUNT(*) FROM verdicts w WHERE w.event_id = e.event_id AND w.is_current = 1 AND "
-    "w.sample_id IS NOT NULL AND w.label IS NOT NULL) AS samples_labelled "
+    "(SELECT COUNT(DISTINCT w.sample_id) FROM verdicts w WHERE w.event_id = e.event_id AND "
+    "w.is_current = 1 AND w.sample_id IS NOT NULL AND w.label IS NOT NULL) AS samples_labelled "
     "FROM drift_events e LEFT JOIN devices d ON d.device_id = e.device_id "
     "LEFT JOIN bundles b ON b.bundle = e.bundle "
     "LEFT JOIN model_versions v ON v.bundle = e.bundle ";
@@ -58,6 +63,16 @@ Json ReferenceOf(const Row& row, std::string_view key) {
   return {};
 }
 
+bool Holds(const Json& labels, const std::string& label) {
+  const Json::Array& all = labels.as_array();
+  return std::find(all.begin(), all.end(), Json(label)) != all.end();
+}
+
+bool IsPlain(const std::string& label) {
+  return std::none_of(label.begin(), label.end(),
+                      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+}
+
 // A member that the screen relies on, whatever an older device left out.
 void Ensure(Json& object, const char* key, Json otherwise) {
   if (object.Find(key) == nullptr) object.Set(key, std::move(otherwise));
@@ -68,25 +83,61 @@ Json RowJson(const Row& sample) {
   return values.is_array() ? values : Json();
 }
 
-Json SampleJson(const Row& row) {
-  Json verdict;
-  if (!row.IsNull("label")) {
-    verdict = Json::MakeObject({{"label", row.Text("label")},
-                                {"by", row.Text("given_by")},
-                                {"at", base::FormatTime(row.Time("verdict_at"))}});
+// Everybody's word about the samples of an event, oldest first.
+struct Words {
+  std::map<std::string, std::vector<feedback::Word>> by_sample;
+  std::set<std::string> opened;  // Classes that somebody meant to open.
+};
+
+base::Result<Words> ReadWords(Transaction& transaction, const std::string& event_id) {
+  ASSIGN_OR_RETURN(const Rows rows,
+                   transaction.Query("SELECT sample_id, label, given_by, at, opens_class FROM "
+                                     "verdicts WHERE event_id = $1 AND is_current = 1 AND "
+                                     "sample_id IS NOT NULL AND label IS NOT NULL "
+                                     "ORDER BY verdict_id",
+                                     {event_id}));
+  Words words;
+  for (const Row& row : rows) {
+    words.by_sample[row.Text("sample_id")].push_back(
+        {.by = row.Text("given_by"), .label = row.Text("label"), .at = row.Time("at")});
+    if (row.Bool("opens_class")) words.opened.insert(row.Text("label"));
   }
+  return words;
+}
+
+Json VerdictJson(const std::vector<feedback::Word>& words) {
+  const auto agreed = feedback::Agree(words);
+  if (!agreed) return {};
+  Json::Array reviewers;
+  for (auto word = words.rbegin(); word != words.rend(); ++word) {
+    reviewers.push_back(Json::MakeObject(
+        {{"by", word->by}, {"label", word->label}, {"at", base::FormatTime(word->at)}}));
+  }
+  return Json::MakeObject({{"label", agreed->label},
+                           {"by", agreed->by},
+                           {"at", base::FormatTime(agreed->at)},
+                           {"weight", agreed->weight},
+                           {"reviewers", std::move(reviewers)}});
+}
+
+Json SampleJson(const Row& row, const Words& words) {
+  Json verdict;
+  const auto said = words.by_sample.find(row.Text("sample_id"));
+  if (said != words.by_sample.end()) verdict = VerdictJson(said->second);
   const std::string media = row.Text("media");
-  const auto cluster_mass = row.OptionalDouble("cluster_mass");
   return Json::MakeObject({{"sample_id", row.Text("sample_id")},
                            {"index", row.Int("sample_index")},
                            {"prediction", row.Text("prediction")},
                            {"confidence", row.Double("confidence")},
                            {"reason", row.Text("reason")},
-                           {"cluster_mass", cluster_mass ? Json(*cluster_mass) : Json()},
+                           {"cluster_mass", row.OptionalDouble("cluster_mass")},
+                           {"cluster_accuracy", row.OptionalDouble("cluster_accuracy")},
+                           {"novelty", row.OptionalDouble("novelty")},
                            {"neighbours", row.Document("neighbours")},
                            {"media", media.empty() ? Json() : Json(media)},
                            {"row", RowJson(row)},
-                           {"verdict", std::move(verdict)}});
+                           {"verdict", std::move(verdict)},
+                           {"outcome", OptionalText(row, "outcome")}});
 }
 
 }  // namespace
@@ -146,7 +197,12 @@ base::Status DriftHub::TakeSamples(Transaction& transaction, const Origin& origi
                             {event_id, reference.Write()});
     if (!changed.ok()) return changed.error();
   }
-  std::int64_t rank = 0;
+  // Samples that were asked for later stand behind those that are there.
+  ASSIGN_OR_RETURN(const auto last,
+                   transaction.QueryOne("SELECT COALESCE(MAX(rank) + 1, 0) AS next FROM "
+                                        "drift_samples WHERE event_id = $1 AND device_id = $2",
+                                        {event_id, origin.device_id}));
+  std::int64_t rank = event_id.empty() ? 0 : last->Int("next");
   std::int64_t added = 0;
   for (const StoredSample& sample : samples) {
     const protocol::SampleRecord& record = sample.record;
@@ -176,11 +232,13 @@ base::Status DriftHub::TakeSamples(Transaction& transaction, const Origin& origi
         transaction.Execute(
             "INSERT INTO drift_samples (device_id, sample_id, event_id, sample_index, rank, "
             "prediction, confidence, reason, cluster_mass, neighbours, media, object_key, "
-            "row_values) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) "
+            "row_values, cluster_accuracy, novelty) "
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) "
             "ON CONFLICT (device_id, sample_id) DO NOTHING",
             {origin.device_id, record.sample_id, event_id, record.index, rank, record.prediction,
              record.confidence, record.reason, record.cluster_mass,
-             Json(std::move(neighbours)).Write(), media, sample.object_key, row_values}));
+             Json(std::move(neighbours)).Write(), media, sample.object_key, row_values,
+             record.cluster_accuracy, record.novelty}));
     rank += 1;
     added += changed;
   }
@@ -225,7 +283,16 @@ base::Result<Json> DriftHub::EventJson(Transaction& transaction, const Row& row,
     event.Set(key, FieldOrNull(document, key));
   }
   event.Set("model", std::move(model));
-  event.Set("labels", LabelsOf(row));
+  ASSIGN_OR_RETURN(const Words words, ReadWords(transaction, row.Text("event_id")));
+  Json labels = LabelsOf(row);
+  Json opened = Json::MakeArray();
+  for (const std::string& label : words.opened) {
+    if (Holds(labels, label)) continue;
+    labels.Append(label);
+    opened.Append(label);
+  }
+  event.Set("labels", std::move(labels));
+  event.Set("opened", std::move(opened));
   event.Set("samples_total", row.Int("samples_total"));
   event.Set("samples_labelled", row.Int("samples_labelled"));
   event.Set("event_verdict", OptionalText(row, "event_verdict"));
@@ -273,15 +340,14 @@ base::Result<Json> DriftHub::List(const http::Request& request) {
 
 base::Result<Json> DriftHub::SamplesJson(Transaction& transaction, const std::string& event_id) {
   ASSIGN_OR_RETURN(const Rows rows,
-                   transaction.Query(
-                       "SELECT s.sample_id, s.sample_index, s.prediction, s.confidence, s.reason, "
-                       "s.cluster_mass, s.neighbours, s.media, s.row_values, v.label, v.given_by, "
-                       "v.at AS verdict_at FROM drift_samples s LEFT JOIN verdicts v ON "
-                       "v.sample_id = s.sample_id AND v.event_id = s.event_id AND v.is_current = 1 "
-                       "WHERE s.event_id = $1 ORDER BY s.rank, s.sample_id",
-                       {event_id}));
+                   transaction.Query("SELECT sample_id, sample_index, prediction, confidence, "
+                                     "reason, cluster_mass, cluster_accuracy, novelty, neighbours, "
+                                     "media, row_values, outcome FROM drift_samples "
+                                     "WHERE event_id = $1 ORDER BY rank, sample_id",
+                                     {event_id}));
+  ASSIGN_OR_RETURN(const Words words, ReadWords(transaction, event_id));
   Json::Array samples;
-  for (const Row& row : rows) samples.push_back(SampleJson(row));
+  for (const Row& row : rows) samples.push_back(SampleJson(row, words));
   return Json(std::move(samples));
 }
 
@@ -295,6 +361,8 @@ base::Result<Json> DriftHub::Get(const std::string& event_id) {
     ASSIGN_OR_RETURN(Json event, EventJson(transaction, *row, &reference));
     ASSIGN_OR_RETURN(Json samples, SamplesJson(transaction, event_id));
     event.Set("samples", std::move(samples));
+    ASSIGN_OR_RETURN(Json adaptations, adaptations_.OfEvent(transaction, event_id));
+    event.Set("adaptations", std::move(adaptations));
     event.Set("reference_row_mean", FieldOrNull(reference, "row_mean"));
     event.Set("reference_row_sd", FieldOrNull(reference, "row_sd"));
     return event;
@@ -316,6 +384,7 @@ base::Result<http::Response> DriftHub::Image(const http::Request& request,
 base::Status DriftHub::CheckVerdicts(Transaction& transaction, const Row& event,
                                      const Verdicts& verdicts) {
   const Json labels = LabelsOf(event);
+  ASSIGN_OR_RETURN(const Words words, ReadWords(transaction, event.Text("event_id")));
   for (const Verdict& verdict : verdicts.labels) {
     ASSIGN_OR_RETURN(const auto sample,
                      transaction.QueryOne("SELECT event_id FROM drift_samples WHERE "
@@ -326,12 +395,20 @@ base::Status DriftHub::CheckVerdicts(Transaction& transaction, const Row& event,
                    "verdicts: sample " + verdict.sample_id + " is no sample of this event"};
     }
     if (!verdict.label) continue;
-    const Json::Array& known = labels.as_array();
-    const bool is_known =
-        known.empty() || std::find(known.begin(), known.end(), Json(*verdict.label)) != known.end();
-    if (!is_known || verdict.label->empty()) {
+    const std::string& label = *verdict.label;
+    if (label.empty() || label.size() > kLabelBytesMax || !IsPlain(label)) {
       return Error{ErrorCode::kInvalidArgument,
-                   base::StrCat("verdicts: \"", *verdict.label, "\" is no label of this model")};
+                   base::StrCat("verdicts: a label has 1 to ", kLabelBytesMax,
+                                " bytes and no control characters")};
+    }
+    // A typing error must not become a class: who means one says so.
+    const bool is_known = labels.as_array().empty() || Holds(labels, label) ||
+                          words.opened.contains(label) || verdict.opens_class;
+    if (!is_known) {
+      return Error{ErrorCode::kInvalidArgument,
+                   base::StrCat("verdicts: \"", label,
+                                "\" is no label of this model; opens_class says that it is meant "
+                                "to become one")};
     }
   }
   return {};
@@ -342,16 +419,20 @@ base::Status DriftHub::Record(Transaction& transaction, const Row& event, const 
                               const std::string& by, base::Time now) {
   const std::string event_id = event.Text("event_id");
   const std::string device_id = event.Text("device_id");
+  const Json labels = LabelsOf(event);
   for (const Verdict& verdict : verdicts.labels) {
+    // A person's newest word replaces their own; one that takes the label back, everybody's.
     const auto before = transaction.Execute(
         "UPDATE verdicts SET is_current = 0 WHERE event_id = $1 AND sample_id = $2 AND "
-        "is_current = 1",
-        {event_id, verdict.sample_id});
+        "is_current = 1 AND ($3 = '' OR given_by = $3 OR label IS NULL)",
+        {event_id, verdict.sample_id, verdict.label ? by : std::string()});
     if (!before.ok()) return before.error();
+    const bool opens =
+        verdict.label && !Holds(labels, *verdict.label) && !labels.as_array().empty();
     const auto added = transaction.Execute(
-        "INSERT INTO verdicts (device_id, event_id, sample_id, label, given_by, at, feedback_id) "
-        "VALUES ($1, $2, $3, $4, $5, $6, '')",
-        {device_id, event_id, verdict.sample_id, verdict.label, by, now});
+        "INSERT INTO verdicts (device_id, event_id, sample_id, label, given_by, at, feedback_id, "
+        "opens_class) VALUES ($1, $2, $3, $4, $5, $6, '', $7)",
+        {device_id, event_id, verdict.sample_id, verdict.label, by, now, opens});
     if (!added.ok()) return added.error();
   }
   if (verdicts.event_verdict) {
@@ -381,22 +462,23 @@ base::Result<feedback::Said> DriftHub::Gather(Transaction& transaction, const Ro
                       .event_id = event.Text("event_id"),
                       .bundle = event.Text("bundle"),
                       .labels = {},
-                      .reviewers = {},
                       .event_verdict = std::nullopt};
-  ASSIGN_OR_RETURN(const Rows rows,
-                   transaction.Query("SELECT v.sample_id, v.label, v.event_verdict, "
-                                     "(SELECT COUNT(DISTINCT w.given_by) FROM verdicts w WHERE "
-                                     "w.event_id = v.event_id AND w.sample_id = v.sample_id AND "
-                                     "w.label = v.label) AS reviewers "
-                                     "FROM verdicts v WHERE v.event_id = $1 AND v.is_current = 1",
-                                     {said.event_id}));
-  for (const Row& row : rows) {
-    if (row.IsNull("sample_id")) {
-      ASSIGN_OR_RETURN(said.event_verdict, protocol::ParseEventVerdict(row.Text("event_verdict")));
-    } else if (!row.IsNull("label")) {
-      said.labels[row.Text("sample_id")] = row.Text("label");
-      said.reviewers[row.Text("sample_id")] = row.Int("reviewers");
-    }
+  ASSIGN_OR_RETURN(const auto verdict,
+                   transaction.QueryOne("SELECT event_verdict FROM verdicts WHERE event_id = $1 "
+                                        "AND is_current = 1 AND sample_id IS NULL",
+                                        {said.event_id}));
+  if (verdict) {
+    ASSIGN_OR_RETURN(said.event_verdict,
+                     protocol::ParseEventVerdict(verdict->Text("event_verdict")));
+  }
+  ASSIGN_OR_RETURN(const Words words, ReadWords(transaction, said.event_id));
+  for (const auto& [sample_id, spoken] : words.by_sample) {
+    const auto agreed = feedback::Agree(spoken);
+    if (!agreed) continue;
+    said.labels[sample_id] = {.label = agreed->label,
+                              .weight = agreed->weight,
+                              .reviewers = agreed->reviewers,
+                              .opens_class = words.opened.contains(agreed->label)};
   }
   return said;
 }
@@ -429,6 +511,8 @@ base::Result<Json> DriftHub::Give(const std::string& event_id, const Verdicts& v
     RETURN_IF_ERROR(queue_.Enqueue(
         transaction,
         {.kind = std::string(kVerdictFileJob), .key = feedback_id, .payload = "", .due = {}}));
+    // More labels judge what serves better.
+    RETURN_IF_ERROR(adaptations_.WantJudgement(transaction, event_id));
     const std::string what =
         letter->labels.empty() && letter->retract.empty()
             ? base::StrCat(by, " called it ", protocol::Name(letter->events.front().verdict))
@@ -453,7 +537,8 @@ base::Result<Json> DriftHub::Give(const std::string& event_id, const Verdicts& v
   return Json::MakeObject({{"feedback_id", feedback_id}});
 }
 
-base::Status DriftHub::WriteVerdictFile(const std::string& feedback_id) {
+base::Status DriftHub::KeepVerdictFile(const store::Job& job) {
+  const std::string& feedback_id = job.key;
   ASSIGN_OR_RETURN(const Rows rows,
                    database_.Query("SELECT device_id, event_id, sample_id, label, event_verdict, "
                                    "given_by, at FROM verdicts WHERE feedback_id = $1 "
@@ -472,8 +557,10 @@ base::Status DriftHub::WriteVerdictFile(const std::string& feedback_id) {
                  .Write() +
              "\n";
   }
-  return objects_.PutBytes(base::StrCat(store::kVerdictsBucket, "/", feedback_id, ".jsonl"),
-                           base::AsBytes(lines));
+  RETURN_IF_ERROR(objects_.PutBytes(
+      base::StrCat(store::kVerdictsBucket, "/", feedback_id, ".jsonl"), base::AsBytes(lines)));
+  return database_.Write(
+      [&](Transaction& transaction) { return queue_.Complete(transaction, job); });
 }
 
 }  // namespace tinysphere::drifthub

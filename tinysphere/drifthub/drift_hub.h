@@ -12,6 +12,7 @@
 #include "protocol/drift_event.h"
 #include "protocol/feedback.h"
 #include "protocol/samples.h"
+#include "tinysphere/adaptation/adaptations.h"
 #include "tinysphere/feedback/feedbacks.h"
 #include "tinysphere/http/events.h"
 #include "tinysphere/http/router.h"
@@ -38,7 +39,8 @@ struct StoredSample {
 
 struct Verdict {
   std::string sample_id;
-  std::optional<std::string> label;  // nullopt takes the label back.
+  std::optional<std::string> label;  // nullopt takes the label back, whoever gave it.
+  bool opens_class = false;          // It is a class of its own, on purpose.
 };
 
 struct Verdicts {
@@ -53,13 +55,15 @@ class DriftHub {
  public:
   // All must outlive it.
   DriftHub(store::Database& database, store::ObjectStore& objects, store::Queue& queue,
-           base::Clock& clock, http::EventHub& events, feedback::Feedbacks& feedbacks)
+           base::Clock& clock, http::EventHub& events, feedback::Feedbacks& feedbacks,
+           adaptation::Adaptations& adaptations)
       : database_(database),
         objects_(objects),
         queue_(queue),
         clock_(clock),
         events_(events),
-        feedbacks_(feedbacks) {}
+        feedbacks_(feedbacks),
+        adaptations_(adaptations) {}
 
   // Idempotent. kConflict if another device has used that id.
   base::Status TakeEvent(store::Transaction& transaction, const Origin& origin,
@@ -77,9 +81,9 @@ class DriftHub {
   base::Result<base::Json> Give(const std::string& event_id, const Verdicts& verdicts,
                                 const std::string& by);
 
-  // The job kVerdictFileJob: the verdicts that made a feedback, as an object that is never
-  // rewritten.
-  base::Status WriteVerdictFile(const std::string& feedback_id);
+  // Does a job kVerdictFileJob and completes it: the verdicts that made a feedback, as an object
+  // that is never rewritten.
+  base::Status KeepVerdictFile(const store::Job& job);
 
   void AddRoutes(http::Router& router);
 
@@ -100,6 +104,7 @@ class DriftHub {
   base::Clock& clock_;
   http::EventHub& events_;
   feedback::Feedbacks& feedbacks_;
+  adaptation::Adaptations& adaptations_;
 };
 
 }  // namespace tinysphere::drifthub

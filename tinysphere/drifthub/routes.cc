@@ -22,6 +22,7 @@ base::Result<Verdicts> ReadVerdicts(const Request& request) {
     Verdict verdict;
     verdict.sample_id = label.String("sample_id", {.bytes_max = 128});
     verdict.label = label.OptionalString("label");
+    verdict.opens_class = label.OptionalBool("opens_class").value_or(false);
     verdicts.labels.push_back(std::move(verdict));
   }
   const std::optional<std::string> event_verdict = reader.OptionalString("event_verdict");

@@ -6,11 +6,15 @@ Change Compare(const Labels& told, const Labels& wanted) {
   Change change;
   for (const auto& [sample, label] : told) {
     const auto now = wanted.find(sample);
-    if (now == wanted.end() || now->second != label) change.retract.push_back(sample);
+    if (now == wanted.end() || now->second.label != label.label) change.retract.push_back(sample);
   }
   for (const auto& [sample, label] : wanted) {
     const auto before = told.find(sample);
-    if (before == told.end() || before->second != label) change.labels[sample] = label;
+    // One more who agrees with all the others changes nothing for the device.
+    if (before == told.end() || before->second.label != label.label ||
+        before->second.weight != label.weight) {
+      change.labels[sample] = label;
+    }
   }
   return change;
 }

@@ -2,17 +2,28 @@
 //
 // Picture a letter to somebody who keeps a copy of a list: it holds only the lines that differ. A
 // label given anew is one line; a label changed is one line struck out and one written; a label
-// taken back is struck out. A letter with nothing in it is not sent.
+// taken back is struck out; one that weighs more or less than before is written again. A letter
+// with nothing in it is not sent.
 
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
 
 namespace tinysphere::feedback {
 
-using Labels = std::map<std::string, std::string>;  // By sample id.
+struct Label {
+  std::string label;
+  double weight = 1.0;  // The share of the reviewers who say so.
+  std::int64_t reviewers = 1;
+  bool opens_class = false;
+
+  friend bool operator==(const Label&, const Label&) = default;
+};
+
+using Labels = std::map<std::string, Label>;  // By sample id.
 
 struct Change {
   Labels labels;                     // To be learned.

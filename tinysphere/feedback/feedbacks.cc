@@ -1,5 +1,7 @@
 #include "tinysphere/feedback/feedbacks.h"
 
+#include <algorithm>
+#include <map>
 #include <utility>
 
 #include "base/crypto.h"
@@ -34,7 +36,12 @@ base::Result<Told> ReadTold(Transaction& transaction, const std::string& event_i
     ASSIGN_OR_RETURN(const protocol::Feedback letter,
                      protocol::ParseFeedback(row.Text("document")));
     Change change{.labels = {}, .retract = letter.retract};
-    for (const auto& label : letter.labels) change.labels[label.sample_id] = label.label;
+    for (const auto& label : letter.labels) {
+      change.labels[label.sample_id] = {.label = label.label,
+                                        .weight = label.weight,
+                                        .reviewers = label.reviewers,
+                                        .opens_class = label.opens_class};
+    }
     told.labels = Apply(std::move(told.labels), change);
     for (const auto& event : letter.events) told.event_verdict = event.verdict;
   }
@@ -55,31 +62,45 @@ base::Result<std::optional<protocol::Feedback>> Feedbacks::Make(Transaction& tra
   letter.bundle = said.bundle;
   letter.retract = change.retract;
   for (const auto& [sample_id, label] : change.labels) {
-    const auto reviewers = said.reviewers.find(sample_id);
-    letter.labels.push_back(
-        {.sample_id = sample_id,
-         .label = label,
-         .weight = 1.0,
-         .reviewers = reviewers == said.reviewers.end() ? 1 : reviewers->second});
+    letter.labels.push_back({.sample_id = sample_id,
+                             .label = label.label,
+                             .weight = label.weight,
+                             .reviewers = label.reviewers,
+                             .opens_class = label.opens_class});
   }
   if (said.event_verdict) {
     letter.events.push_back({.event_id = said.event_id, .verdict = *said.event_verdict});
   }
+  RETURN_IF_ERROR(Post(transaction, said.device_id, said.event_id, letter));
+  return std::optional(std::move(letter));
+}
+
+base::Result<std::string> Feedbacks::Order(Transaction& transaction, const Ordered& ordered) {
+  protocol::Feedback letter;
+  letter.feedback_id = "f-" + base::RandomHex(8);
+  letter.bundle = ordered.bundle;
+  letter.adaptations.push_back(
+      {.adaptation_sha256 = ordered.adaptation_sha256, .order = ordered.order});
+  RETURN_IF_ERROR(Post(transaction, ordered.device_id, ordered.event_id, letter));
+  return letter.feedback_id;
+}
+
+base::Status Feedbacks::Post(Transaction& transaction, const std::string& device_id,
+                             const std::string& event_id, const protocol::Feedback& letter) {
   const std::string document = protocol::ToJson(letter).Write();
-  // Two feedbacks about one event keep their order although clocks only tell milliseconds.
+  // Two feedbacks to one device keep their order although clocks only tell milliseconds.
   ASSIGN_OR_RETURN(const auto newest,
                    transaction.QueryOne("SELECT COALESCE(MAX(created_at), 0) AS at FROM feedback "
-                                        "WHERE event_id = $1",
-                                        {said.event_id}));
+                                        "WHERE device_id = $1",
+                                        {device_id}));
   const base::Time now = std::max(clock_.Now(), newest->Time("at") + base::Duration(1));
   const auto added = transaction.Execute(
       "INSERT INTO feedback (feedback_id, device_id, event_id, document, sha256, state, "
       "created_at) VALUES ($1, $2, $3, $4, $5, 'pending', $6)",
-      {letter.feedback_id, said.device_id, said.event_id, document,
-       base::Sha256Hex(base::AsBytes(document)), now});
+      {letter.feedback_id, device_id, event_id, document, base::Sha256Hex(base::AsBytes(document)),
+       now});
   if (!added.ok()) return added.error();
-  RETURN_IF_ERROR(desired_.Refresh(transaction, said.device_id));
-  return std::optional(std::move(letter));
+  return desired_.Refresh(transaction, device_id);
 }
 
 base::Status Feedbacks::TakeOutcome(Transaction& transaction, const std::string& device_id,

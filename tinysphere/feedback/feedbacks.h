@@ -1,11 +1,10 @@
-// Feedbacks: what people said about a device's samples, packed for that device.
+// Feedbacks: what people said about a device's samples and adaptations, packed for that device.
 //
 // A feedback is made once and never changed; a correction is a new one. It waits in the device's
 // desired state until an adaptation package, signed by the device, says that it has been applied.
 
 #pragma once
 
-#include <map>
 #include <optional>
 #include <string>
 
@@ -27,8 +26,16 @@ struct Said {
   std::string event_id;
   std::string bundle;  // That ran when the samples were taken.
   Labels labels;
-  std::map<std::string, std::int64_t> reviewers;  // By sample: how many people gave this label.
   std::optional<protocol::EventVerdict> event_verdict;
+};
+
+// What a person wants done with an adaptation of a device.
+struct Ordered {
+  std::string device_id;
+  std::string event_id;  // That it answers; may be empty.
+  std::string bundle;
+  std::string adaptation_sha256;
+  protocol::AdaptationOrder order = protocol::AdaptationOrder::kApprove;
 };
 
 // May be used from several threads.
@@ -43,6 +50,9 @@ class Feedbacks {
   base::Result<std::optional<protocol::Feedback>> Make(store::Transaction& transaction,
                                                        const Said& said);
 
+  // Packs a person's order; the feedback's id.
+  base::Result<std::string> Order(store::Transaction& transaction, const Ordered& ordered);
+
   // A device says what became of the labels: the feedback it names has been applied.
   base::Status TakeOutcome(store::Transaction& transaction, const std::string& device_id,
                            const protocol::AdaptationReport& report);
@@ -53,6 +63,10 @@ class Feedbacks {
   void AddRoutes(http::Router& router);
 
  private:
+  // Writes the letter down for the device and names it in its desired state.
+  base::Status Post(store::Transaction& transaction, const std::string& device_id,
+                    const std::string& event_id, const protocol::Feedback& letter);
+
   store::Database& database_;
   base::Clock& clock_;
   const rollout::DesiredStates& desired_;

@@ -28,7 +28,7 @@ using http::FieldOrNull;
 constexpr std::string_view kSelectDevice =
     "SELECT device_id, name, state, enrolled_at, last_seen, fingerprint, agent_version, "
     "model_family, model_name, model_version, bundle, drift_state, adaptation, mode, "
-    "desired_mode, metrics, desired FROM devices ";
+    "desired_mode, metrics, desired, awaits FROM devices ";
 
 // What a device may be called: anything a person can read on one line.
 base::Status CheckName(const std::string& name) {
@@ -230,6 +230,7 @@ Json Fleet::DeviceJson(const store::Row& row, base::Time now) const {
         {{"bundle", FieldOrNull(*target, "bundle")}, {"version", FieldOrNull(*target, "version")}});
     is_in_sync = FieldOrNull(*target, "bundle") == Json(bundle);
   }
+  const std::string awaits = row.Text("awaits");
   const Json stored_adaptation = row.Document("adaptation");
   Json adaptation;
   if (stored_adaptation.is_object()) {
@@ -250,6 +251,7 @@ Json Fleet::DeviceJson(const store::Row& row, base::Time now) const {
        {"in_sync", is_in_sync},
        {"drift_state", row.Text("drift_state")},
        {"adaptation", std::move(adaptation)},
+       {"awaits", awaits == "labels" || awaits == "approval" ? Json(awaits) : Json()},
        {"mode", TextOrNull(row.Text("mode"))},
        {"desired_mode", TextOrNull(row.Text("desired_mode"))},
        {"metrics", MetricsJson(row.Document("metrics"))},

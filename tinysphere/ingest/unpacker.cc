@@ -11,6 +11,7 @@
 #include "protocol/adaptation_report.h"
 #include "protocol/archive.h"
 #include "protocol/drift_event.h"
+#include "protocol/learned_model.h"
 #include "protocol/metrics.h"
 #include "protocol/package.h"
 #include "protocol/samples.h"
@@ -35,6 +36,8 @@ struct Unpacker::Documents {
   std::optional<protocol::DeviceMetrics> metrics;
   std::optional<protocol::UpdateReport> update_report;
   std::optional<protocol::AdaptationReport> adaptation;
+  bool has_adaptation_bytes = false;  // And those of the champion, if the report names one.
+  std::optional<protocol::LearnedModel> learned;
 };
 
 struct Unpacker::Package {
@@ -56,11 +59,13 @@ struct Unpacker::Package {
 namespace {
 
 constexpr std::uint64_t kDocumentBytesMax = 16u << 20;
+constexpr std::uint64_t kAdaptationBytesMax = 64u << 20;
 
 bool IsDocument(std::string_view path) {
   return path == protocol::kDriftEventPath || path == protocol::kSamplesPath ||
          path == protocol::kRowsPath || path == protocol::kMetricsPath ||
-         path == protocol::kUpdateReportPath || path == protocol::kAdaptationPath;
+         path == protocol::kUpdateReportPath || path == protocol::kAdaptationPath ||
+         path == protocol::kModelPath;
 }
 
 // Keeps the documents, lets the rest pass.
@@ -115,6 +120,13 @@ class MediaSink final : public protocol::FileSink {
   const std::map<std::string, std::string>& keys_;
   std::unique_ptr<store::ObjectWriter> writer_;
 };
+
+std::uint64_t BytesOf(const protocol::PackageManifest& manifest, std::string_view path) {
+  for (const protocol::NamedFile& file : manifest.files) {
+    if (file.path == path) return file.bytes;
+  }
+  return 0;
+}
 
 // An id as a part of an object's key.
 std::string KeyPart(std::string id) {
@@ -183,6 +195,8 @@ base::Status Unpacker::Unpack(const store::Job& job) {
                                documents.update_report));
   RETURN_IF_ERROR(ReadDocument(sink, protocol::kAdaptationPath, protocol::ParseAdaptationReport,
                                documents.adaptation));
+  RETURN_IF_ERROR(
+      ReadDocument(sink, protocol::kModelPath, protocol::ParseLearnedModel, documents.learned));
   if (const std::string* csv = sink.Find(protocol::kRowsPath)) {
     ASSIGN_OR_RETURN(documents.rows, protocol::ParseRowsCsv(*csv));
   }
@@ -200,13 +214,60 @@ base::Status Unpacker::Unpack(const store::Job& job) {
   return {};
 }
 
-// Puts pictures and features where they are looked for, and says where that is.
+// Where the bytes of an adaptation that came along are to lie. They must be those that the document
+// names: by that digest a person approves them and a publisher signs them.
+base::Status Unpacker::KeepAdaptation(const Package& package, Documents& documents,
+                                      std::map<std::string, std::string>& keys) {
+  const auto keep = [&](std::string_view path, const std::optional<std::string>& named,
+                        bool& is_kept) -> base::Status {
+    const auto file = std::find_if(package.manifest.files.begin(), package.manifest.files.end(),
+                                   [&](const protocol::NamedFile& f) { return f.path == path; });
+    is_kept = file != package.manifest.files.end() && named.has_value();
+    if (!is_kept) return {};
+    if (file->sha256 != *named) {
+      return Error{ErrorCode::kInvalidArgument,
+                   base::StrCat(path, ": not the bytes that the document names")};
+    }
+    if (file->bytes > kAdaptationBytesMax) {
+      return Error{ErrorCode::kInvalidArgument,
+                   base::StrCat(path, ": larger than ", kAdaptationBytesMax, " bytes")};
+    }
+    keys[std::string(path)] = adaptation::BytesKey(package.device_id, file->sha256);
+    return {};
+  };
+  if (documents.adaptation) {
+    const protocol::AdaptationReport& report = *documents.adaptation;
+    bool has_champion = false;
+    RETURN_IF_ERROR(keep(protocol::kAdaptationBytesPath, report.adaptation_sha256,
+                         documents.has_adaptation_bytes));
+    RETURN_IF_ERROR(keep(protocol::kChampionBytesPath, report.champion_sha256, has_champion));
+    if (report.champion_sha256 && !has_champion) {
+      // It may have come with an earlier report, as what served then.
+      ASSIGN_OR_RETURN(const bool is_there, objects_.Exists(adaptation::BytesKey(
+                                                package.device_id, *report.champion_sha256)));
+      documents.has_adaptation_bytes = documents.has_adaptation_bytes && is_there;
+    }
+  }
+  if (documents.learned) {
+    bool is_there = false;
+    RETURN_IF_ERROR(
+        keep(protocol::kAdaptationBytesPath, documents.learned->adaptation_sha256, is_there));
+    if (!is_there) {
+      return Error{ErrorCode::kInvalidArgument, "model.json: adaptation.bin is not beside it"};
+    }
+  }
+  return {};
+}
+
+// Puts pictures, features and what was learned where they are looked for, and says where that is.
 base::Result<std::vector<drifthub::StoredSample>> Unpacker::StoreMedia(const Package& package,
-                                                                       const Documents& documents) {
+                                                                       Documents& documents) {
   std::vector<drifthub::StoredSample> stored;
-  if (!documents.samples) return stored;
   std::map<std::string, std::string> keys;  // By path in the archive.
-  for (const protocol::SampleRecord& record : documents.samples->samples) {
+  RETURN_IF_ERROR(KeepAdaptation(package, documents, keys));
+  const protocol::SampleSet none;
+  const protocol::SampleSet& set = documents.samples ? *documents.samples : none;
+  for (const protocol::SampleRecord& record : set.samples) {
     drifthub::StoredSample sample{.record = record, .object_key = "", .row = {}};
     if (record.is_image()) {
       const bool is_there =
@@ -228,11 +289,12 @@ base::Result<std::vector<drifthub::StoredSample>> Unpacker::StoreMedia(const Pac
     }
     stored.push_back(std::move(sample));
   }
-  if (documents.samples->event_id) {
+  if (set.event_id) {
     keys[std::string(protocol::kFeaturesPath)] =
         base::StrCat(store::kDriftFeaturesBucket, "/", package.device_id, "/",
-                     KeyPart(*documents.samples->event_id), ".safetensors");
+                     KeyPart(*set.event_id), ".safetensors");
   }
+  if (keys.empty()) return stored;
   MediaSink sink(objects_, keys);
   RETURN_IF_ERROR(ReadFiles(objects_, package.object_key, sink));
   return stored;
@@ -268,9 +330,28 @@ base::Status Unpacker::Store(Transaction& transaction, const Package& package,
   if (documents.adaptation) {
     RETURN_IF_ERROR(fleet::TakeAdaptation(transaction, report_origin, *documents.adaptation));
     RETURN_IF_ERROR(feedbacks_.TakeOutcome(transaction, package.device_id, *documents.adaptation));
+    RETURN_IF_ERROR(adaptations_.Take(transaction,
+                                      {.device_id = package.device_id,
+                                       .package_id = package.package_id,
+                                       .bundle = package.manifest.bundle,
+                                       .seq = package.manifest.name.seq,
+                                       .received_at = package.received_at,
+                                       .has_bytes = documents.has_adaptation_bytes},
+                                      *documents.adaptation));
+  }
+  if (documents.learned) {
+    RETURN_IF_ERROR(learned_versions_.Take(
+        transaction,
+        {.device_id = package.device_id,
+         .package_id = package.package_id,
+         .received_at = package.received_at,
+         .object_key =
+             adaptation::BytesKey(package.device_id, documents.learned->adaptation_sha256),
+         .bytes = BytesOf(package.manifest, protocol::kAdaptationBytesPath)},
+        *documents.learned));
   }
   const bool is_understood = documents.event || documents.samples || documents.metrics ||
-                             documents.update_report || documents.adaptation;
+                             documents.update_report || documents.adaptation || documents.learned;
   if (is_understood) return {};
   return fleet::Note(transaction,
                      {.at = package.received_at,
@@ -293,6 +374,9 @@ void Unpacker::Tell(const Package& package, const Documents& documents) {
   }
   if (documents.adaptation && documents.adaptation->feedback_id) {
     publish("feedback", *documents.adaptation->feedback_id);
+  }
+  if (documents.adaptation && documents.adaptation->event_id) {
+    publish("drift_event", *documents.adaptation->event_id);
   }
   if (documents.update_report) publish("rollout", documents.update_report->deployment_id);
   publish("overview", package.package_id);

@@ -6,13 +6,16 @@
 
 #pragma once
 
+#include <map>
 #include <string>
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "tinysphere/adaptation/adaptations.h"
 #include "tinysphere/drifthub/drift_hub.h"
 #include "tinysphere/feedback/feedbacks.h"
 #include "tinysphere/http/events.h"
+#include "tinysphere/registry/learned_versions.h"
 #include "tinysphere/rollout/rollouts.h"
 #include "tinysphere/store/database.h"
 #include "tinysphere/store/object_store.h"
@@ -26,6 +29,7 @@ class Unpacker {
   // All must outlive it.
   Unpacker(store::Database& database, store::ObjectStore& objects, store::Queue& queue,
            http::EventHub& events, drifthub::DriftHub& hub, feedback::Feedbacks& feedbacks,
+           adaptation::Adaptations& adaptations, registry::LearnedVersions& learned_versions,
            rollout::Rollouts& rollouts)
       : database_(database),
         objects_(objects),
@@ -33,6 +37,8 @@ class Unpacker {
         events_(events),
         hub_(hub),
         feedbacks_(feedbacks),
+        adaptations_(adaptations),
+        learned_versions_(learned_versions),
         rollouts_(rollouts) {}
 
   // Does the job and completes it. An error says whether it is the package's fault for ever
@@ -54,7 +60,9 @@ class Unpacker {
                      const Documents& documents,
                      const std::vector<drifthub::StoredSample>& samples);
   base::Result<std::vector<drifthub::StoredSample>> StoreMedia(const Package& package,
-                                                               const Documents& documents);
+                                                               Documents& documents);
+  base::Status KeepAdaptation(const Package& package, Documents& documents,
+                              std::map<std::string, std::string>& keys);
   void Tell(const Package& package, const Documents& documents);
 
   store::Database& database_;
@@ -63,6 +71,8 @@ class Unpacker {
   http::EventHub& events_;
   drifthub::DriftHub& hub_;
   feedback::Feedbacks& feedbacks_;
+  adaptation::Adaptations& adaptations_;
+  registry::LearnedVersions& learned_versions_;
   rollout::Rollouts& rollouts_;
 };
 

@@ -3,7 +3,7 @@
 #include <chrono>
 
 #include "base/text.h"
-#include "tinysphere/ingest/receiver.h"
+#include "tinysphere/ingest/unpacker.h"
 
 namespace tinysphere::ingest {
 
@@ -48,28 +48,22 @@ void Worker::Loop() {
   }
 }
 
-base::Status Worker::Do(const store::Job& job) {
-  if (job.kind == kUnpackJob) return unpacker_.Unpack(job);
-  RETURN_IF_ERROR(hub_.WriteVerdictFile(job.key));
-  return database_.Write(
-      [&](store::Transaction& transaction) { return queue_.Complete(transaction, job); });
-}
-
-void Worker::MarkSetAside() {
-  const base::Status marked = unpacker_.MarkSetAside(clock_.Now());
-  if (!marked.ok()) logger_.Error("jobs: " + marked.error().message);
+void Worker::Look() {
+  if (!look_) return;
+  const base::Status looked = look_(clock_.Now());
+  if (!looked.ok()) logger_.Error("jobs: " + looked.error().message);
 }
 
 bool Worker::DoOne() {
-  for (const std::string_view kind : {kUnpackJob, drifthub::kVerdictFileJob}) {
-    const auto claimed = queue_.Claim(std::string(kind), clock_.Now(), kLease);
+  for (const JobKind& kind : kinds_) {
+    const auto claimed = queue_.Claim(kind.kind, clock_.Now(), kLease);
     if (!claimed.ok()) {
       logger_.Error("jobs: " + claimed.error().message);
       return false;
     }
     if (!claimed->has_value()) continue;
     const store::Job& job = **claimed;
-    const base::Status done = Do(job);
+    const base::Status done = kind.work(job);
     if (done.ok()) return true;
     const std::string& reason = done.error().message;
     const bool is_hopeless = Unpacker::IsHopeless(done.error().code);
@@ -79,10 +73,10 @@ bool Worker::DoOne() {
       logger_.Error("jobs: " + failed.error().message);
       return false;
     }
-    MarkSetAside();
+    Look();
     return true;
   }
-  MarkSetAside();
+  Look();
   return false;
 }
 

@@ -1,33 +1,38 @@
-// Worker: one thread that does the jobs of the queue, one after the other.
+// Worker: one thread that does some kinds of jobs of the queue, one job after the other.
 
 #pragma once
 
 #include <condition_variable>
+#include <functional>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/logger.h"
 #include "base/result.h"
-#include "tinysphere/drifthub/drift_hub.h"
-#include "tinysphere/ingest/unpacker.h"
 #include "tinysphere/store/queue.h"
 
 namespace tinysphere::ingest {
 
+// Does the job and completes it.
+struct JobKind {
+  std::string kind;
+  std::function<base::Status(const store::Job&)> work;
+};
+
 class Worker {
  public:
-  // All must outlive the worker.
-  Worker(store::Database& database, store::Queue& queue, Unpacker& unpacker,
-         drifthub::DriftHub& hub, base::Clock& clock, base::Logger& logger)
-      : database_(database),
-        queue_(queue),
-        unpacker_(unpacker),
-        hub_(hub),
+  // What work refers to must outlive the worker. `look`, if any, runs after each job and whenever
+  // there is none.
+  Worker(store::Queue& queue, base::Clock& clock, base::Logger& logger, std::vector<JobKind> kinds,
+         std::function<base::Status(base::Time)> look = nullptr)
+      : queue_(queue),
         clock_(clock),
-        logger_(logger) {}
+        logger_(logger),
+        kinds_(std::move(kinds)),
+        look_(std::move(look)) {}
   ~Worker() { Stop(); }
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -43,15 +48,13 @@ class Worker {
   void Loop();
   // True if a job was done or failed.
   bool DoOne();
-  void MarkSetAside();
-  base::Status Do(const store::Job& job);
+  void Look();
 
-  store::Database& database_;
   store::Queue& queue_;
-  Unpacker& unpacker_;
-  drifthub::DriftHub& hub_;
   base::Clock& clock_;
   base::Logger& logger_;
+  std::vector<JobKind> kinds_;
+  std::function<base::Status(base::Time)> look_;
   std::mutex mutex_;
   std::condition_variable changed_;
   bool is_woken_ = false;

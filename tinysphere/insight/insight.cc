@@ -118,8 +118,8 @@ base::Result<Json> Insight::Overview() {
         Count(transaction, "SELECT COUNT(*) AS n FROM feedback WHERE state = 'applied'"));
     ASSIGN_OR_RETURN(const std::int64_t labels,
                      Count(transaction,
-                           "SELECT COUNT(*) AS n FROM verdicts WHERE is_current = 1 AND "
-                           "label IS NOT NULL"));
+                           "SELECT COUNT(*) AS n FROM (SELECT DISTINCT event_id, sample_id FROM "
+                           "verdicts WHERE is_current = 1 AND label IS NOT NULL) AS labelled"));
     ASSIGN_OR_RETURN(const std::int64_t active,
                      Count(transaction,
                            "SELECT COUNT(*) AS n FROM rollouts WHERE state = 'running' OR "
@@ -154,7 +154,8 @@ base::Result<Json> Insight::Overview() {
          {"rollouts", Json::MakeObject({{"active", active}})},
          {"throughput", std::move(throughput)},
          {"recent", std::move(recent)},
-         {"jobs", Json::MakeObject({{"waiting", waiting}, {"failed", failed}})}});
+         {"jobs", Json::MakeObject({{"waiting", waiting}, {"failed", failed}})},
+         {"judging", judging_ ? judging_() : Json()}});
   });
 }
 

@@ -37,6 +37,8 @@ class Insight {
         presence_(presence) {}
 
   base::Result<base::Json> Overview();
+  // What the overview says under "judging". At most one; before the first request.
+  void OnJudging(std::function<base::Json()> judging) { judging_ = std::move(judging); }
   base::Result<base::Json> PackagesSummary();
   // Looked at afresh every five seconds at most: anybody may ask, and looking writes a file.
   http::Response Health();
@@ -55,6 +57,8 @@ class Insight {
   const access::StatementSigner& signer_;
   const access::ServerKeys& keys_;
   const fleet::Presence& presence_;
+
+  std::function<base::Json()> judging_;
 
   struct Seen {
     base::Duration at{};  // Uptime.

@@ -157,6 +157,14 @@ Json VersionJson(const Row& row) {
                           {"taught_by", FieldOr(lineage, "taught_by", Json::MakeArray())}})}});
 }
 
+// SHA-256 of what a device learned and the bundle brings along; "" if there is nothing.
+std::string TaughtBy(const protocol::BundleManifest& manifest) {
+  for (const protocol::NamedFile& file : manifest.files) {
+    if (file.role == protocol::kRoleAdaptation) return file.sha256;
+  }
+  return "";
+}
+
 // The version's rows; true if they are new.
 base::Result<bool> Insert(Transaction& transaction, const Checked& checked,
                           const std::string& archive_sha256, std::uint64_t bytes,
@@ -189,10 +197,10 @@ base::Result<bool> Insert(Transaction& transaction, const Checked& checked,
   const std::string reference = checked.reference.is_null() ? "" : checked.reference.Write();
   const auto bundle_added = transaction.Execute(
       "INSERT INTO bundles (bundle, archive_sha256, bytes, object_key, publisher, manifest, "
-      "reference, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) "
+      "reference, created_at, taught) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) "
       "ON CONFLICT (bundle) DO NOTHING",
       {checked.bundle, archive_sha256, bytes, key, checked.publisher, checked.manifest_text,
-       reference.empty() ? store::Value() : store::Value(reference), now});
+       reference.empty() ? store::Value() : store::Value(reference), now, TaughtBy(manifest)});
   if (!bundle_added.ok()) return bundle_added.error();
   const auto version_added = transaction.Execute(
       "INSERT INTO model_versions (name, version, bundle, archive_sha256, stage, created_at, "
@@ -318,10 +326,20 @@ base::Result<http::Response> Registry::Artifact(const http::Request& request,
   ASSIGN_OR_RETURN(
       const auto row,
       database_.QueryOne("SELECT object_key FROM bundles WHERE archive_sha256 = $1", {sha256}));
-  if (!row) return Error{ErrorCode::kNotFound, "no artifact has the SHA-256 " + sha256};
-  ASSIGN_OR_RETURN(auto file, objects_.Get(row->Text("object_key")));
+  std::string key = row ? row->Text("object_key") : "";
+  // What one device learned is no other device's business before a publisher signed it.
+  if (!row && !request.identity.is_device()) {
+    ASSIGN_OR_RETURN(const auto learned,
+                     database_.QueryOne("SELECT object_key FROM learned_versions WHERE "
+                                        "adaptation_sha256 = $1 LIMIT 1",
+                                        {sha256}));
+    if (learned) key = learned->Text("object_key");
+  }
+  if (key.empty()) return Error{ErrorCode::kNotFound, "no artifact has the SHA-256 " + sha256};
+  ASSIGN_OR_RETURN(auto file, objects_.Get(key));
   return http::Response::File(request, std::shared_ptr<const base::ReadableFile>(std::move(file)),
-                              "application/zstd", sha256, /*is_immutable=*/true);
+                              row ? "application/zstd" : "application/octet-stream", sha256,
+                              /*is_immutable=*/true);
 }
 
 }  // namespace tinysphere::registry

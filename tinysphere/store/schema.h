@@ -36,6 +36,7 @@ inline constexpr std::string_view kDriftSamplesBucket = "drift-samples";  // <de
 inline constexpr std::string_view kVerdictsBucket = "verdicts";           // <feedback>.jsonl
 inline constexpr std::string_view kDriftFeaturesBucket = "drift-features";
 inline constexpr std::string_view kDataLogsBucket = "data-logs";
+inline constexpr std::string_view kAdaptationsBucket = "adaptations";  // <device>/<sha256 hex>
 
 // Small facts about the whole installation (table settings): "store_generation", ...
 base::Result<std::optional<std::string>> ReadSetting(Transaction& transaction,
