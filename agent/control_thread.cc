@@ -1,12 +1,15 @@
 #include <utility>
 
 #include "agent/agent_impl.h"
+#include "agent/thread_priority.h"
 #include "protocol/metrics.h"
 #include "protocol/sketches.h"
 
 namespace agent {
 
 void Agent::ControlLoop() {
+  const Status behind = StepBehind();
+  if (!behind.ok()) logger_.Warning("searching may slow frames down: " + behind.error().message);
   ReportRunning("");
   base::Duration next_tick = clock_.Uptime();
   const base::Duration began = clock_.Uptime();

@@ -106,6 +106,11 @@ void Agent::WriteStatus(bool is_running) {
   const source::SourceCounters from = source_->counters();
   Json events = Json::MakeArray();
   for (const pipeline::EventSummary& event : lifecycle.events) events.Append(ToJson(event));
+  Json transitions = Json::MakeArray();
+  for (const auto& transition : lifecycle.transitions) {
+    transitions.Append(pipeline::ToJson(transition));
+  }
+  const Json adaptation = lifecycle.adaptation_sha256 ? Json(*lifecycle.adaptation_sha256) : Json();
   Json status =
       Json::MakeObject({{"device_id", device_id_},
                         {"name", config_.name},
@@ -125,7 +130,10 @@ void Agent::WriteStatus(bool is_running) {
                                                      {"bundle", bundle->bundle}})},
                         {"adaptation", Json::MakeObject({{"hypothesis", lifecycle.hypothesis},
                                                          {"challenger", lifecycle.challenger},
+                                                         {"adaptation_sha256", adaptation},
                                                          {"revision", lifecycle.revision}})},
+                        {"awaits", lifecycle.awaits ? Json(*lifecycle.awaits) : Json()},
+                        {"transitions", std::move(transitions)},
                         {"labels_applied", lifecycle.labels_applied},
                         {"adaptations", lifecycle.adaptations},
                         {"rollbacks", lifecycle.rollbacks},

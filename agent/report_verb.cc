@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "tinylcm/pipeline/event_log.h"
+#include "tinylcm/pipeline/state_log.h"
 
 namespace agent {
 
@@ -30,6 +31,7 @@ namespace {
 constexpr std::size_t kChannelsTold = 8;
 constexpr double kShareTold = 0.005;  // What would be shown as 0 % is not.
 constexpr std::size_t kBarLength = 24;
+constexpr std::size_t kStepsTold = 12;
 
 struct Arguments {
   std::string config;
@@ -139,6 +141,18 @@ void Print(const pipeline::LoggedEvent& logged) {
   }
 }
 
+// How the adaptation came to where it stands, the newest step last.
+void Print(const pipeline::StateLog& log, std::size_t last) {
+  std::cout << "state  " << Words(tinylcm::adapt::Name(log.state)) << ", serving " << log.served
+            << (log.awaits ? ", waits for " + *log.awaits : "") << '\n';
+  const std::size_t told = std::min(log.transitions.size(), last);
+  for (std::size_t i = log.transitions.size() - told; i < log.transitions.size(); ++i) {
+    const tinylcm::adapt::Transition& step = log.transitions[i];
+    std::cout << "  " << Padded(StrCat(step.index), 11) << Words(tinylcm::adapt::Name(step.from))
+              << " -> " << Words(tinylcm::adapt::Name(step.to)) << ": " << step.why << '\n';
+  }
+}
+
 // The folder in which the device writes its events.
 Result<std::string> FolderOf(const Arguments& given) {
   if (given.config.empty() == given.state.empty()) {
@@ -167,15 +181,24 @@ base::Status Report(const Arguments& given) {
   }
   ASSIGN_OR_RETURN(const std::string folder, FolderOf(given));
   ASSIGN_OR_RETURN(const pipeline::EventLog log, pipeline::EventLog::Open(Disk(), folder));
+  // Events are told also where the state cannot be read.
+  const auto state = pipeline::ReadStateLog(Disk(), folder);
+  if (!state.ok()) std::cerr << "report: the state is not told: " << state.error().message << '\n';
   const auto& events = log.events();
   const std::size_t told = std::min(events.size(), static_cast<std::size_t>(given.last));
   if (given.json) {
     Json list = Json::MakeArray();
     for (std::size_t i = 0; i < told; ++i) list.Append(ToJson(events[events.size() - 1 - i]));
-    std::cout
-        << Json::MakeObject({{"events", std::move(list)}, {"kept", events.size()}}).WritePretty()
-        << '\n';
+    std::cout << Json::MakeObject({{"events", std::move(list)},
+                                   {"kept", events.size()},
+                                   {"state", state.ok() && *state ? ToJson(**state) : Json()}})
+                     .WritePretty()
+              << '\n';
     return {};
+  }
+  if (state.ok() && *state && !(*state)->transitions.empty()) {
+    Print(**state, kStepsTold);
+    std::cout << '\n';
   }
   if (events.empty()) {
     std::cout << "no drift event yet\n";

@@ -40,7 +40,9 @@ class Report(unittest.TestCase):
     def test_says_that_there_is_no_event_yet(self):
         device = self.ran(WORKSHOP.stream_of_rows())
         self.assertEqual(done("report", "--config", device.config).strip(), "no drift event yet")
-        self.assertEqual(json.loads(done("report", "--config", device.config, "--json")), {"events": [], "kept": 0})
+        report = json.loads(done("report", "--config", device.config, "--json"))
+        self.assertEqual((report["events"], report["kept"]), ([], 0))
+        self.assertEqual((report["state"]["state"], report["state"]["transitions"]), ("stable", []))
 
     def test_tells_what_changed_since_when_and_how_badly(self):
         device = self.ran(stream_that_ages())
@@ -60,7 +62,8 @@ class Report(unittest.TestCase):
         named = {channel["index"] for channel in event["channels"]}
         self.assertGreaterEqual(len(named & set(range(16, 32))), 8, named)
 
-        self.assertEqual(len(set(event["samples"])), 5, event["samples"])
+        # So much changed that labels were asked for at once: these are the samples.
+        self.assertEqual(len(set(event["samples"])), 24, event["samples"])
         text = done("report", "--config", device.config)
         for said in (event["event_id"], event["text"], "since", "severity", "sigma", "evidence", "signals", "classes",
                      "channels", *event["samples"]):
@@ -70,6 +73,19 @@ class Report(unittest.TestCase):
         self.assertRegex(text, r"#{3,}")
         # Its folder says the same, without the configuration.
         self.assertEqual(done("report", "--state", device.data), text)
+
+    def test_tells_how_the_adaptation_came_to_where_it_stands(self):
+        device = self.ran(stream_that_ages())
+        state = json.loads(done("report", "--config", device.config, "--json"))["state"]
+        steps = [(step["from"], step["to"]) for step in state["transitions"]]
+        self.assertEqual(steps[0], ("stable", "suspect"))
+        for (_, to), (origin, _) in zip(steps, steps[1:]):
+            self.assertEqual(to, origin)
+        self.assertEqual(steps[-1][1], state["state"])
+        self.assertEqual(state["awaits"], "labels")
+        text = done("report", "--config", device.config)
+        for step in state["transitions"]:
+            self.assertIn(step["why"], text)
 
     def test_names_samples_also_where_the_stream_ends_soon_after_the_alarm(self):
         aged = 25

@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "tinylcm/src/state/wire.h"
+
 namespace tinylcm::adapt {
 namespace {
 
@@ -644,6 +646,60 @@ TEST_F(MachineTest, KeepsAProposalOverARestart) {
   ASSERT_NE(state_.proposed, nullptr);
   EXPECT_EQ(state_.proposed->hypothesis, FlatField());
   EXPECT_EQ(state_.awaits(), "approval");
+}
+
+// The fields of version 1 as the adapter before the machine wrote them.
+void WriteNoneOfVersion1(state::WireWriter& writer) {
+  writer.Text("bundle-1");
+  writer.Text("");    // Event.
+  writer.U8(0);       // Identity,
+  writer.U32(0);      // ... no angle,
+  writer.U32(0);      // ... no gains,
+  writer.U32(0);      // ... no offsets.
+  writer.U8(0);       // No alignment,
+  writer.U8(0);       // ... no memory.
+  writer.Floats({});  // Scale.
+  writer.Floats({});  // Shift.
+  writer.U32(0);      // The memory: dimensions,
+  writer.Floats({});  // ... vectors,
+  writer.U16s({});    // ... labels,
+  writer.Floats({});  // ... weights,
+  writer.U32(0);      // ... entries.
+  writer.U32(0);      // Labels.
+}
+
+TEST_F(MachineTest, ReadsWhatTheAdapterBeforeItWrote) {
+  state::WireWriter writer;
+  writer.Raw(base::AsBytes("TLCD"));
+  writer.U32(1);
+  writer.U8(2);  // Adapting.
+  writer.Text("e-7");
+  writer.U64(1000);
+  writer.U64(1300);
+  writer.U64(4);
+  writer.U64(0);
+  writer.U8(1);  // Searched,
+  writer.U8(1);  // ... asked,
+  writer.U8(0);  // ... no labels yet,
+  writer.U8(0);  // ... not judged.
+  writer.F64(1.0);
+  writer.Text("");
+  writer.U32(0);
+  for (int i = 0; i < 4; ++i) writer.F64(0.0);
+  writer.U32(0);  // Fates.
+  for (int i = 0; i < 3; ++i) WriteNoneOfVersion1(writer);
+  writer.U32(base::Crc32c(writer.bytes()));
+  const auto read = ParseMachineState(writer.bytes(), Base());
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  EXPECT_EQ(read->state, State::kAdapting);
+  EXPECT_EQ(read->event_id, "e-7");
+  EXPECT_EQ(read->waiting_since, 1300u);
+  EXPECT_FALSE(read->is_collecting);
+  EXPECT_EQ(read->awaits(), "labels");
+  EXPECT_TRUE(read->served->is_none());
+  // From now on it is written as this version.
+  const base::Bytes now = Serialise(*read);
+  EXPECT_EQ(Serialise(ParseMachineState(now, Base()).value()), now);
 }
 
 TEST_F(MachineTest, RefusesADamagedOrForeignState) {

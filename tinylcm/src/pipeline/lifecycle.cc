@@ -35,6 +35,7 @@ constexpr base::Duration kFullSaveEvery{60'000};
 constexpr std::size_t kEventsKept = 16;
 constexpr std::uint32_t kMedoids = 5;  // Named in an event before labels are asked for.
 constexpr std::size_t kFeedbackKept = 64;
+constexpr std::size_t kTransitionsShown = 16;
 constexpr float kAbstainBelow = 0.5f;  // Escalated: what is more likely wrong than right.
 
 // How many samples after the alarm the explanation is refined, before it is sent.
@@ -82,13 +83,6 @@ Json ToJson(const drift::DriftMonitor::Standing& standing) {
                            {"signals", names(standing.signals)},
                            {"unwatched", names(standing.unwatched)},
                            {"differs_from_factory", names(standing.differs)}});
-}
-
-Json ToJson(const adapt::Transition& transition) {
-  return Json::MakeObject({{"index", transition.index},
-                           {"from", adapt::Name(transition.from)},
-                           {"to", adapt::Name(transition.to)},
-                           {"why", transition.why}});
 }
 
 void NameRunning(const model::ModelBundle& bundle, protocol::UpdateReport& report) {
@@ -1067,10 +1061,16 @@ LifecycleStatus Lifecycle::status() const {
   status.hypothesis = machine_.served->hypothesis.name();
   status.challenger = machine_.served->challenger.name();
   status.awaits = machine_.awaits();
-  status.transitions = machine_.log;
-  const adapt::Adaptation& shown =
-      machine_.proposed != nullptr ? *machine_.proposed : *machine_.served;
-  if (!shown.is_none()) status.adaptation_sha256 = adapt::DigestOf(shown);
+  const std::size_t shown = std::min(machine_.log.size(), kTransitionsShown);
+  status.transitions.assign(machine_.log.end() - static_cast<std::ptrdiff_t>(shown),
+                            machine_.log.end());
+  const adapt::AdaptationPtr& named =
+      machine_.proposed != nullptr ? machine_.proposed : machine_.served;
+  if (digested_ != named) {
+    digested_ = named;
+    digest_ = adapt::DigestOf(*named);
+  }
+  if (!named->is_none()) status.adaptation_sha256 = digest_;
   status.revision = revision_;
   status.labels_applied = labels_applied_;
   status.adaptations = adaptations_;

@@ -37,6 +37,7 @@
 #include "tinylcm/pipeline/event_log.h"
 #include "tinylcm/pipeline/frame_path.h"
 #include "tinylcm/pipeline/keeping.h"
+#include "tinylcm/pipeline/state_log.h"
 #include "tinylcm/source/mask.h"
 #include "tinylcm/state/snapshot_store.h"
 
@@ -70,7 +71,6 @@ struct LifecycleOptions {
 };
 
 base::Json ToJson(const drift::DriftMonitor::Standing& standing);
-base::Json ToJson(const adapt::Transition& transition);
 
 // What status shows.
 struct LifecycleStatus {
@@ -86,7 +86,7 @@ struct LifecycleStatus {
   double swap_gap_ms = 0.0;                      // Of the last bundle.
   std::optional<std::string> awaits;             // "labels" or "approval" of a person.
   std::optional<std::string> adaptation_sha256;  // Of what serves, or is proposed; none: neither.
-  std::vector<adapt::Transition> transitions;    // The machine's last ones, oldest first.
+  std::vector<adapt::Transition> transitions;    // The machine's last 16, oldest first.
   drift::DriftMonitor::Standing drift;
   std::vector<EventSummary> events;
 };
@@ -256,6 +256,8 @@ class Lifecycle {
   adapt::Quarantine quarantine_;
   adapt::MachineOptions machine_options_;
   adapt::MachineState machine_;
+  mutable adapt::AdaptationPtr digested_;  // status() is asked for often: of this one it is known
+  mutable std::string digest_;             // ... that it is called so.
   FramePath* path_ = nullptr;
   std::unique_ptr<Stage> first_stage_;
   std::unique_ptr<Serving> bench_;  // The bundle alone, for embedding off the frame path.
