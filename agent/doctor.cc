@@ -27,6 +27,7 @@
 #include "tinylcm/model/litert.h"
 #include "tinylcm/model/onnxruntime.h"
 #include "tinylcm/model/slots.h"
+#include "tinylcm/pipeline/taught.h"
 #include "tinylcm/sync/enrol.h"
 #include "tinylcm/sync/package_queue.h"
 #include "tinylcm/sync/transport.h"
@@ -147,6 +148,15 @@ class Examination {
     Add(JudgeRuntime("onnxruntime", model::FindOnnxRuntime(), model_file.ends_with(".onnx")));
   }
 
+  static Status GoldenAsTaught(const model::ModelBundle& bundle,
+                               std::unique_ptr<tinylcm::feature::FeatureModel> engine) {
+    ASSIGN_OR_RETURN(tinylcm::adapt::Adaptation taught, tinylcm::pipeline::TaughtBy(bundle));
+    ASSIGN_OR_RETURN(const auto serving, tinylcm::pipeline::Serving::Create(
+                                             std::make_shared<const model::ModelBundle>(bundle),
+                                             std::move(engine), std::move(taught), {}));
+    return tinylcm::pipeline::CheckTaught(*serving);
+  }
+
   // The runtime is really loaded, the model run: the answers are those of the machine it was made
   // on.
   void Golden(const model::ModelBundle& bundle) {
@@ -160,7 +170,8 @@ class Examination {
       }
       engine = std::move(opened).value();
     }
-    const Status golden = model::CheckGolden(bundle, engine.get());
+    Status golden = model::CheckGolden(bundle, engine.get());
+    if (golden.ok() && !bundle.taught.empty()) golden = GoldenAsTaught(bundle, std::move(engine));
     if (!golden.ok()) {
       Note("bundle.golden", Health::kWrong, golden.error().message,
            "this machine computes otherwise than the one that made the bundle: fit it anew here");

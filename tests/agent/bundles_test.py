@@ -93,6 +93,22 @@ class Bundles(unittest.TestCase):
         self.assertEqual(device.run_to_the_end(), WRONG_USE, device.said())
         self.assertIn("model.tflite", device.said())
 
+    def test_what_was_learned_is_made_a_bundle_only_of_the_base_it_was_learned_on(self):
+        out, learned = fresh("taught.tar.zst"), fresh("adaptation.bin")
+        learned.parent.mkdir(exist_ok=True)
+        learned.write_bytes(b"TLCA, but torn")
+
+        def refused(*arguments) -> str:
+            result = tinylcm("bundle", "make", WORKSHOP.sensor(), "--out", out, *arguments)
+            self.assertEqual(result.returncode, WRONG_USE, result.stderr)
+            self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
+            self.assertEqual(list(out.parent.glob("taught*")), [], "nothing half-made is left")
+            return result.stderr
+
+        self.assertIn("--adaptation needs --version", refused("--adaptation", learned))
+        self.assertIn("--version and --taught-by go with --adaptation", refused("--version", "1.0.1"))
+        self.assertIn(str(learned), refused("--adaptation", learned, "--version", "1.0.1"))
+
 
 if __name__ == "__main__":
     main()

@@ -241,6 +241,83 @@ TEST_F(TaughtTest, AnAnswerThatIsNotTheExpectedOneIsFound) {
   EXPECT_FALSE(CheckTaught(*Serve(whole, none)).ok());
 }
 
+// Gives sixteen pixels' red, as numbers around 1.
+class PixelEngine final : public feature::FeatureModel {
+ public:
+  static constexpr int kSide = 8;
+  int width() const override { return kSide; }
+  int height() const override { return kSide; }
+  std::size_t feature_count() const override { return kChannels; }
+  base::Status Infer(std::span<const std::uint8_t> picture, std::span<float> raw) override {
+    for (std::size_t i = 0; i < raw.size(); ++i) {
+      raw[i] = static_cast<float>(picture[i * 3]) / 100.0f;
+    }
+    return {};
+  }
+};
+
+TEST_F(TaughtTest, APictureIsPutRightBeforeTheGoldenAnswersAreMade) {
+  model::ModelBundle pictures = *MakeBundle("1.0.0", 1);
+  pictures.is_image = true;
+  pictures.image_rule.width = pictures.image_rule.height = PixelEngine::kSide;
+  pictures.feature_model = base::ToBytes("pixels");
+  pictures.manifest.input = {};
+  pictures.manifest.input.width = pictures.manifest.input.height = PixelEngine::kSide;
+  pictures.manifest.input.channels = "rgb";
+  pictures.manifest.input.resize = "center_crop";
+  pictures.manifest.input.scale = "uint8";
+  model::Reference& reference = pictures.reference;
+  reference.rail_low = reference.rail_high = {};
+  reference.class_channel_mean = reference.class_channel_sd = {};
+  reference.channel_covariance = reference.channel_mode_share = {};
+  constexpr std::size_t kBytes = PixelEngine::kSide * PixelEngine::kSide * 3;
+  reference.mean_image.assign(kBytes, 100.0f);
+  reference.sd_image.assign(kBytes, 10.0f);
+  model::Golden& golden = pictures.golden;
+  golden.rows.clear();
+  PixelEngine engine;
+  auto processor = feature::Processor::Create(pictures.processor);
+  ASSERT_TRUE(processor.ok());
+  base::Random random(3);
+  for (std::size_t i = 0; i < golden.count; ++i) {
+    std::vector<std::uint8_t> picture(kBytes);
+    for (std::uint8_t& value : picture) value = static_cast<std::uint8_t>(random.Below(100));
+    const auto raw = std::span(golden.raw).subspan(i * kChannels, kChannels);
+    ASSERT_TRUE(engine.Infer(picture, raw).ok());
+    processor->Apply(raw, std::span(golden.features).subspan(i * kChannels, kChannels));
+    golden.pictures.insert(golden.pictures.end(), picture.begin(), picture.end());
+  }
+  ASSERT_TRUE(model::WriteBundle(fs_, pictures, Path("pictures")).ok());
+  const auto parent = Load("pictures");
+
+  // Twice as bright: 8192 / 4096.
+  adapt::Adaptation learned;
+  learned.bundle = parent->bundle;
+  learned.hypothesis = adapt::InputHypothesis::Of(
+      {.kind = adapt::StepKind::kChannelGain, .gains = {8192, 8192, 8192}, .offsets = {0, 0, 0}});
+  ASSERT_TRUE(Keep(adapt::Serialise(learned)).ok());
+  TeachOptions options = Options("taught");
+  options.base = Path("pictures");
+  const model::EngineOpener open_engine = [](base::ByteView, const model::EngineOptions&) {
+    return base::Result<std::unique_ptr<feature::FeatureModel>>(std::make_unique<PixelEngine>());
+  };
+  const auto made = Teach(fs_, options, open_engine);
+  ASSERT_TRUE(made.ok()) << made.error().message;
+  const auto bundle = Load("taught");
+  ASSERT_NE(bundle, nullptr);
+  // Where a pixel was p / 100 it is 2 p / 100 now, standardised.
+  for (std::size_t i = 0; i < golden.count * kChannels; ++i) {
+    const std::size_t j = i % kChannels;
+    const float want =
+        (2.0f * golden.raw[i] - bundle->processor.mean[j]) / bundle->processor.scale[j];
+    EXPECT_NEAR(bundle->golden.taught_features[i], want, 1e-4);
+  }
+  EXPECT_EQ(bundle->golden.raw, golden.raw);  // The bundle alone answers as before.
+  auto serving = Serving::Create(bundle, std::make_unique<PixelEngine>(), *TaughtBy(*bundle), {});
+  ASSERT_TRUE(serving.ok()) << serving.error().message;
+  EXPECT_TRUE(CheckTaught(**serving).ok());
+}
+
 TEST_F(TaughtTest, OfOneModelTaughtDifferentlyNoAgreementIsAsked) {
   model::ModelBundle taught = *base_;
   taught.bundle = std::string(64, 't');
