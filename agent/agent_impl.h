@@ -142,6 +142,7 @@ class Agent final : public pipeline::Outbox {
   void SendMetrics();
   void SendSketches(base::Duration now);
   void TakeRollbackRequest();
+  void SendRequested();
   Status OpenLog();
   void TakeLog();   // Main thread, often: empties the rings.
   void FlushLog();  // About once a second.
@@ -187,6 +188,8 @@ class Agent final : public pipeline::Outbox {
   std::vector<Order> orders_;
   std::vector<std::string> feedback_taken_;  // Applied; and what could not be, to come again.
   std::vector<std::string> feedback_back_;
+  std::vector<protocol::Desired::Request> requests_;  // Not answered yet. The control thread's,
+  std::vector<std::string> labels_;                   // ... as what the monitor calls answers.
   std::atomic<bool> stopping_{false};
   std::atomic<bool> source_ended_{false};
   std::atomic<bool> frames_done_{false};

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include "agent/agent_impl.h"
@@ -48,14 +49,17 @@ void Agent::ControlLoop() {
     if (now >= next_tick || is_last) {
       next_tick = now + kSecond;
       TakeRollbackRequest();
+      if (!requests_.empty()) SendRequested();
       lifecycle_->Tick();
     }
     {
       const std::scoped_lock lock(status_mutex_);
       status_ = lifecycle_->status();
-      if (bundle_.get() != &lifecycle_->bundle()) {
-        bundle_ = lifecycle_->shared_bundle();
-        monitor_->SetLabels(bundle_->manifest.labels);
+      bundle_ = lifecycle_->shared_bundle();
+      // Another bundle's, or a class more that people opened.
+      if (std::vector<std::string> labels = lifecycle_->labels(); labels != labels_) {
+        labels_ = labels;
+        monitor_->SetLabels(std::move(labels));
       }
     }
     if (is_last) break;
@@ -186,7 +190,11 @@ void Agent::Carry(Order order) {
     return;
   }
   // A document that waited for its archive may be older than one that was carried meanwhile.
-  if (order.archive.empty()) Wish(*order.desired);
+  if (order.archive.empty()) {
+    Wish(*order.desired);
+    requests_ = order.desired->requests;
+    SendRequested();
+  }
   const bool goes_back = order.desired->action == protocol::DesiredAction::kRollback;
   if (!goes_back && order.archive.empty()) {
     const bool runs_already = order.desired->target &&
@@ -210,6 +218,16 @@ void Agent::Carry(Order order) {
   } else {
     Install(*order.desired, order.archive);
   }
+}
+
+// What the server wants to see more of. What cannot be queued now is tried again by and by.
+void Agent::SendRequested() {
+  std::erase_if(requests_, [this](const protocol::Desired::Request& request) {
+    const Status sent = lifecycle_->SendSamples(
+        request.event_id, static_cast<std::uint32_t>(std::min<std::int64_t>(request.samples, 1000)));
+    if (!sent.ok()) logger_.Warning("samples, later again: " + sent.error().message);
+    return sent.ok();
+  });
 }
 
 void Agent::Install(const protocol::Desired& desired, const std::string& archive) {

@@ -82,10 +82,11 @@ struct WantedLabels {
   std::vector<WantedSample> samples;  // The largest group of like samples first.
 };
 
-// A person's word on one sample: one of labels().
+// A person's word on one sample: one of labels(), or the name of a class that is to be opened.
 struct SampleLabel {
   std::string sample_id;
   std::string label;
+  bool opens_class = false;
 };
 
 // A person's word on a whole event.
@@ -201,7 +202,8 @@ class Device {
   // end.
   void Save();
 
-  const std::vector<std::string>& labels() const;
+  // What an answer may be called: the bundle's classes, then those that people opened.
+  std::vector<std::string> labels() const;
   bool takes_pictures() const;
   std::string_view bundle() const;  // Its identity: SHA-256 of its manifest.
   DeviceStatus status() const;

@@ -37,6 +37,7 @@ enum EntryType : std::uint8_t {
   kEvicted = 6,
   kGone = 7,
   kOpened = 8,
+  kClasses = 9,
 };
 
 // FNV-1a and a finaliser: the same on every machine.
@@ -251,6 +252,11 @@ Status Quarantine::Replay(const Bytes& bytes, Bytes& damaged) {
         for (std::uint32_t i = 0; i < count; ++i) Remember(reader.U64());
         break;
       }
+      case kClasses: {
+        classes_.resize(reader.Count(4));
+        for (std::string& name : classes_) name = reader.Text();
+        break;
+      }
       case kOpened: {
         opened_.push_back(reader.Text());
         break;
@@ -366,6 +372,12 @@ Status Quarantine::Rewrite() {
       gone.U32(static_cast<std::uint32_t>(gone_.in_order.size()));
       for (const std::uint64_t one : gone_.in_order) gone.U64(one);
       RETURN_IF_ERROR(append(kGone, gone.bytes()));
+    }
+    if (!classes_.empty()) {
+      WireWriter classes;
+      classes.U32(static_cast<std::uint32_t>(classes_.size()));
+      for (const std::string& name : classes_) classes.Text(name);
+      RETURN_IF_ERROR(append(kClasses, classes.bytes()));
     }
     for (const std::string& name : opened_) RETURN_IF_ERROR(append(kOpened, WriteText(name)));
     WireWriter begin;
@@ -551,12 +563,45 @@ Result<std::size_t> Quarantine::OpenClass(const std::string& name) {
   return opened_.size() - 1;
 }
 
-Status Quarantine::Relabel(const std::vector<Label>& labels, std::vector<std::string> opened) {
-  labels_.clear();
-  for (const Label& label : labels) {
-    if (index_of_.contains(label.sample_id)) labels_[label.sample_id] = label;
+Status Quarantine::SetClasses(std::vector<std::string> classes) {
+  if (classes == classes_) return {};
+  const bool is_known = !classes_.empty();
+  std::vector<std::string> names = classes_;
+  names.insert(names.end(), opened_.begin(), opened_.end());
+  classes_ = std::move(classes);
+  if (is_known) {
+    // Those that are opened stay so, in their order, but what the bundle has by itself.
+    std::erase_if(opened_, [&](const std::string& name) {
+      return std::ranges::find(classes_, name) != classes_.end();
+    });
+    const auto number_of = [&](const std::string& name) -> std::optional<std::size_t> {
+      const auto own = std::ranges::find(classes_, name);
+      if (own != classes_.end()) return static_cast<std::size_t>(own - classes_.begin());
+      const auto other = std::ranges::find(opened_, name);
+      if (other == opened_.end()) return std::nullopt;
+      return classes_.size() + static_cast<std::size_t>(other - opened_.begin());
+    };
+    const auto renumber = [&](std::uint16_t& label, std::uint16_t missing) {
+      const auto number = label < names.size() ? number_of(names[label]) : std::nullopt;
+      label = number ? static_cast<std::uint16_t>(*number) : missing;
+    };
+    for (auto& [id, label] : labels_) {
+      const bool has_name = label.label < names.size();
+      if (has_name && !number_of(names[label.label]) && opened_.size() < kOpenedMax) {
+        opened_.push_back(names[label.label]);
+      }
+      renumber(label.label, classify::kUnknownLabel);
+    }
+    std::erase_if(labels_, [](const auto& one) {
+      return one.second.label == classify::kUnknownLabel;  // More classes than may be opened.
+    });
+    for (QuarantinedSample& sample : samples_) {
+      renumber(sample.prediction, classify::kUnknownLabel);
+      for (classify::Neighbour& neighbour : sample.neighbours) {
+        renumber(neighbour.label, classify::kUnknownLabel);
+      }
+    }
   }
-  opened_ = std::move(opened);
   return Rewrite();
 }
 

@@ -188,17 +188,41 @@ TEST_F(QuarantineTest, OpensClassesByNameOnce) {
   Quarantine quarantine = Open();
   EXPECT_EQ(quarantine.opened(), (std::vector<std::string>{"crab", "eel"}));
   EXPECT_EQ(quarantine.labels().at("s0"), (Label{"s0", 11, "f", 0.5f}));
-  // A new bundle has crabs of its own.
-  ASSERT_TRUE(quarantine.Relabel({{"s0", 10, "f", 0.5f}, {"nobody", 1, "f"}}, {"eel"}).ok());
-  const Quarantine after = Open();
-  EXPECT_EQ(after.opened(), std::vector<std::string>{"eel"});
-  EXPECT_EQ(after.labels().at("s0").label, 10);
-  EXPECT_EQ(after.labels().size(), 1u);
-
   for (std::size_t i = 0; i < Quarantine::kOpenedMax; ++i) {
     static_cast<void>(quarantine.OpenClass("class " + std::to_string(i)).ok());
   }
   EXPECT_EQ(quarantine.OpenClass("one more").error().code, ErrorCode::kExhausted);
+}
+
+TEST_F(QuarantineTest, KeepsTheNamesOfClassesWhenAnotherBundleNumbersThemAnew) {
+  Quarantine quarantine = Open();
+  ASSERT_TRUE(quarantine.SetClasses({"ape", "bee", "cow", "dog"}).ok());
+  ASSERT_TRUE(quarantine.Begin("e").ok());
+  Fill(quarantine, 0, 4);  // All answered as 3, "dog".
+  ASSERT_EQ(quarantine.OpenClass("crab").value(), 0u);
+  ASSERT_EQ(quarantine.OpenClass("eel").value(), 1u);
+  ASSERT_TRUE(quarantine.SetLabel({"s0", 1, "f"}).ok());  // bee
+  ASSERT_TRUE(quarantine.SetLabel({"s1", 2, "f"}).ok());  // cow
+  ASSERT_TRUE(quarantine.SetLabel({"s2", 4, "f"}).ok());  // crab
+  ASSERT_TRUE(quarantine.SetLabel({"s3", 5, "f"}).ok());  // eel
+  // The new bundle has crabs of its own and no cows; its dogs come first.
+  ASSERT_TRUE(quarantine.SetClasses({"dog", "bee", "crab"}).ok());
+  EXPECT_EQ(quarantine.opened(), (std::vector<std::string>{"eel", "cow"}));
+  const Quarantine after = Open();
+  EXPECT_EQ(after.classes(), (std::vector<std::string>{"dog", "bee", "crab"}));
+  EXPECT_EQ(after.opened(), (std::vector<std::string>{"eel", "cow"}));
+  EXPECT_EQ(after.labels().at("s0").label, 1);
+  EXPECT_EQ(after.labels().at("s1").label, 4);
+  EXPECT_EQ(after.labels().at("s2").label, 2);
+  EXPECT_EQ(after.labels().at("s3").label, 3);
+  EXPECT_EQ(after.samples()[0].prediction, 0);
+  EXPECT_EQ(after.samples()[0].neighbours[0].label, 0);
+  // And back again: every name is where it was.
+  ASSERT_TRUE(quarantine.SetClasses({"ape", "bee", "cow", "dog"}).ok());
+  EXPECT_EQ(quarantine.opened(), (std::vector<std::string>{"eel", "crab"}));
+  EXPECT_EQ(quarantine.labels().at("s1").label, 2);
+  EXPECT_EQ(quarantine.labels().at("s2").label, 5);
+  EXPECT_EQ(quarantine.samples()[0].prediction, 3);
 }
 
 // As version 1 wrote them: no novelty, no weight.

@@ -79,6 +79,7 @@ Prediction Classifier::Classify(std::span<const float> feature, std::span<float>
     prediction.mean_distance = prediction.anchor_distance = 1.0f - *top;
   }
   prediction.nearest = static_cast<std::uint16_t>(top - probabilities_.begin());
+  prediction.known = prediction.nearest;
   prediction.share = *top;
   prediction.confidence = calibration_.Confidence(*top, 0.0f);
   prediction.label =

@@ -197,6 +197,7 @@ Prediction KnnClassifier::ClassifyWithout(std::uint32_t anchor, std::span<const 
   Nearest nearest(options_.k, anchor, prediction.neighbours);
   Offer(is_coarse, 0, anchors_, LimitOfLeast(reach, memory_first_, options_.k), nearest);
   prediction.anchor_distance = nearest.MeanDistance();
+  if (!nearest.found().empty()) prediction.known = nearest.found()[0].label;
   if (memory_.size() > 0) {
     const float limit = LimitOfLeast(reach, distances_.size(), options_.k);
     Offer(is_coarse, memory_first_, memory_, limit, nearest);

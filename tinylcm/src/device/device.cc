@@ -94,6 +94,8 @@ struct Device::Impl final : pipeline::Outbox {
   std::unique_ptr<monitor::Monitor> monitor;
 
   pipeline::Seen seen;      // The last sample; its memory is used again.
+  std::vector<std::string> names;  // Of what answers, ...
+  std::uint32_t named_as = UINT32_MAX;  // ... as the path counts it.
   std::uint64_t given = 0;  // Samples, good and bad.
   drift::DriftSignal last_signal = drift::DriftSignal::kLearning;
   std::uint64_t since_housekeeping = 0;
@@ -183,7 +185,12 @@ Result<std::optional<Answer>> Device::Impl::Process() {
     monitor->Skipped();
     return answered.error();
   }
-  const auto& names = bundle->manifest.labels;
+  // What answered may know classes that people opened.
+  if (seen.bundle != named_as) {
+    if (const auto named = path->BundleOf(seen.bundle)) names = named->labels;
+    named_as = seen.bundle;
+    monitor->SetLabels(names);
+  }
   Answer answer;
   answer.index = seen.index;
   answer.label = seen.prediction.label < names.size()
@@ -260,12 +267,12 @@ std::optional<WantedLabels> Device::Impl::Wanted() const {
   if (samples.empty()) return std::nullopt;
   WantedLabels wanted;
   wanted.event_id = lifecycle->event()->event_id;
-  const auto& names = bundle->manifest.labels;
+  const std::vector<std::string> known = lifecycle->labels();
   for (const adapt::QuarantinedSample* sample : samples) {
     WantedSample one;
     one.sample_id = sample->sample_id;
     one.index = sample->index;
-    one.prediction = sample->prediction < names.size() ? names[sample->prediction] : "unknown";
+    one.prediction = sample->prediction < known.size() ? known[sample->prediction] : "unknown";
     one.confidence = sample->confidence;
     if (sample->has_picture) {
       auto picture = lifecycle->quarantine().Picture(sample->sample_id);
@@ -392,18 +399,18 @@ std::optional<protocol::DriftEvent> Device::LastDrift() const { return impl_->li
 std::optional<WantedLabels> Device::Wanted() const { return impl_->Wanted(); }
 
 Status Device::ApplyLabels(std::span<const SampleLabel> labels) {
-  const auto& names = impl_->bundle->manifest.labels;
+  const std::vector<std::string> names = impl_->lifecycle->labels();
   protocol::Feedback feedback;
   for (const SampleLabel& label : labels) {
     if (impl_->lifecycle->quarantine().Find(label.sample_id) == nullptr) {
       return Error{ErrorCode::kInvalidArgument,
                    StrCat("label: sample ", label.sample_id, " is not in quarantine")};
     }
-    if (std::find(names.begin(), names.end(), label.label) == names.end()) {
+    if (!label.opens_class && std::find(names.begin(), names.end(), label.label) == names.end()) {
       return Error{ErrorCode::kInvalidArgument, StrCat("label: sample ", label.sample_id, ": ",
                                                        label.label, " is no class of this bundle")};
     }
-    feedback.labels.push_back({label.sample_id, label.label, 1.0, 1});
+    feedback.labels.push_back({label.sample_id, label.label, 1.0, 1, label.opens_class});
   }
   if (feedback.labels.empty()) return {};
   return impl_->Tell(std::move(feedback));
@@ -463,7 +470,7 @@ void Device::Tick() {
 
 void Device::Save() { impl_->lifecycle->SaveAll(); }
 
-const std::vector<std::string>& Device::labels() const { return impl_->bundle->manifest.labels; }
+std::vector<std::string> Device::labels() const { return impl_->lifecycle->labels(); }
 bool Device::takes_pictures() const { return impl_->bundle->is_image; }
 std::string_view Device::bundle() const { return impl_->bundle->bundle; }
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "tinylcm/pipeline/serving.h"
 
 namespace tinylcm::pipeline {
 
@@ -12,7 +13,7 @@ accuracy::Answer AnswerOf(const classify::Prediction& prediction,
   const bool has_reach = bundle.is_adaptable() && calibration.distance_limit > 0.0f;
   const float reach = has_reach ? prediction.mean_distance / calibration.distance_limit : 1.0f;
   const float confidence = calibration.Confidence(prediction.share, 0.0f);
-  return {.predicted = prediction.nearest,
+  return {.predicted = KnownClass(prediction, bundle),
           .belief = accuracy::Belief(static_cast<double>(confidence), static_cast<double>(reach),
                                      static_cast<std::uint32_t>(bundle.manifest.labels.size())),
           .distance = static_cast<double>(prediction.anchor_distance)};
@@ -25,7 +26,9 @@ accuracy::Estimator MakeEstimator(const model::ModelBundle& bundle,
   options.held_out = bundle.reference.rank;
   auto classifier = bundle.MakeClassifier();
   const bool remembers = classifier.ok() && bundle.is_adaptable() && adaptation.memory.size() > 0;
-  if (classifier.ok() && (!remembers || classifier->knn()->SetMemory(adaptation.memory).ok())) {
+  const auto opened = static_cast<std::uint32_t>(adaptation.opened.size());
+  if (classifier.ok() &&
+      (!remembers || classifier->knn()->SetMemory(adaptation.memory, opened).ok())) {
     for (std::size_t i = 0; i < bundle.canary.size(); ++i) {
       const classify::Prediction prediction = classifier->Classify(bundle.canary.row(i));
       options.canary.count += 1;

@@ -65,7 +65,7 @@ void FramePath::Offer(std::unique_ptr<Stage> stage) {
 void FramePath::Prepare(Stage& stage) {
   if (stage.sketch != nullptr) return;
   const model::ModelBundle& bundle = stage.serving->bundle();
-  stage.bundle = NumberOf(bundle);
+  stage.bundle = NumberOf(bundle, stage.serving->labels());
   stage.sketch = SketchFor(bundle, stage.serving->signals());
   stage.accuracy =
       std::make_unique<accuracy::Estimator>(MakeEstimator(bundle, stage.serving->adaptation()));
@@ -77,15 +77,17 @@ void FramePath::Prepare(Stage& stage) {
   stage.window = std::make_unique<feature::WindowFeatures>(std::move(window).value());
 }
 
-// The same bundle keeps its number when it comes back.
-std::uint32_t FramePath::NumberOf(const model::ModelBundle& bundle) {
+// The same bundle with the same classes keeps its number when it comes back; one for which people
+// opened a class is another.
+std::uint32_t FramePath::NumberOf(const model::ModelBundle& bundle,
+                                  const std::vector<std::string>& labels) {
   const std::scoped_lock lock(bundles_mutex_);
   for (const KnownBundle& known : bundles_) {
-    if (known.named->bundle == bundle.bundle) return known.number;
+    if (known.named->bundle == bundle.bundle && known.named->labels == labels) return known.number;
   }
   if (bundles_.size() == kBundlesKept) bundles_.erase(bundles_.begin());
-  bundles_.push_back({bundles_met_, std::make_shared<const NamedBundle>(
-                                        NamedBundle{bundle.bundle, bundle.manifest.labels})});
+  bundles_.push_back(
+      {bundles_met_, std::make_shared<const NamedBundle>(NamedBundle{bundle.bundle, labels})});
   return bundles_met_++;
 }
 
@@ -210,6 +212,14 @@ drift::DriftMonitor::Standing FramePath::drift_standing() const {
 void FramePath::Rebaseline() {
   const std::scoped_lock lock(monitor_mutex_);
   monitor_->Rebaseline();
+}
+
+void FramePath::Rebaseline(const std::function<void(drift::DriftMonitor&)>& teach) {
+  auto taught = std::make_unique<drift::DriftMonitor>(CopyOfMonitor());
+  taught->Rebaseline();
+  teach(*taught);
+  const std::scoped_lock lock(monitor_mutex_);
+  std::swap(monitor_, taught);
 }
 
 void FramePath::TakeSketches(const std::function<bool(const protocol::Sketches&)>& take) {

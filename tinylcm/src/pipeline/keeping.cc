@@ -56,6 +56,16 @@ Json ToJson(const LifecycleRecord& record) {
   for (const KeptAdapter& kept : record.adapters) {
     adapters.Append(Json::MakeObject({{"bundle", kept.bundle}, {"file", kept.file}}));
   }
+  Json held = Json::MakeArray();
+  for (const HeldReport& one : record.held_reports) {
+    held.Append(
+        Json::MakeObject({{"revision", one.revision}, {"report", protocol::ToJson(one.report)}}));
+  }
+  Json sent = Json::MakeArray();
+  for (const SentSamples& one : record.sent_samples) {
+    sent.Append(Json::MakeObject(
+        {{"event_id", one.event_id}, {"samples", static_cast<std::int64_t>(one.samples)}}));
+  }
   return Json::MakeObject({{"reserved_index", record.reserved_index},
                            {"revision", record.revision},
                            {"labels_applied", record.labels_applied},
@@ -67,6 +77,8 @@ Json ToJson(const LifecycleRecord& record) {
                            {"ask_again", record.ask_again ? Json(*record.ask_again) : Json()},
                            {"event", record.event ? protocol::ToJson(*record.event) : Json()},
                            {"events", std::move(events)},
+                           {"held_reports", std::move(held)},
+                           {"sent_samples", std::move(sent)},
                            {"adapters", std::move(adapters)}});
 }
 
@@ -100,6 +112,22 @@ Result<LifecycleRecord> ParseLifecycleRecord(std::string_view text) {
       event.channels.push_back(channel.AsInt());
     }
     record.events.push_back(std::move(event));
+  }
+  if (reader.Has("held_reports")) {
+    for (base::JsonReader item : reader.Array("held_reports")) {
+      const auto revision = static_cast<std::uint64_t>(item.Int("revision", {.min = 0}));
+      ASSIGN_OR_RETURN(protocol::AdaptationReport report,
+                       protocol::ParseAdaptationReport(item.Object("report").json().Write()));
+      record.held_reports.push_back({revision, std::move(report)});
+    }
+  }
+  if (reader.Has("sent_samples")) {
+    for (base::JsonReader item : reader.Array("sent_samples")) {
+      std::string event_id = item.String("event_id");
+      const auto samples =
+          static_cast<std::uint32_t>(item.Int("samples", {.min = 0, .max = 1'000'000}));
+      record.sent_samples.push_back({std::move(event_id), samples});
+    }
   }
   for (base::JsonReader item : reader.Array("adapters", 2)) {
     std::string bundle = item.String("bundle");

@@ -36,6 +36,7 @@ constexpr std::size_t kEventsKept = 16;
 constexpr std::uint32_t kMedoids = 5;  // Named in an event before labels are asked for.
 constexpr std::size_t kFeedbackKept = 64;
 constexpr std::size_t kTransitionsShown = 16;
+constexpr std::size_t kHeldMax = 8;    // Feedback whose outcome is not live yet.
 constexpr float kAbstainBelow = 0.5f;  // Escalated: what is more likely wrong than right.
 
 // How many samples after the alarm the explanation is refined, before it is sent.
@@ -43,16 +44,6 @@ constexpr std::uint32_t kExplainedAt[] = {25, 100};
 
 protocol::PackageFile JsonFile(std::string_view path, const Json& json) {
   return {std::string(path), "application/json", base::ToBytes(json.Write())};
-}
-
-// What serves, beside its report; its digest. The bundle alone is nothing to send.
-std::optional<std::string> Enclose(const adapt::Adaptation& adaptation, std::string_view path,
-                                   std::vector<protocol::PackageFile>& files) {
-  if (adaptation.is_none()) return std::nullopt;
-  Bytes bytes = adapt::Serialise(adaptation);
-  std::string digest = base::Sha256Hex(bytes);
-  files.push_back({std::string(path), "application/octet-stream", std::move(bytes)});
-  return digest;
 }
 
 // Samples between false alarms; nothing where a limit was set by hand, for then nobody knows.
@@ -170,6 +161,8 @@ Status Lifecycle::ReadRecord() {
     waiting_.push_back(std::move(ask));
   }
   event_ = std::move(record.event);
+  held_reports_ = std::move(record.held_reports);
+  sent_samples_ = std::move(record.sent_samples);
   events_ = std::move(record.events);
   // An adaptation belongs to its bundle; which one runs is the slots' word.
   for (KeptAdapter& kept : record.adapters) {
@@ -197,6 +190,8 @@ void Lifecycle::BeginAnew(const std::string& why) {
   event_.reset();
   events_.clear();
   feedback_done_.clear();
+  held_reports_.clear();
+  sent_samples_.clear();
   waiting_.clear();
   // Which indices were used is not known; the milliseconds since 1970 surely were not.
   first_index_ = static_cast<std::uint64_t>(parts_.clock->Now().time_since_epoch().count());
@@ -209,6 +204,12 @@ Status Lifecycle::Restore() {
     if (!read.ok()) BeginAnew(read.error().message);
   }
   reserved_index_ = first_index_ + kIndexBlock;
+  RETURN_IF_ERROR(quarantine_.SetClasses(bundle_->manifest.labels));
+  // What serves names classes the quarantine may have lost with its file.
+  for (const std::string& name : machine_.served->opened) {
+    RETURN_IF_ERROR(quarantine_.OpenClass(name));
+  }
+  if (event_) quarantine_.Hold(event_->samples);
   auto log = EventLog::Open(*parts_.fs, options_.folder);
   if (log.ok()) {
     event_log_ = std::move(*log);
@@ -298,6 +299,8 @@ LifecycleRecord Lifecycle::MakeRecord(const std::string& file) const {
   }
   record.event = event_;
   record.events = events_;
+  record.held_reports = held_reports_;
+  record.sent_samples = sent_samples_;
   record.adapters.push_back({bundle_->bundle, file});
   if (!previous_.bundle.empty() && previous_.bundle != bundle_->bundle) {
     record.adapters.push_back(previous_);
@@ -332,6 +335,7 @@ void Lifecycle::Tick() {
     Happened(
         adapt::Collected{last_index_, static_cast<std::uint32_t>(quarantine_.taken_count()), true});
   }
+  if (path_ != nullptr && !held_reports_.empty()) ReleaseReports();
   TryAgain();
   if (parts_.clock->Uptime() - last_full_save_ >= kFullSaveEvery) SaveAll();
 }
@@ -364,6 +368,8 @@ void Lifecycle::UpdateWants() {
 
 void Lifecycle::OnSeen(const Seen& seen) {
   last_index_ = seen.index;
+  if (seen.revision > live_revision_) live_revision_ = seen.revision;
+  if (!held_reports_.empty()) ReleaseReports();
   if (seen.index + kIndexBlock / 2 >= reserved_index_) {
     reserved_index_ = seen.index + kIndexBlock;
     Save();
@@ -382,6 +388,8 @@ void Lifecycle::OnSeen(const Seen& seen) {
   if (has_frame && machine_.is_collecting && !quarantine_.is_full()) {
     Status added = Workbench();
     if (added.ok()) added = AddToQuarantine(seen, options_.masks, *bench_, quarantine_);
+    frames_are_kept_as_they_are_ =
+        seen.frame.format == source::PictureFormat::kCompressed && options_.masks.empty();
     if (!added.ok()) {
       parts_.logger->Warning("not quarantined: " + added.error().message);
     } else {
@@ -507,34 +515,124 @@ void Lifecycle::KeepEvent() {
   if (!kept.ok()) parts_.logger->Warning("event log not written: " + kept.error().message);
 }
 
+IntakeContext Lifecycle::Intake() const {
+  IntakeContext context;
+  context.bundle = bundle_->bundle;
+  context.names = bundle_->manifest.labels;
+  context.open_event = machine_.event_id;
+  context.may_change = EffectiveMode() != adapt::Mode::kMonitoringOnly;
+  context.served = machine_.served.get();
+  return context;
+}
+
 Status Lifecycle::OnFeedback(const protocol::Feedback& feedback) {
-  if (std::find(feedback_done_.begin(), feedback_done_.end(), feedback.feedback_id) !=
-      feedback_done_.end()) {
+  const std::string& id = feedback.feedback_id;
+  const bool is_held = std::ranges::any_of(
+      held_reports_, [&](const HeldReport& held) { return held.report.feedback_id == id; });
+  if (is_held) return {};  // Its acknowledgement is on the way.
+  if (std::ranges::find(feedback_done_, id) != feedback_done_.end()) {
     adapt::Action again;
-    again.feedback_id = feedback.feedback_id;
+    again.feedback_id = id;
     again.text = "this feedback was applied before";
-    again.fates = FatesAgain(feedback, quarantine_);
+    again.fates = FatesAgain(feedback, Intake(), quarantine_);
     return Report(again);
   }
   if (swap_) return Error{ErrorCode::kUnavailable, "feedback: a new bundle is being watched"};
-  const Understood understood = Understand(feedback, bundle_->manifest.labels, machine_.event_id);
-  ASSIGN_OR_RETURN(const Taken taken, TakeIn(understood, quarantine_));
+  if (held_reports_.size() >= kHeldMax) {
+    return Error{ErrorCode::kUnavailable, "feedback: what came before is not live yet"};
+  }
+  ASSIGN_OR_RETURN(TakenIn taken, TakeIn(feedback, Intake(), quarantine_));
   const adapt::Feedback& told = taken.told.feedback;
   labels_applied_ += told.labels.size();
-  parts_.logger->Info(StrCat("feedback ", feedback.feedback_id, ": ", told.labels.size(),
-                             " labels, ", told.retract.size(), " retracted"));
+  parts_.logger->Info(StrCat("feedback ", id, ": ", told.labels.size(), " labels, ",
+                             told.retract.size(), " retracted"));
+  for (const std::string& remark : taken.remarks) {
+    parts_.logger->Warning(StrCat("feedback ", id, ": ", remark));
+  }
 
   // Before anything is done: what acknowledges it may leave the device within Do.
   concepts_.ForgetLabels(told.retract);
-  feedback_done_.push_back(feedback.feedback_id);
+  feedback_done_.push_back(id);
   if (feedback_done_.size() > kFeedbackKept) feedback_done_.erase(feedback_done_.begin());
   candidates_.clear();
-  adapt::Told event = taken.told;
-  event.index = last_index_;
-  Happened(event);
+  taken.told.index = last_index_;
+  Happened(taken.told);
   Save();
   UpdateWants();
   return {};
+}
+
+Status Lifecycle::SendSamples(const std::string& event_id, std::uint32_t samples) {
+  auto sent = std::ranges::find(sent_samples_, event_id, &SentSamples::event_id);
+  const std::uint32_t before = sent == sent_samples_.end() ? 0 : sent->samples;
+  if (samples <= before) return {};
+  protocol::DriftEvent other;
+  other.event_id = event_id;
+  const bool is_newest = event_ && event_->event_id == event_id;
+  protocol::DriftEvent event = is_newest ? *event_ : other;
+  const std::size_t known = event.samples.size();
+  std::vector<protocol::PackageFile> files = MakeSamples(
+      {.labels = samples - before, .seed = options_.seed, .send_images = options_.send_images},
+      *bundle_, quarantine_, event);
+  const std::size_t count = event.samples.size() - known;
+  RETURN_IF_ERROR(parts_.outbox->Send(protocol::kTypeSamples, bundle_->bundle, std::move(files)));
+  parts_.logger->Info(StrCat("event ", event_id, ": ", samples - before,
+                             " more samples were asked for, ", count, " are sent"));
+  if (sent == sent_samples_.end()) {
+    if (sent_samples_.size() >= kEventsKept) sent_samples_.erase(sent_samples_.begin());
+    sent_samples_.push_back({event_id, samples});
+  } else {
+    sent->samples = samples;
+  }
+  if (is_newest) {
+    event_ = std::move(event);
+    quarantine_.Hold(event_->samples);
+    KeepEvent();
+  }
+  Save();
+  return {};
+}
+
+// What was collected since the alarm is what is usual: the live reference is made of it, as far as
+// it goes, and learns on. The factory reference stays.
+void Lifecycle::RebaselineFromCollected() {
+  // Kept pictures may be masked, or compressed anew: then they are not what was watched. And a
+  // quarantine does not know where in the cycle its samples were taken.
+  const bool is_exact = !bundle_->is_image || frames_are_kept_as_they_are_;
+  if (!is_exact || options_.cycle.count() > 0) {
+    path_->Rebaseline();
+    return;
+  }
+  auto serving = Make(bundle_, *machine_.served, 0);
+  if (!serving.ok()) {
+    parts_.logger->Warning("what was collected cannot be learned from: " + serving.error().message);
+    path_->Rebaseline();
+    return;
+  }
+  std::uint32_t taught = 0;
+  path_->Rebaseline([&](drift::DriftMonitor& monitor) {
+    Inference inference;
+    const auto& samples = quarantine_.samples();
+    for (std::size_t i = quarantine_.current_begin(); i < samples.size(); ++i) {
+      if (monitor.phase() != drift::DriftMonitor::Phase::kLearning) break;
+      source::Frame frame;
+      frame.row = samples[i].raw;
+      if (bundle_->is_image) {
+        auto picture = quarantine_.Picture(samples[i].sample_id);
+        if (!picture.ok()) continue;
+        frame.row.clear();
+        frame.picture = std::move(*picture);
+      }
+      if (!(*serving)->Infer(frame, inference).ok()) continue;
+      drift::Sample sample;
+      (*serving)->Measure(inference, sample);
+      sample.index = samples[i].index;
+      static_cast<void>(monitor.Observe(sample));
+      ++taught;
+    }
+  });
+  parts_.logger->Info(StrCat("what is usual is learned anew from ", taught,
+                             " samples since the alarm, and those that come"));
 }
 
 // ---- What is done -----------------------------------------------------------------------------
@@ -630,7 +728,11 @@ Status Lifecycle::DoOne(const adapt::Action& action) {
       Commit(action);
       return SendModel();
     case adapt::ActionKind::kRebaseline:
-      path_->Rebaseline();
+      if (action.from_collected) {
+        RebaselineFromCollected();
+      } else {
+        path_->Rebaseline();
+      }
       return {};
     case adapt::ActionKind::kReport:
       return Report(action);
@@ -654,6 +756,7 @@ Status Lifecycle::AskForLabels(const adapt::Action& action) {
   std::vector<protocol::PackageFile> files = MakeQuestion(
       {.labels = action.labels, .seed = options_.seed, .send_images = options_.send_images},
       *bundle_, quarantine_, event);
+  quarantine_.Hold(event.samples);
   KeepEvent();
   return parts_.outbox->Send(protocol::kTypeDriftEvent, bundle_->bundle, std::move(files));
 }
@@ -811,9 +914,7 @@ Status Lifecycle::Report(const adapt::Action& action) {
   report.challenger = machine_.served->challenger.name();
   report.candidates = std::move(candidates_);
   candidates_.clear();
-  for (const adapt::LabelFate& fate : action.fates) {
-    report.labels.push_back({fate.sample_id, OutcomeOf(fate.fate)});
-  }
+  report.labels = OutcomesOf(action.fates);
   report.canary_before = canary_before_;
   report.canary_after = canary_after_;
   if (!snapshot_.empty()) report.snapshot = snapshot_;
@@ -827,21 +928,54 @@ Status Lifecycle::Report(const adapt::Action& action) {
     report.transitions.push_back({transition.index, adapt::Name(transition.from),
                                   adapt::Name(transition.to), transition.why});
   }
-  std::vector<protocol::PackageFile> files(1);
   const adapt::AdaptationPtr& shown =
       machine_.proposed != nullptr ? machine_.proposed : machine_.served;
   const adapt::AdaptationPtr& behind =
       machine_.proposed != nullptr ? machine_.served : machine_.champion;
-  report.adaptation_sha256 = Enclose(*shown, protocol::kAdaptationBytesPath, files);
-  if (*behind != *shown) {
-    report.champion_sha256 = Enclose(*behind, protocol::kChampionBytesPath, files);
-  }
-  files[0] = JsonFile(protocol::kAdaptationPath, protocol::ToJson(report));
+  if (!shown->is_none()) report.adaptation_sha256 = adapt::DigestOf(*shown);
+  if (*behind != *shown && !behind->is_none()) report.champion_sha256 = adapt::DigestOf(*behind);
   parts_.logger->Info("adaptation: " + action.text);
-  RETURN_IF_ERROR(
-      parts_.outbox->Send(protocol::kTypeAdaptation, bundle_->bundle, std::move(files)));
+  // What a feedback led to is acknowledged once it answers frames; a kill in between forgets
+  // neither.
+  if (report.feedback_id && live_revision_ < revision_) {
+    held_reports_.push_back({revision_, std::move(report)});
+    machine_ = adapt::ToldAll(std::move(machine_));
+    Save();
+    return {};
+  }
+  RETURN_IF_ERROR(SendReport(report));
   machine_ = adapt::ToldAll(std::move(machine_));
   return {};
+}
+
+Status Lifecycle::SendReport(const protocol::AdaptationReport& report) {
+  std::vector<protocol::PackageFile> files;
+  files.push_back(JsonFile(protocol::kAdaptationPath, protocol::ToJson(report)));
+  const auto enclose = [&](const std::optional<std::string>& digest, std::string_view path) {
+    for (const adapt::AdaptationPtr& one :
+         {machine_.proposed, machine_.served, machine_.champion, machine_.before}) {
+      if (!digest || one == nullptr || adapt::DigestOf(*one) != *digest) continue;
+      files.push_back({std::string(path), "application/octet-stream", adapt::Serialise(*one)});
+      return;
+    }
+  };
+  enclose(report.adaptation_sha256, protocol::kAdaptationBytesPath);
+  enclose(report.champion_sha256, protocol::kChampionBytesPath);
+  return parts_.outbox->Send(protocol::kTypeAdaptation, bundle_->bundle, std::move(files));
+}
+
+void Lifecycle::ReleaseReports() {
+  bool is_any = false;
+  while (!held_reports_.empty() && held_reports_.front().revision <= live_revision_) {
+    const Status sent = SendReport(held_reports_.front().report);
+    if (!sent.ok()) {
+      parts_.logger->Error("acknowledgement, later again: " + sent.error().message);
+      break;
+    }
+    held_reports_.erase(held_reports_.begin());
+    is_any = true;
+  }
+  if (is_any) Save();
 }
 
 Status Lifecycle::SendModel() {
@@ -875,6 +1009,14 @@ Status Lifecycle::SwapBundle(std::shared_ptr<const model::ModelBundle> bundle,
   }
   const bool is_taught = !bundle->taught.empty();
 
+  // Labels keep their names, whatever their numbers in the new bundle; where it does not take over
+  // after all, in the old one.
+  RETURN_IF_ERROR(quarantine_.SetClasses(bundle->manifest.labels));
+  const auto number_again = [this](void*) {
+    const Status back = quarantine_.SetClasses(bundle_->manifest.labels);
+    if (!back.ok()) parts_.logger->Error("quarantine: " + back.error().message);
+  };
+  const std::unique_ptr<void, decltype(number_again)> classes(this, number_again);
   // What was adapted goes over as far as it still holds under the new model.
   const adapt::Adaptation& served = *machine_.served;
   ASSIGN_OR_RETURN(adapt::Carried carried, CarryOver(*bench, served, quarantine_, options_.seed));
@@ -957,6 +1099,8 @@ void Lifecycle::FinishSwap(bool healthy, const std::string& detail) {
     report.attempted_bundle = bundle_->bundle;
     report.detail = detail;
     bundle_ = swap.old_bundle;
+    const Status classes = quarantine_.SetClasses(bundle_->manifest.labels);
+    if (!classes.ok()) parts_.logger->Error("quarantine: " + classes.error().message);
     bench_.reset();
     machine_options_ = MakeMachineOptions();
     const auto bytes = keeping_.ReadAdapter(previous_.file);
@@ -1013,6 +1157,13 @@ Result<std::string> Lifecycle::Keep(const adapt::Adaptation& adaptation, const s
 
 Result<std::string> Lifecycle::TakeSnapshot(const std::string& reason) {
   return Keep(*machine_.served, reason, machine_.state != adapt::AdaptState::kProbation);
+}
+
+std::vector<std::string> Lifecycle::labels() const {
+  std::vector<std::string> names = bundle_->manifest.labels;
+  const std::vector<std::string>& opened = machine_.served->opened;
+  names.insert(names.end(), opened.begin(), opened.end());
+  return names;
 }
 
 std::vector<const adapt::QuarantinedSample*> Lifecycle::WantedSamples() const {

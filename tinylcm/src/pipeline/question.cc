@@ -1,10 +1,12 @@
 #include "tinylcm/src/pipeline/question.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/text.h"
 #include "protocol/safetensors.h"
 #include "protocol/samples.h"
+#include "tinylcm/adapt/question.h"
 #include "tinylcm/feature/picture_figures.h"
 #include "tinylcm/pipeline/event_log.h"
 
@@ -24,9 +26,29 @@ protocol::PackageFile JsonFile(std::string_view path, const Json& json) {
 
 }  // namespace
 
-std::string LabelName(const model::ModelBundle& bundle, std::uint16_t label) {
-  const auto& labels = bundle.manifest.labels;
-  return label < labels.size() ? labels[label] : "unknown";
+std::vector<std::string> LabelNames(const model::ModelBundle& bundle,
+                                    const adapt::Quarantine& quarantine) {
+  std::vector<std::string> names = bundle.manifest.labels;
+  names.insert(names.end(), quarantine.opened().begin(), quarantine.opened().end());
+  return names;
+}
+
+std::string LabelName(std::span<const std::string> names, std::uint16_t label) {
+  return label < names.size() ? names[label] : "unknown";
+}
+
+float UsualDistance(const model::ModelBundle& bundle, std::uint16_t label) {
+  const auto& held_out = bundle.reference.rank;
+  if (label < held_out.size() && !held_out[label].empty()) {
+    return held_out[label][held_out[label].size() / 2];
+  }
+  std::vector<float> all;
+  for (const std::vector<float>& values : held_out) {
+    all.insert(all.end(), values.begin(), values.end());
+  }
+  if (all.empty()) return 0.0f;
+  std::ranges::sort(all);
+  return all[all.size() / 2];
 }
 
 Status AddToQuarantine(const Seen& seen, const std::vector<source::MaskRegion>& masks,
@@ -41,6 +63,7 @@ Status AddToQuarantine(const Seen& seen, const std::vector<source::MaskRegion>& 
   sample.neighbours.assign(seen.prediction.neighbours.begin(),
                            seen.prediction.neighbours.begin() + seen.prediction.neighbour_count);
   sample.reason = "drift";
+  sample.bundle = bundle.bundle;
   sample.has_picture = bundle.is_image;
   sample.feature.resize(bundle.feature_count());
   std::vector<std::uint8_t> picture;
@@ -51,6 +74,10 @@ Status AddToQuarantine(const Seen& seen, const std::vector<source::MaskRegion>& 
     sample.raw = seen.frame.row;
   }
   RETURN_IF_ERROR(bench.Embed(picture, sample.raw, sample.feature));
+  if (bundle.is_adaptable()) {
+    const classify::Prediction alone = bench.classifier().Classify(sample.feature);
+    sample.novelty = adapt::Novelty(alone.anchor_distance, UsualDistance(bundle, alone.nearest));
+  }
   // A row has no picture that masks could cover.
   const bool is_kept_as_it_is =
       !bundle.is_image ||
@@ -80,7 +107,7 @@ void Describe(const drift::DriftExplanation& explanation,
   }
   event.classes.clear();
   for (const auto& share : explanation.classes) {
-    event.classes.push_back({LabelName(bundle, share.label), share.share});
+    event.classes.push_back({LabelName(bundle.manifest.labels, share.label), share.share});
   }
   event.channels.clear();
   const auto& names = bundle.config.channels;
@@ -95,64 +122,64 @@ void Describe(const drift::DriftExplanation& explanation,
   }
 }
 
-std::vector<protocol::PackageFile> MakeQuestion(const QuestionOptions& options,
-                                                const model::ModelBundle& bundle,
-                                                const adapt::Quarantine& quarantine,
-                                                protocol::DriftEvent& event) {
-  const std::vector<adapt::Quarantine::Asked> asked =
-      quarantine.AskFor(options.labels, options.seed);
+namespace {
+
+// samples.json and what lies beside it.
+std::vector<protocol::PackageFile> SampleFiles(std::span<const adapt::Quarantine::Asked> asked,
+                                               const QuestionOptions& options,
+                                               const model::ModelBundle& bundle,
+                                               const adapt::Quarantine& quarantine,
+                                               const std::string& event_id) {
   protocol::SampleSet set;
-  set.event_id = event.event_id;
-  set.labels = bundle.manifest.labels;
+  set.event_id = event_id;
+  set.labels = LabelNames(bundle, quarantine);
   if (!bundle.is_image) {
     set.reference_row_mean.emplace(bundle.reference.channel_mean.begin(),
                                    bundle.reference.channel_mean.end());
     set.reference_row_sd.emplace(bundle.reference.channel_sd.begin(),
                                  bundle.reference.channel_sd.end());
   }
-  std::vector<protocol::PackageFile> files(2);
+  std::vector<protocol::PackageFile> files(1);
   std::vector<float> features;
   std::vector<std::string> row_ids;
   std::vector<std::vector<float>> rows;
-  event.samples.clear();
   for (const adapt::Quarantine::Asked& ask : asked) {
-    const adapt::QuarantinedSample* sample = quarantine.Find(ask.sample_id);
-    if (sample == nullptr) continue;
+    const adapt::QuarantinedSample& sample = *quarantine.Find(ask.sample_id);
     protocol::SampleRecord record;
-    record.sample_id = sample->sample_id;
-    record.index = sample->index;
-    record.prediction = LabelName(bundle, sample->prediction);
-    record.confidence = sample->confidence;
-    for (const classify::Neighbour& neighbour : sample->neighbours) {
+    record.sample_id = sample.sample_id;
+    record.index = sample.index;
+    record.prediction = LabelName(set.labels, sample.prediction);
+    record.confidence = sample.confidence;
+    for (const classify::Neighbour& neighbour : sample.neighbours) {
       record.neighbours.push_back(
-          {neighbour.anchor, LabelName(bundle, neighbour.label), neighbour.distance});
+          {neighbour.anchor, LabelName(set.labels, neighbour.label), neighbour.distance});
     }
-    record.reason = sample->reason;
+    record.reason = ask.reason;
     record.cluster_mass = ask.cluster_mass;
+    record.cluster_accuracy = ask.cluster_accuracy;
+    record.novelty = ask.novelty;
     // After a swap to a bundle with other features, those of before do not fit beside the new ones.
-    if (sample->feature.size() == bundle.feature_count()) {
+    if (sample.feature.size() == bundle.feature_count()) {
       record.feature_row = features.size() / bundle.feature_count();
-      features.insert(features.end(), sample->feature.begin(), sample->feature.end());
+      features.insert(features.end(), sample.feature.begin(), sample.feature.end());
     }
     if (!bundle.is_image) {
       record.media = StrCat(protocol::kRowsPath, "#", rows.size());
-      row_ids.push_back(sample->sample_id);
-      rows.push_back(sample->raw);
+      row_ids.push_back(sample.sample_id);
+      rows.push_back(sample.raw);
     } else if (options.send_images) {
-      auto picture = quarantine.Picture(sample->sample_id);
+      auto picture = quarantine.Picture(sample.sample_id);
       if (picture.ok()) {
-        record.media = StrCat("images/", sample->sample_id, ".jpg");
+        record.media = StrCat("images/", sample.sample_id, ".jpg");
         files.push_back({record.media, "image/jpeg", std::move(*picture)});
       }
     }
-    event.samples.push_back(record.sample_id);
     set.samples.push_back(std::move(record));
   }
   protocol::Safetensors tensors;
   tensors.Add("features", {features.size() / bundle.feature_count(), bundle.feature_count()},
               features);
-  files[0] = JsonFile(protocol::kDriftEventPath, protocol::ToJson(event));
-  files[1] = JsonFile(protocol::kSamplesPath, protocol::ToJson(set));
+  files[0] = JsonFile(protocol::kSamplesPath, protocol::ToJson(set));
   files.push_back(
       {std::string(protocol::kFeaturesPath), "application/octet-stream", tensors.Write()});
   if (!rows.empty()) {
@@ -160,6 +187,37 @@ std::vector<protocol::PackageFile> MakeQuestion(const QuestionOptions& options,
                      base::ToBytes(protocol::WriteRowsCsv(row_ids, rows))});
   }
   return files;
+}
+
+}  // namespace
+
+std::vector<protocol::PackageFile> MakeQuestion(const QuestionOptions& options,
+                                                const model::ModelBundle& bundle,
+                                                const adapt::Quarantine& quarantine,
+                                                protocol::DriftEvent& event) {
+  const std::vector<adapt::Quarantine::Asked> asked =
+      quarantine.AskFor(options.labels, options.seed);
+  event.samples.clear();
+  for (const adapt::Quarantine::Asked& ask : asked) event.samples.push_back(ask.sample_id);
+  std::vector<protocol::PackageFile> files =
+      SampleFiles(asked, options, bundle, quarantine, event.event_id);
+  files.insert(files.begin(), JsonFile(protocol::kDriftEventPath, protocol::ToJson(event)));
+  return files;
+}
+
+std::vector<protocol::PackageFile> MakeSamples(const QuestionOptions& options,
+                                               const model::ModelBundle& bundle,
+                                               const adapt::Quarantine& quarantine,
+                                               protocol::DriftEvent& event) {
+  std::vector<adapt::Quarantine::Asked> asked;
+  if (quarantine.event_id() == event.event_id) {
+    asked = quarantine.AskFor(options.labels, options.seed, event.samples);
+  }
+  for (adapt::Quarantine::Asked& ask : asked) {
+    ask.reason = StrCat("more were asked for; ", ask.reason);
+    event.samples.push_back(ask.sample_id);
+  }
+  return SampleFiles(asked, options, bundle, quarantine, event.event_id);
 }
 
 }  // namespace tinylcm::pipeline

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -20,11 +21,18 @@
 
 namespace tinylcm::pipeline {
 
-// The name of a label, "unknown" for one the bundle does not have.
-std::string LabelName(const model::ModelBundle& bundle, std::uint16_t label);
+// What a sample may be called: the bundle's classes, then those that people opened.
+std::vector<std::string> LabelNames(const model::ModelBundle& bundle,
+                                    const adapt::Quarantine& quarantine);
+// "unknown" for a label beyond the names.
+std::string LabelName(std::span<const std::string> names, std::uint16_t label);
 
-// Takes an answered frame into the quarantine, as the bundle alone sees it. `bench`: the bundle
-// alone. Regions of `masks` are black in the picture that is kept.
+// How far from the anchors samples answered as `label` usually lie: the median of the held-out
+// ones, of all classes where that has none; 0 where nothing was held out.
+float UsualDistance(const model::ModelBundle& bundle, std::uint16_t label);
+
+// Takes an answered frame into the quarantine, as the bundle alone sees it: `bench`. Regions of
+// `masks` are black in the picture that is kept.
 base::Status AddToQuarantine(const Seen& seen, const std::vector<source::MaskRegion>& masks,
                              Serving& bench, adapt::Quarantine& quarantine);
 
@@ -38,10 +46,19 @@ struct QuestionOptions {
   std::uint64_t seed = 1;
   bool send_images = false;  // Local consent.
 };
-// The files of a `drift_event` package that asks for labels. event.samples become those asked for.
+// The files of a `drift_event` package that asks for labels, the most pressing first. event.samples
+// become those asked for.
 std::vector<protocol::PackageFile> MakeQuestion(const QuestionOptions& options,
                                                 const model::ModelBundle& bundle,
                                                 const adapt::Quarantine& quarantine,
                                                 protocol::DriftEvent& event);
+
+// The files of a `samples` package: `options.labels` more of the event's samples, none of them
+// labelled or among event.samples, to which they are added. An empty set where the quarantine has
+// gone on to another event, or has no more.
+std::vector<protocol::PackageFile> MakeSamples(const QuestionOptions& options,
+                                               const model::ModelBundle& bundle,
+                                               const adapt::Quarantine& quarantine,
+                                               protocol::DriftEvent& event);
 
 }  // namespace tinylcm::pipeline

@@ -148,6 +148,10 @@ Status Serving::Decode(const source::PictureView& from, std::vector<std::uint8_t
   return picture_maker_.Make(from, picture);
 }
 
+std::uint16_t KnownClass(const classify::Prediction& prediction, const model::ModelBundle& bundle) {
+  return prediction.nearest < bundle.manifest.labels.size() ? prediction.nearest : prediction.known;
+}
+
 Status CheckRow(const source::Frame& frame, std::size_t channels) {
   if (frame.row.size() != channels) {
     return Error{
@@ -229,7 +233,9 @@ Status Serving::InferDecoded(Inference& out) {
 }
 
 void Serving::Measure(const Inference& from, drift::Sample& sample) {
-  signals_.Measure({.prediction = from.prediction,
+  classify::Prediction watched = from.prediction;
+  watched.nearest = KnownClass(watched, *bundle_);
+  signals_.Measure({.prediction = watched,
                     .share = from.share,
                     .feature = from.feature,
                     .raw = from.raw,

@@ -76,15 +76,16 @@ class Quarantine {
   // are remembered.
   bool WasEvicted(const std::string& sample_id) const;
 
+  // What labels and predictions here mean: the classes of the bundle that runs. Where they meant
+  // others before, each keeps its name: a label for a class that the bundle lacks becomes an opened
+  // one, a prediction "unknown". Durable; nothing is written where nothing changes.
+  base::Status SetClasses(std::vector<std::string> classes);
+  const std::vector<std::string>& classes() const { return classes_; }
+
   // A class that the bundle lacks: its label is the bundle's count of classes plus its place here.
   // The first time it is added to the list; kExhausted beyond kOpenedMax. Durable after Sync().
   base::Result<std::size_t> OpenClass(const std::string& name);
   const std::vector<std::string>& opened() const { return opened_; }
-
-  // Other labels for the samples here, another list of opened classes: another bundle runs, with
-  // classes of its own. Labels of samples that are not here are passed over, those not named are
-  // dropped. Durable.
-  base::Status Relabel(const std::vector<Label>& labels, std::vector<std::string> opened);
 
   const std::string& event_id() const { return event_id_; }
   // Those of earlier events (labelled) first, then the current event's in order of arrival.
@@ -151,6 +152,7 @@ class Quarantine {
   std::map<std::string, Label> labels_;
   std::map<std::string, std::uint64_t> entry_bytes_;
   std::set<std::string> held_;
+  std::vector<std::string> classes_;  // Empty: an earlier version did not say.
   std::vector<std::string> opened_;
   Gone gone_;
   std::uint64_t live_bytes_ = 0;  // Of the samples here; the rest of the file is dead.

@@ -44,6 +44,7 @@ struct Neighbour {
 struct Prediction {
   std::uint16_t label = 0;       // kUnknownLabel where confidence is below `unknown_below`.
   std::uint16_t nearest = 0;     // The winner of the vote, said or not. Always a class.
+  std::uint16_t known = 0;       // The nearest anchor's class: of the bundle, never an opened one.
   float share = 0.0f;            // The winner's share of the votes.
   float confidence = 0.0f;       // Calibrated.
   float mean_distance = 0.0f;    // To the k neighbours that voted.

@@ -69,7 +69,7 @@ inline bool IsNotYet(const base::Error& error) {
 // What there is to say of a bundle that answers.
 struct NamedBundle {
   std::string bundle;
-  std::vector<std::string> labels;
+  std::vector<std::string> labels;  // Opened classes behind its own.
 };
 
 // Answer and Process are the frame thread's; everything else may be called from the control thread,
@@ -111,6 +111,8 @@ class FramePath {
   drift::DriftMonitor::Phase drift_phase() const;
   drift::DriftMonitor::Standing drift_standing() const;
   void Rebaseline();
+  // The same, and `teach` shows the monitor what is usual from now on, off the frame path.
+  void Rebaseline(const std::function<void(drift::DriftMonitor&)>& teach);
   // Gives `take` what was seen since the last call, a bundle each: that which answers, behind it
   // those that were swapped out meanwhile. What it does not take (false) it is given again by the
   // next call, together with what came since. Nothing seen, nothing given.
@@ -139,7 +141,7 @@ class FramePath {
     std::uint32_t bundle = 0;
     std::unique_ptr<drift::StreamSketch> sketch;
   };
-  std::uint32_t NumberOf(const model::ModelBundle& bundle);
+  std::uint32_t NumberOf(const model::ModelBundle& bundle, const std::vector<std::string>& labels);
   drift::DriftMonitor CopyOfMonitor() const;
   void SwapSketch(Stage& stage);
   base::Status TakeRow(source::Frame& frame);

@@ -21,6 +21,7 @@
 #include "base/json.h"
 #include "base/logger.h"
 #include "base/result.h"
+#include "protocol/adaptation_report.h"
 #include "protocol/drift_event.h"
 #include "tinylcm/adapt/quarantine.h"
 #include "tinylcm/drift/drift_monitor.h"
@@ -38,6 +39,20 @@ struct KeptAdapter {
   friend bool operator==(const KeptAdapter&, const KeptAdapter&) = default;
 };
 
+// An acknowledgement that waits until what the feedback led to answers frames.
+struct HeldReport {
+  std::uint64_t revision = 0;  // Of the stage.
+  protocol::AdaptationReport report;
+  friend bool operator==(const HeldReport&, const HeldReport&) = default;
+};
+
+// How many samples beyond its question the server was sent of an event.
+struct SentSamples {
+  std::string event_id;
+  std::uint32_t samples = 0;
+  friend bool operator==(const SentSamples&, const SentSamples&) = default;
+};
+
 struct LifecycleRecord {
   std::uint64_t reserved_index = 0;  // Indexes below it may have been used.
   std::uint64_t revision = 0;
@@ -50,6 +65,8 @@ struct LifecycleRecord {
   std::optional<std::string> ask_again;    // An event whose question has not left yet.
   std::optional<protocol::DriftEvent> event;
   std::vector<EventSummary> events;
+  std::vector<HeldReport> held_reports;
+  std::vector<SentSamples> sent_samples;
   std::vector<KeptAdapter> adapters;  // At most two.
 };
 base::Json ToJson(const LifecycleRecord& record);

@@ -43,6 +43,8 @@
 
 namespace tinylcm::pipeline {
 
+struct IntakeContext;  // feedback_intake.h
+
 // Takes what is to leave the device. Called on the control thread; durable when it returns ok.
 class Outbox {
  public:
@@ -118,6 +120,7 @@ class Lifecycle {
   void Attach(FramePath& path) {
     path_ = &path;
     if (way_back_) path.Prepare(*way_back_->stage);
+    live_revision_ = revision_;
     path.SetCycle(options_.cycle);
   }
 
@@ -129,9 +132,14 @@ class Lifecycle {
   // wants_frames() was false.
   void OnSeen(const Seen& seen);
 
-  // A person's labels or word. Idempotent by feedback id: a second time it is only acknowledged
-  // again. An Error is worth a retry; kUnavailable while a new bundle is being watched.
+  // A person's labels or word. It is acknowledged once what it led to answers frames, or was
+  // decided not to. Idempotent by feedback id: a second time it is only acknowledged again. An
+  // Error is worth a retry; kUnavailable while a new bundle is being watched.
   base::Status OnFeedback(const protocol::Feedback& feedback);
+
+  // The server wants so many samples of the event beyond those it was asked about, in all: what is
+  // missing is sent, once, as a package `samples`. An Error is worth a retry.
+  base::Status SendSamples(const std::string& event_id, std::uint32_t samples);
 
   // Swaps to another bundle: golden inputs, carry over, warm-up, exchange. The verdict comes after
   // the health window, through `done` (once): true: it stays; false: the old one runs again.
@@ -172,6 +180,8 @@ class Lifecycle {
     machine_options_.mode = mode;
     UpdateWants();
   }
+  // What answers may be called: the bundle's classes, then those that people opened.
+  std::vector<std::string> labels() const;
   const model::ModelBundle& bundle() const { return *bundle_; }
   const std::shared_ptr<const model::ModelBundle>& shared_bundle() const { return bundle_; }
 
@@ -216,6 +226,10 @@ class Lifecycle {
   base::Status GoBack(const adapt::Action& action);
   void Refuse(const std::string& why);
   base::Status Report(const adapt::Action& action);
+  base::Status SendReport(const protocol::AdaptationReport& report);
+  void ReleaseReports();
+  IntakeContext Intake() const;
+  void RebaselineFromCollected();
   base::Status SendModel();
   // A bundle whose head answers is only watched, whatever mode was asked for.
   adapt::Mode EffectiveMode() const {
@@ -281,6 +295,10 @@ class Lifecycle {
   bool is_doing_ = false;
   std::vector<adapt::Action> waiting_;      // Could not be done yet; in order.
   std::vector<std::string> feedback_done_;  // The last ones, by id.
+  std::vector<HeldReport> held_reports_;
+  std::vector<SentSamples> sent_samples_;  // Of the last events.
+  std::uint64_t live_revision_ = 0;        // Of the newest stage that answered a frame.
+  bool frames_are_kept_as_they_are_ = false;
   std::optional<protocol::DriftEvent> event_;
   std::vector<EventSummary> events_;
   EventLog event_log_;

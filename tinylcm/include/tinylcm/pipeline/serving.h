@@ -47,6 +47,9 @@ struct Inference {
   double classify_us = 0.0;
 };
 
+// The bundle's class that an answer counts for where opened classes do not exist (drift, accuracy).
+std::uint16_t KnownClass(const classify::Prediction& prediction, const model::ModelBundle& bundle);
+
 // kInvalidArgument, naming the row, unless it has `channels` numbers, all of them finite.
 base::Status CheckRow(const source::Frame& frame, std::size_t channels);
 
@@ -76,7 +79,9 @@ class Serving {
 
   // The label-free signals of what Infer has just answered: everything of `sample` but its index
   // and its phase; its channels lie in `from`. Once for each, in their order: `stuck` compares with
-  // the one before. A signal there is no ground for is not there; see signals().
+  // the one before. A signal there is no ground for is not there; see signals(). What is watched
+  // has the bundle's classes, so a sample of an opened class is ranked among those of the class
+  // whose anchor lies nearest to it.
   void Measure(const Inference& from, drift::Sample& sample);
   // The signals every sample of this Serving has.
   drift::SignalMask signals() const { return signals_.mask(); }

@@ -1,0 +1,27 @@
+#include "tinylcm/adapt/retract.h"
+
+#include <algorithm>
+
+namespace tinylcm::adapt {
+
+bool IsTaughtBy(const Adaptation& adaptation, std::span<const std::string> sample_ids) {
+  const auto is_retracted = [&](const std::string& id) {
+    return std::ranges::find(sample_ids, id) != sample_ids.end();
+  };
+  return std::ranges::any_of(adaptation.labels, is_retracted, &Label::sample_id) ||
+         std::ranges::any_of(adaptation.entries, [&](const MemoryEntry& entry) {
+           return is_retracted(entry.sample_id) || is_retracted(entry.taught_by);
+         });
+}
+
+Adaptation WithoutWhatTheyTaught(const Adaptation& adaptation,
+                                 std::span<const std::string> sample_ids) {
+  if (!IsTaughtBy(adaptation, sample_ids)) return adaptation;
+  Adaptation left;
+  left.bundle = adaptation.bundle;
+  left.event_id = adaptation.event_id;
+  left.hypothesis = adaptation.hypothesis;
+  return left;
+}
+
+}  // namespace tinylcm::adapt
