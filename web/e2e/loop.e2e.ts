@@ -152,6 +152,9 @@ test('a person walks the loop from signing in to a roll-out', async () => {
     const timeline = page.getByRole('region', { name: 'Timeline' });
     await timeline.locator('[title="drift"]').first().waitFor();
     await timeline.locator('[title="adaptation"], [title="feedback"]').first().waitFor();
+    // What it did, and how its state machine went there, in the device's own words.
+    await page.getByRole('region', { name: 'Adaptation' }).getByRole('article').first().waitFor();
+    await page.getByRole('region', { name: 'How it went from state to state' }).getByRole('listitem').first().waitFor();
     await picture(`device-${event.device_name}`);
   }
 
