@@ -868,6 +868,7 @@ Status Lifecycle::Try(const adapt::Action& action) {
   path_->Offer(std::move(stage));
   offered_ = action.adaptation;
   SayServing("serving ", *offered_);
+  Save();  // The way back lies ready before anything can fail.
   Happened(adapt::CanaryMeasured{last_index_, *canary_before_, *canary_after_});
   return {};
 }
