@@ -9,6 +9,7 @@
 #include "agent/report_verb.h"
 #include "agent/run_length_verb.h"
 #include "agent/state_verbs.h"
+#include "agent/validate_verb.h"
 #include "agent/verbs.h"
 
 int main(int argc, char** argv) {
@@ -33,5 +34,6 @@ int main(int argc, char** argv) {
   agent::AddDetect(line);
   agent::AddRunLength(line);
   agent::AddEvaluate(line);
+  agent::AddValidate(line);
   return line.Run(argc, argv);
 }

@@ -27,7 +27,7 @@ using base::Json;
 
 namespace {
 
-constexpr std::chrono::seconds kPatience{10};
+constexpr std::chrono::seconds kPatience{30};
 
 std::string Lower(std::string text) {
   for (char& c : text) {

@@ -50,7 +50,7 @@ struct ProgramResult {
 // Runs the tinysphere binary to its end.
 ProgramResult RunTinysphere(const std::vector<std::string>& arguments, std::string_view input = "");
 
-// `condition` becomes true within ten seconds.
+// `condition` becomes true within half a minute.
 bool Eventually(const std::function<bool()>& condition);
 
 // What a JSON value holds at "a.b.0.c"; the test fails where there is nothing.

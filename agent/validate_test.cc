@@ -1,0 +1,273 @@
+// Adaptations of a small bundle of rows, some good and some not, before labels that know.
+
+#include "agent/validate.h"
+
+#include <gtest/gtest.h>
+
+#include "base/random.h"
+#include "base/text.h"
+#include "tinylcm/feature/processor.h"
+#include "tinylcm/src/model/small_bundle_test.h"
+
+namespace agent {
+namespace {
+
+namespace adapt = tinylcm::adapt;
+namespace model = tinylcm::model;
+
+using base::ErrorCode;
+using protocol::Judgement;
+using protocol::JudgementKind;
+
+std::vector<Judgement::Sample> Answers(int both, int gained, int lost, int neither) {
+  std::vector<Judgement::Sample> samples;
+  const auto add = [&](int count, const char* before, const char* after) {
+    for (int i = 0; i < count; ++i) {
+      samples.push_back({base::StrCat("s", samples.size()), "right", before, after, false});
+    }
+  };
+  add(both, "right", "right");
+  add(gained, "wrong", "right");
+  add(lost, "right", "wrong");
+  add(neither, "wrong", "unknown");
+  return samples;
+}
+
+TEST(Conclude, SaysWhatTheIntervalAllows) {
+  EXPECT_EQ(Conclude(Answers(13, 10, 0, 1)).judgement, JudgementKind::kHelped);
+  EXPECT_EQ(Conclude(Answers(13, 0, 10, 1)).judgement, JudgementKind::kHarmful);
+  // 24 without a change: +-.138, so surely less than 15 points worse. 12: +-.242, which is not.
+  EXPECT_EQ(Conclude(Answers(24, 0, 0, 0)).judgement, JudgementKind::kHarmless);
+  EXPECT_EQ(Conclude(Answers(0, 0, 0, 24)).judgement, JudgementKind::kHarmless);
+  EXPECT_EQ(Conclude(Answers(12, 0, 0, 0)).judgement, JudgementKind::kUnknown);
+  // One lost of 200 is surely less than 15 points, yet fewer are right than before.
+  EXPECT_EQ(Conclude(Answers(199, 0, 1, 0)).judgement, JudgementKind::kUnknown);
+  EXPECT_EQ(Conclude(Answers(20, 2, 2, 0)).judgement, JudgementKind::kUnknown);
+}
+
+TEST(Conclude, SaysNothingOnFewLabelsHoweverClear) {
+  const Judgement judgement = Conclude(Answers(0, 5, 0, 0));
+  EXPECT_EQ(judgement.judgement, JudgementKind::kUnknown);
+  EXPECT_EQ(judgement.right_after, 5);
+  EXPECT_NE(judgement.reason.find("fewer than 6"), std::string::npos) << judgement.reason;
+  EXPECT_EQ(Conclude(Answers(0, 6, 0, 0)).judgement, JudgementKind::kHelped);
+}
+
+TEST(Conclude, OfNothingIsUnknownWithoutFigures) {
+  const Judgement judgement = Conclude({});
+  EXPECT_EQ(judgement.judgement, JudgementKind::kUnknown);
+  EXPECT_EQ(judgement.interval, std::nullopt);
+}
+
+TEST(Conclude, IsADocumentThatIsRead) {
+  const Judgement judgement = Conclude(Answers(13, 10, 0, 1));
+  EXPECT_EQ(protocol::ParseJudgement(protocol::ToJson(judgement).Write()).value(), judgement);
+}
+
+class ValidateTest : public model::FolderTest {
+ protected:
+  ValidateTest() {
+    bundle_id_ = FitInto("bundle");
+    bundle_ = model::LoadBundle(fs_, Path("bundle"), {}).value();
+  }
+
+  // After the change class c lies around 1.2 on its own channel and 1.8 on the next one: nearer to
+  // the class behind it, yet apart from it.
+  std::vector<double> Row(int label) {
+    std::vector<double> row(3);
+    for (int channel = 0; channel < 3; ++channel) {
+      const double mean = channel == label ? 1.2 : channel == (label + 1) % 3 ? 1.8 : 0.0;
+      row[static_cast<std::size_t>(channel)] = mean + 0.15 * random_.Normal();
+    }
+    return row;
+  }
+
+  void AddSample(const std::string& id, int label, const std::vector<double>& row) {
+    set_.samples.push_back({id, base::StrCat("class-", label), "", row});
+  }
+
+  // Remembers a row as the device would: its feature, under this label.
+  void Remember(adapt::Adaptation& adaptation, const std::string& id, const std::string& taught_by,
+                int label, const std::vector<double>& row) {
+    const auto processor = tinylcm::feature::Processor::Create(bundle_.processor).value();
+    std::vector<float> raw(row.begin(), row.end());
+    std::vector<float> feature(bundle_.feature_count());
+    auto applied = processor;
+    applied.Apply(raw, feature);
+    adaptation.memory.Add(feature, static_cast<std::uint16_t>(label), 3.0f);
+    adaptation.entries.push_back({.sample_id = id,
+                                  .taught_by = taught_by,
+                                  .feedback_id = "f1",
+                                  .origin = id == taught_by ? adapt::LabelOrigin::kPerson
+                                                            : adapt::LabelOrigin::kPropagated});
+  }
+  adapt::Adaptation Empty() {
+    adapt::Adaptation adaptation;
+    adaptation.bundle = bundle_id_;
+    adaptation.event_id = "e1";
+    adaptation.challenger = {adapt::Alignment::kNone, adapt::Memory::kLabelled};
+    return adaptation;
+  }
+
+  base::Result<Judgement> Judge(const adapt::Adaptation& adaptation,
+                                const adapt::Adaptation* champion = nullptr,
+                                const std::string& bundle = "bundle") {
+    Write("adaptation.bin", adapt::Serialise(adaptation));
+    if (champion != nullptr) Write("champion.bin", adapt::Serialise(*champion));
+    Write("samples.json", base::AsBytes(protocol::ToJson(set_).Write()));
+    return Validate({.bundle = Path(bundle),
+                     .adaptation = Path("adaptation.bin"),
+                     .champion = champion != nullptr ? Path("champion.bin") : "",
+                     .samples = Path("samples.json"),
+                     .scratch = Path("scratch")},
+                    fs_, {});
+  }
+
+  base::Random random_{7};
+  std::string bundle_id_;
+  model::ModelBundle bundle_;
+  protocol::ValidationSet set_;
+};
+
+TEST_F(ValidateTest, AMemoryThatKnowsTheNewPlacesHelpedAlsoWithEachLabelLeftOut) {
+  adapt::Adaptation adaptation = Empty();
+  for (int i = 0; i < 24; ++i) {
+    const std::string id = base::StrCat("s", i);
+    const std::vector<double> row = Row(i % 3);
+    AddSample(id, i % 3, row);
+    Remember(adaptation, id, id, i % 3, row);
+  }
+  const auto judgement = Judge(adaptation);
+  ASSERT_TRUE(judgement.ok()) << judgement.error().message;
+  EXPECT_EQ(judgement->judgement, JudgementKind::kHelped) << judgement->reason;
+  EXPECT_EQ(judgement->labels, 24);
+  EXPECT_LE(judgement->right_before, 4);
+  EXPECT_GE(judgement->right_after, 23);
+  for (const Judgement::Sample& sample : judgement->samples) EXPECT_TRUE(sample.left_out);
+}
+
+TEST_F(ValidateTest, AMemoryThatWasTaughtNonsenseIsHarmful) {
+  // Nothing has drifted, and the bundle is right. One person taught the device nonsense.
+  adapt::Adaptation adaptation = Empty();
+  base::Random rows(11);
+  for (int i = 0; i < 24; ++i) {
+    const std::string id = base::StrCat("s", i);
+    std::vector<double> row(3);
+    for (int channel = 0; channel < 3; ++channel) {
+      row[static_cast<std::size_t>(channel)] = (channel == i % 3 ? 3.0 : 0.0) + 0.3 * rows.Normal();
+    }
+    AddSample(id, i % 3, row);  // What most people say: the truth.
+    // What one of them taught the device: another class for each of those nearby.
+    for (int k = 0; k < 4; ++k) {
+      Remember(adaptation, base::StrCat("p", i, "-", k), id, (i % 3 + 1) % 3, row);
+    }
+  }
+  const auto judgement = Judge(adaptation);
+  ASSERT_TRUE(judgement.ok()) << judgement.error().message;
+  EXPECT_EQ(judgement->judgement, JudgementKind::kHarmful) << judgement->reason;
+  EXPECT_EQ(judgement->right_before, 24);
+}
+
+TEST_F(ValidateTest, WhatASampleTaughtDoesNotAnswerForIt) {
+  // Neither the truth nor what the bundle answers there.
+  AddSample("s0", 2, Row(0));
+  adapt::Adaptation adaptation = Empty();
+  for (const char* id : {"s0", "s0-near", "s0-far"}) {
+    Remember(adaptation, id, "s0", 2, set_.samples[0].row);
+  }
+  const auto judgement = Judge(adaptation);
+  ASSERT_TRUE(judgement.ok()) << judgement.error().message;
+  ASSERT_EQ(judgement->samples.size(), 1u);
+  EXPECT_TRUE(judgement->samples[0].left_out);
+  EXPECT_EQ(judgement->samples[0].after, judgement->samples[0].before);
+  EXPECT_NE(judgement->samples[0].after, "class-2");
+  // The same memory, taught by somebody else, does answer.
+  for (adapt::MemoryEntry& entry : adaptation.entries) entry.sample_id = entry.taught_by = "x";
+  const auto remembered = Judge(adaptation);
+  ASSERT_TRUE(remembered.ok());
+  EXPECT_FALSE(remembered->samples[0].left_out);
+  EXPECT_EQ(remembered->samples[0].after, "class-2");
+}
+
+TEST_F(ValidateTest, ComparesWithTheChampionWhereThereIsOne) {
+  adapt::Adaptation champion = Empty();
+  adapt::Adaptation adaptation = Empty();
+  for (int i = 0; i < 60; ++i) {
+    const std::vector<double> row = Row(i % 3);
+    const std::string id = base::StrCat("s", i);
+    if (i < 24) {
+      Remember(champion, id, id, i % 3, row);
+      Remember(adaptation, id, id, i % 3, row);
+    } else {
+      AddSample(id, i % 3, row);
+    }
+  }
+  const auto judgement = Judge(adaptation, &champion);
+  ASSERT_TRUE(judgement.ok()) << judgement.error().message;
+  EXPECT_EQ(judgement->judgement, JudgementKind::kHarmless) << judgement->reason;
+  EXPECT_EQ(judgement->right_before, judgement->right_after);
+  EXPECT_EQ(Judge(adaptation)->judgement, JudgementKind::kHelped);
+}
+
+TEST_F(ValidateTest, ReadsTheBundleOutOfAnArchiveAndLeavesNothingBehind) {
+  const base::Ed25519Key key = base::Ed25519Key::Generate();
+  ASSERT_TRUE(model::MakeArchive(fs_, Path("bundle"), &key, Path("bundle.tar.zst")).ok());
+  adapt::Adaptation adaptation = Empty();
+  for (int i = 0; i < 24; ++i) {
+    const std::vector<double> row = Row(i % 3);
+    Remember(adaptation, base::StrCat("s", i), base::StrCat("s", i), i % 3, row);
+    AddSample(base::StrCat("s", i), i % 3, row);
+  }
+  const auto judgement = Judge(adaptation, nullptr, "bundle.tar.zst");
+  ASSERT_TRUE(judgement.ok()) << judgement.error().message;
+  EXPECT_EQ(judgement->judgement, JudgementKind::kHelped);
+  EXPECT_FALSE(base::Exists(fs_, Path("scratch")));
+}
+
+TEST_F(ValidateTest, AHeadIsMadeAgainWithoutTheSample) {
+  adapt::Adaptation adaptation = Empty();
+  adaptation.challenger = {adapt::Alignment::kNone, adapt::Memory::kLda};
+  for (int i = 0; i < 24; ++i) {
+    const std::vector<double> row = Row(i % 3);
+    Remember(adaptation, base::StrCat("s", i), base::StrCat("s", i), i % 3, row);
+  }
+  // A head that knows nothing: left out, it is made anew and knows what the memory knows.
+  adaptation.head = tinylcm::classify::HeadTensors{
+      .weights = std::vector<float>(3 * bundle_.feature_count(), 0.0f), .bias = {1.0f, 0.0f, 0.0f}};
+  const adapt::Adaptation less = WithoutSample(adaptation, "s4", bundle_);
+  EXPECT_EQ(less.memory.size(), 23u);
+  ASSERT_TRUE(less.head.has_value());
+  EXPECT_NE(*less.head, *adaptation.head);
+  EXPECT_EQ(less.head->classes(), 3u);
+}
+
+TEST_F(ValidateTest, RefusesWhatDoesNotBelongTogether) {
+  AddSample("s1", 0, Row(0));
+  adapt::Adaptation other = Empty();
+  Remember(other, "s1", "s1", 0, set_.samples[0].row);
+  other.bundle = std::string(64, 'f');
+  EXPECT_EQ(Judge(other).error().code, ErrorCode::kInvalidArgument);
+  Write("adaptation.bin", base::AsBytes("no adaptation"));
+  const auto damaged = Validate({.bundle = Path("bundle"),
+                                 .adaptation = Path("adaptation.bin"),
+                                 .champion = "",
+                                 .samples = Path("samples.json"),
+                                 .scratch = Path("scratch")},
+                                fs_, {});
+  ASSERT_FALSE(damaged.ok());
+  EXPECT_NE(damaged.error().message.find("adaptation.bin"), std::string::npos);
+}
+
+TEST_F(ValidateTest, LeavesASampleAsideThatIsNoneAndSaysSo) {
+  for (int i = 0; i < 7; ++i) AddSample(base::StrCat("s", i), i % 3, Row(i % 3));
+  AddSample("bad", 0, {1.0, 2.0});
+  adapt::Adaptation adaptation = Empty();
+  Remember(adaptation, "x", "x", 0, Row(0));
+  const auto judgement = Judge(adaptation);
+  ASSERT_TRUE(judgement.ok()) << judgement.error().message;
+  EXPECT_EQ(judgement->labels, 7);
+  EXPECT_NE(judgement->reason.find("1 left aside"), std::string::npos) << judgement->reason;
+}
+
+}  // namespace
+}  // namespace agent
