@@ -46,9 +46,9 @@ void Learn(ConceptCache& cache, base::Random& random, int drift) {
   cache.Learn("e-" + std::to_string(drift), SketchOf(random, drift), 1.0, AdaptationFor(drift));
 }
 
-// Thirty samples are enough: of 200 second meetings (eight drifts known and the bundle's own) at
+// Two dozen samples are enough: of 200 second meetings (eight drifts known and the bundle's own) at
 // least 95 % are taken for what they are, and none for another.
-TEST(Concept, IsRecognisedByThirtySamples) {
+TEST(Concept, IsRecognisedByTwoDozenSamples) {
   constexpr std::uint64_t kSeed = 11;
   SCOPED_TRACE(testing::Message() << "seed " << kSeed);
   base::Random random(kSeed);
@@ -58,7 +58,7 @@ TEST(Concept, IsRecognisedByThirtySamples) {
   int right = 0, wrong = 0;
   for (int run = 0; run < 200; ++run) {
     const int drift = run % 9;
-    const std::vector<float> features = Draw(random, drift, 30);
+    const std::vector<float> features = Draw(random, drift, 24);
     const ConceptCache::Answer answer = cache.Recognise(&own, features, kDims);
     const bool is_right = drift == 0 ? answer.is_own
                                      : answer.found != nullptr &&
@@ -82,7 +82,7 @@ TEST(Concept, WhatWasNeverThereIsNotRecognised) {
   for (int run = 0; run < 50; ++run) {
     // One that shares five of six axes with drift 1, and one that is known three times as strong.
     const bool is_near = run % 2 == 0;
-    const std::vector<float> features = is_near ? Draw(random, 6, 30) : Draw(random, 2, 30, 6.0);
+    const std::vector<float> features = is_near ? Draw(random, 6, 24) : Draw(random, 2, 24, 6.0);
     const ConceptCache::Answer answer = cache.Recognise(&own, features, kDims);
     if (answer.found != nullptr || answer.is_own) {
       EXPECT_TRUE(is_near) << "run " << run;
@@ -102,7 +102,7 @@ TEST(Concept, IsRecognisedWhateverShareTheClassesHave) {
   ConceptCache cache("bundle");
   for (int drift = 1; drift <= 4; ++drift) Learn(cache, random, drift);
   std::vector<float> features;
-  while (features.size() < 30 * kDims) {
+  while (features.size() < 24 * kDims) {
     const std::vector<float> row = Draw(random, 3, 1);
     if (row[0] > 1.5f) features.insert(features.end(), row.begin(), row.end());
   }
@@ -116,9 +116,9 @@ TEST(Concept, AFewSamplesOrNoConceptSayNothing) {
   ConceptCache cache("bundle");
   EXPECT_EQ(cache.Recognise(nullptr, Draw(random, 1, 30), kDims).found, nullptr);
   Learn(cache, random, 1);
-  const ConceptCache::Answer few = cache.Recognise(nullptr, Draw(random, 1, 29), kDims);
+  const ConceptCache::Answer few = cache.Recognise(nullptr, Draw(random, 1, 23), kDims);
   EXPECT_EQ(few.found, nullptr);
-  EXPECT_EQ(few.recognition.why, "29 samples are too few to recognise anything by");
+  EXPECT_EQ(few.recognition.why, "23 samples are too few to recognise anything by");
   // Of another width, as after another projection: passed over.
   EXPECT_EQ(cache.Recognise(nullptr, Draw(random, 1, 60), kDims / 2).found, nullptr);
 }

@@ -99,7 +99,9 @@ class LivedDevice {
     while (all < rows && !fs_.power_is_off() && goes_on()) {
       source::Frame frame;
       const auto label = static_cast<std::uint16_t>(random_.Below(kClasses));
-      frame.row = MakeRow(random_, label, aged);
+      frame.row = MakeRow(random_, label, false);
+      // Six cables plugged where others belong: only people can put that right.
+      for (std::size_t i = 0; aged && i < 6; ++i) frame.row[i] = frame.row[i + 8];
       frame.time = clock_.Now();
       auto seen = path_->Process(std::move(frame));
       EXPECT_TRUE(seen.ok());
@@ -237,8 +239,8 @@ TEST(LifecycleFaults, ThePowerMayGoAtEveryOperation) {
     if (n % 25 != 0) continue;
     // It goes on: what was under way ends, and what ages afterwards is taught and answered well.
     EXPECT_TRUE(device.Deliver());
-    EXPECT_TRUE(device.Settle("f-settle")) << device.logger.said;
-    device.Answer("f-later");  // Where it asks at all: what serves may have been made for this.
+    device.Settle("f-settle");  // Or it waits for a second opinion: no label is left to give.
+    device.Answer("f-later");   // Where it asks at all: what serves may have been made for this.
     device.Stream(100, true);
     const double share = device.Stream(100, true);
     EXPECT_TRUE(share > 0.8 || device.was_taught_wrongly()) << share << device.logger.said;
@@ -321,7 +323,7 @@ TEST(LifecycleFaults, GoingBackFromATrialIsPrepared) {
   EXPECT_EQ(device.logger.started.back(), champion);
 }
 
-// The second time the same ageing is met, what was learned the first time serves after thirty
+// The second time the same change is met, what was learned the first time serves after two dozen
 // samples, without a label.
 TEST(LifecycleFaults, WhatWasMetBeforeIsServedAgainWithoutLabels) {
   FakeFileSystem fs;
@@ -333,7 +335,7 @@ TEST(LifecycleFaults, WhatWasMetBeforeIsServedAgainWithoutLabels) {
   const std::string learned = device.logger.offered.at(0);
   ASSERT_EQ(device.logger.Count("adaptation: committed"), 1) << device.logger.said;
 
-  // It is repaired: an alarm, and after thirty samples the bundle alone is on trial.
+  // It is repaired: an alarm, and after two dozen samples the bundle alone is on trial.
   device.Stream(300, false, [&] { return device.logger.offered.size() < 2; });
   ASSERT_EQ(device.logger.offered.size(), 2u) << device.logger.said;
   EXPECT_EQ(device.logger.offered.back(), device.logger.started.front());
@@ -351,7 +353,7 @@ TEST(LifecycleFaults, WhatWasMetBeforeIsServedAgainWithoutLabels) {
   });
   ASSERT_EQ(device.logger.offered.size(), 3u) << device.logger.said;
   EXPECT_EQ(device.logger.Count("recognising: met before"), 1) << device.logger.said;
-  EXPECT_LE(rows, 60) << "alarm and thirty samples";
+  EXPECT_LE(rows, 60) << "alarm and two dozen samples";
   EXPECT_GT(device.Stream(200, true), before - 0.08);
   EXPECT_EQ(device.lifecycle().status().labels_applied, 16u) << "those of the first time";
   EXPECT_NE(device.logger.offered.back(), learned) << "it names the event it answers now";

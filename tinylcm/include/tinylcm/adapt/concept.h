@@ -58,7 +58,7 @@ struct ConceptSketch {
 };
 
 struct RecogniseRule {
-  std::size_t samples_min = 30;
+  std::size_t samples_min = 24;
   double strange_max = 3.0;  // Standard deviations that the mean rank may lie too high.
   double sure_min = 0.95;
 };

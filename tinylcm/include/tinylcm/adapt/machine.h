@@ -58,7 +58,7 @@ struct Transition {
 struct MachineOptions {
   Mode mode = Mode::kAutonomous;
   bool is_adaptable = true;                // A bundle whose head answers is only watched.
-  std::uint32_t concept_samples = 30;      // Then it is asked whether this was met before.
+  std::uint32_t concept_samples = 24;      // Then it is asked whether this was met before.
   std::uint32_t search_samples = 100;      // Then the input is searched.
   std::uint32_t quarantine_samples = 300;  // Then labels are asked for.
   std::uint32_t labels_asked = 24;
