@@ -4,7 +4,7 @@
 #   ./test.sh --services   also the programs as processes: server, device, a browser, the whole loop; the
 #                          device part as a Raspberry Pi runs it (emulated); fuzzing, 10 s a parser
 #   ./test.sh --long       also the hours-long: three seeds of the loop, sanitizers, a minute of fuzzing a
-#                          parser, training again
+#                          parser, 1,000 kills of an adapting agent, training again
 # Closes with a line "N passed, N failed, N skipped"; what is skipped says why in its log. Logs: build/test-logs/.
 set -uo pipefail
 cd "$(dirname "$0")"
@@ -61,6 +61,7 @@ fi
 if [ $long = 1 ]; then
   for seed in 2 3; do step "loop-seed-$seed" ./demo.sh --check --seed $seed; done
   step fuzz-longer tools/checks/fuzz.sh 60
+  step killed-1000-times env KILLS=1000 TINYLCM_BIN="$PWD/build/release/bin" python3 tests/agent/killed_test.py
   step asan tools/checks/sanitized_tests.sh asan
   step tsan tools/checks/sanitized_tests.sh tsan
   step training training/run.sh --tinyscene build/release/bin/tinyscene --out build/training
