@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Sets up, builds and runs the benchmarks.
 #   ./bench.sh             all of them
-#   ./bench.sh NAME        those whose name starts with NAME; drift_quality and detector_ns are
-#                          families of figures, named by how they begin
+#   ./bench.sh NAME        those whose name starts with NAME; drift_quality, adapt_quality (some 25
+#                          minutes) and detector_ns are families of figures, named by how they begin
 #   ./bench.sh --list      the names, nothing is run
 # One JSON object a line on stdout: name, value, unit, better ("lower", "higher"; "one": a ratio that
 # should be 1), baseline, ratio (value / baseline), conditions, and where there are such the 95 %
@@ -26,6 +26,7 @@ project_1280x256_i8              projection_benchmark
 detector_ns                      drift_quality          {river} {names}
 frame_overhead.p50_us            frame_overhead_benchmark
 frame_overhead.p99_us            frame_overhead_benchmark
+frame_hypothesis                 frame_hypothesis_benchmark
 frame_total                      frame_total_benchmark  {device}
 camera_frame_total               camera_frame_benchmark  {camera}/bundle {camera}/quiet
 start_to_first_prediction        agent_start_benchmark  {bin} {device}
@@ -43,15 +44,14 @@ drift_quality.d4                 drift_quality          {river} {names}
 drift_quality.d5                 drift_quality          {river} {names}
 drift_quality.e1                 drift_quality          {river} {names}
 drift_quality.accuracy           drift_quality          {river} {names}
-adapt_quality.rows24_mean        rows_adapt             20 24
-adapt_quality.rows24_worst       rows_adapt             20 24
-adapt_quality.rows24_quiet_mean  rows_adapt             20 24
-adapt_quality.rows24_quiet_worst rows_adapt             20 24
-adapt_quality.rows24_priors_mean   rows_adapt           20 24
-adapt_quality.rows24_priors_worst  rows_adapt           20 24
-adapt_quality.rows24_quiet_priors_mean   rows_adapt     20 24
-adapt_quality.rows24_quiet_priors_worst  rows_adapt     20 24
-adapt_quality.a3_light_dirt      camera_adapt           {model} {camera}/fit {camera}/drifted {camera}/scored {camera}/quiet
+adapt_quality.a1                 adapt_quality          {names}
+adapt_quality.a2                 adapt_quality          {names}
+adapt_quality.a3                 adapt_quality          {names}
+adapt_quality.a4                 adapt_quality          {names}
+adapt_quality.a5                 adapt_quality          {names}
+adapt_quality.a6                 adapt_quality          {names}
+adapt_quality.a7                 adapt_quality          {names}
+adapt_quality.x                  adapt_quality          {names}
 '
 model=examples/models/digits-camera/model.tflite
 bin=build/release/bin
@@ -99,16 +99,12 @@ fi
 quietly=(taskset -c "$(($(nproc) - 1))")
 nice -n -5 true 2>/dev/null && quietly+=(nice -n -5)
 
-# Frames of a quiet camera and of one in which light fell and the lens got dirty; the same seed is the
-# same place, pool B is scored, A is what an adaptation sees, T what is fitted on.
+# Frames of a quiet camera, of digits (pool B) that nothing was fitted on (pool T).
 scene() { "$bin/tinyscene" export camera "$@" >&2; }
 if [ $needs_camera = 1 ]; then
   echo "bench: drawing camera frames" >&2
-  drift=(--light 0.5 --dirt 0.75 --seed 1)
   rm -rf "$camera" && mkdir -p "$camera" &&
     scene --pool T --per-class 80 --seed 11 --out "$camera/fit" &&
-    scene --pool A --per-class 15 "${drift[@]}" --out "$camera/drifted" &&
-    scene --pool B --per-class 40 "${drift[@]}" --out "$camera/scored" &&
     scene --pool B --per-class 40 --seed 1 --out "$camera/quiet" &&
     "$bin/tinylcm" fit --images "$camera/fit" --model "$model" --out "$camera/bundle" --standardise \
       --project 64 --anchors-per-class 30 --name digits-camera --seed 1 >&2 || exit 3
@@ -127,19 +123,21 @@ fi
 failed=0
 while read -r target arguments; do
   echo "bench: $target" >&2
-  arguments=${arguments//'{camera}'/$camera} arguments=${arguments//'{model}'/$model}
+  arguments=${arguments//'{camera}'/$camera}
   arguments=${arguments//'{sklearn}'/$sklearn} arguments=${arguments//'{device}'/$device}
   arguments=${arguments//'{bin}'/$bin}
   program=$bin/$target
   [[ $target != *.sh ]] || program=bench/micro/$target
   own=("${quietly[@]}") program_names=0
   if [[ $arguments == *'{names}'* ]]; then
+    own_river=()
+    [[ $arguments != *'{river}'* ]] || own_river=("${river[@]}")
     # It has threads of its own, words that hold spaces, and says itself what cannot be measured here.
     program_names=1
     own=()
     mapfile -t asked < <(awk -v target="$target" '$2 == target {print $1}' <<<"$chosen")
     arguments=${arguments//'{river}'/} arguments=${arguments//'{names}'/}
-    own+=("$program" "${river[@]}" "${asked[@]}")
+    own+=("$program" "${own_river[@]}" "${asked[@]}")
   else
     own+=("$program")
   fi

@@ -11,6 +11,7 @@
 #include "bench/adapt/baselines.h"
 #include "bench/adapt/device.h"
 #include "bench/adapt/experiment.h"
+#include "bench/adapt/injected.h"
 
 namespace bench::adapt {
 
@@ -119,6 +120,7 @@ struct Poisoned {
   bool was_served = false;    // Something made of the labels went into service.
   bool is_as_before = false;  // What serves in the end is what served before, to the byte.
   bool names_wrong = false;   // Every wrong label was refused by name.
+  bool was_bad = false;       // What served cost more than a point.
   std::size_t refused_right = 0;
   std::size_t found_after = 0;  // Samples until it served as before.
   std::size_t wrong = 0;
@@ -134,8 +136,6 @@ struct Poisoned {
                   " right ones refused, ", state, ", ", challenger);
   }
   bool is_harmful() const { return after < before_labels - 0.01; }
-  // Nothing of the lies is left: all is as it was, or they were named and only the rest learned.
-  bool is_found() const { return is_as_before || (names_wrong && !is_harmful()); }
 };
 
 base::Result<Poisoned> Poison(const Stream& stream, std::uint64_t seed, double wrong) {
@@ -155,10 +155,9 @@ base::Result<Poisoned> Poison(const Stream& stream, std::uint64_t seed, double w
                        StrCat(stream.name, " seed ", seed, ": no labels were asked for")};
   }
   RETURN_IF_ERROR(device->Tell(feedback));
-  std::uint64_t revision = device->status().revision;
   ASSIGN_OR_RETURN(std::string now, device->ServedDigest());
   poisoned.is_as_before = now == digest;
-  poisoned.was_served = !poisoned.is_as_before;
+  std::uint64_t revision = ~std::uint64_t{0};
   for (std::size_t i = 1; i <= kFoundWithin; ++i) {
     RETURN_IF_ERROR(device->Show(deal.changed[(collected.shown + i) % deal.changed.size()]));
     if (device->status().revision == revision) continue;
@@ -166,8 +165,11 @@ base::Result<Poisoned> Poison(const Stream& stream, std::uint64_t seed, double w
     ASSIGN_OR_RETURN(now, device->ServedDigest());
     const bool was_as_before = poisoned.is_as_before;
     poisoned.is_as_before = now == digest;
-    poisoned.was_served = poisoned.was_served || !poisoned.is_as_before;
     if (poisoned.is_as_before && !was_as_before) poisoned.found_after = i;
+    if (poisoned.is_as_before || poisoned.was_served) continue;
+    poisoned.was_served = true;
+    ASSIGN_OR_RETURN(const Score served, device->Ask(deal.scored, deal.novel));
+    poisoned.was_bad = served.accuracy() < poisoned.before_labels - 0.01;
   }
   ASSIGN_OR_RETURN(now, device->ServedDigest());
   poisoned.is_as_before = now == digest;
@@ -185,6 +187,78 @@ base::Result<Poisoned> Poison(const Stream& stream, std::uint64_t seed, double w
   return poisoned;
 }
 
+// Past the judge, for the trial to find out.
+struct Forced {
+  Injection injection;
+  std::string Text() const {
+    return StrCat("champion ", base::FormatShort(injection.champion), ", injected ",
+                  base::FormatShort(injection.challenger),
+                  injection.undone_after ? StrCat(", undone after ", *injection.undone_after)
+                                         : std::string(", not undone"),
+                  injection.is_identical ? ", identical" : "");
+  }
+};
+
+// How many of the runs cost more than a point, and how many of those were undone.
+struct Bad {
+  std::size_t runs = 0;
+  std::size_t undone = 0;
+};
+
+Bad InjectedFound(const Settings& settings, Report& report, const std::vector<Stream>& streams) {
+  Bad bad;
+  struct Kind {
+    const char* name;
+    const char* what;
+    Injected injected;
+  };
+  for (const Kind& kind :
+       {Kind{"pseudo", "pseudo-labels of all that was collected, 30 % wrong",
+             Injected::kPseudoLabels},
+        Kind{"labels", "24 labels and their neighbours, 30 % wrong", Injected::kLabels}}) {
+    std::size_t harmful = 0, undone = 0, all = 0;
+    std::vector<double> after;
+    for (const char* name :
+         {"rows.quiet", "rows.six", "rows.stuck", "camera.quiet", "gas.quiet", "gas.batch3"}) {
+      const Stream& stream = Find(streams, name);
+      const auto runs =
+          EachSeed<Forced>(stream, "A5", settings, report,
+                           [&](const Stream& of, std::uint64_t seed) -> base::Result<Forced> {
+                             ASSIGN_OR_RETURN(const Deal deal, of.deal(seed));
+                             ASSIGN_OR_RETURN(const Injection injection,
+                                              Inject(deal, kind.injected, 0.3, kFoundWithin, seed));
+                             return Forced{injection};
+                           });
+      all += runs.size();
+      for (const Forced& run : runs) {
+        if (!run.injection.is_harmful()) continue;
+        ++harmful;
+        if (!run.injection.undone_after || !run.injection.is_identical) continue;
+        ++undone;
+        after.push_back(static_cast<double>(*run.injection.undone_after));
+      }
+    }
+    bad.runs += harmful;
+    bad.undone += undone;
+    if (harmful == 0) continue;
+    report.figures.Add(
+        {.name = StrCat("a5.injected.", kind.name, ".bad_undone"),
+         .bar = "A5",
+         .value = Part(undone, harmful),
+         .unit = "share of runs",
+         .better = "higher",
+         .at_least = 0.95,
+         .conditions = StrCat(
+             "a memory put past the judge: ", kind.what, "; ", harmful, " of ", all,
+             " runs cost more than a point; undone to the byte within ", kFoundWithin,
+             " samples by the canary or the trial",
+             after.empty() ? ""
+                           : StrCat(", median after ", bench::drift::Summarise(after).median,
+                                    " samples, at most ", bench::drift::Summarise(after).max))});
+  }
+  return bad;
+}
+
 // ---- A6 ----------------------------------------------------------------------------------------
 
 // Of the accuracy before, at which a stream counts as recovered.
@@ -199,6 +273,7 @@ struct Meetings {
   double after_first = 0.0;
   double after_second = 0.0;
   double before = 0.0;
+  bool was_needed = true;      // It had lost something.
   bool was_recovered = false;  // The first time.
   bool was_calm = false;       // In between it answered as before the change.
   std::string Text() const {
@@ -222,7 +297,7 @@ base::Result<Recovery> Recover(Device& device, std::span<const Shown> stream,
                                std::span<const Shown> probe, double enough) {
   Recovery recovery;
   const std::uint64_t alarms = device.alarms();
-  std::uint64_t revision = ~std::uint64_t{0};
+  std::uint64_t revision = device.status().revision;
   probe = probe.first(std::min(kProbed, probe.size()));
   std::size_t shown = 0;
   for (; shown < kRecoveryMost; ++shown) {
@@ -243,14 +318,18 @@ base::Result<Recovery> Recover(Device& device, std::span<const Shown> stream,
       recovery.is_there = is_enough;
       if (!is_enough) recovery.samples = kRecoveryMost;
     }
-    const std::string state = device.state();
-    const bool is_at_rest = state != "suspect" && state != "adapting" && state != "probation";
-    if (recovery.is_there && is_at_rest && shown > 150 && !device.has_asked()) break;
+    if (recovery.is_there && device.is_at_rest() && shown > 150 && !device.has_asked()) break;
   }
+  recovery.is_there = recovery.is_there && recovery.samples < kRecoveryMost;
   // What is usual now is learned before anything else happens.
   for (std::size_t i = 0; i < 400; ++i) {
     if (device.has_asked()) RETURN_IF_ERROR(device.Tell(device.Answers()));
     RETURN_IF_ERROR(device.Show(stream[(shown + i) % stream.size()]));
+  }
+  if (!recovery.is_there) {
+    ASSIGN_OR_RETURN(const Score score, device.Ask(probe, std::nullopt));
+    recovery.accuracy = score.accuracy();
+    recovery.is_there = recovery.accuracy >= enough;
   }
   return recovery;
 }
@@ -262,6 +341,9 @@ base::Result<Meetings> MeetTwice(const Stream& stream, std::uint64_t seed) {
   ASSIGN_OR_RETURN(const Score before, device->Ask(deal.scored_quiet, std::nullopt));
   meetings.before = before.accuracy();
   const double enough = kRecovered * meetings.before;
+  ASSIGN_OR_RETURN(const Baselines baselines, MeasureBaselines(deal, false));
+  meetings.was_needed = baselines.nothing.accuracy() < enough;
+  if (!meetings.was_needed) return meetings;
   ASSIGN_OR_RETURN(const Recovery first, Recover(*device, deal.changed, deal.scored, enough));
   meetings.first = first.samples;
   meetings.was_recovered = first.is_there;
@@ -337,9 +419,10 @@ void Escalates(const Settings& settings, Report& report) {
 
 void PoisonFound(const Settings& settings, Report& report) {
   const std::vector<Stream> streams = AllStreams(settings.data);
-  std::size_t all = 0, found_all = 0, harmed_all = 0;
-  for (const char* name : {"rows.block", "rows.six", "rows.stuck", "camera.dirt", "camera.noise",
-                           "gas.batch3", "gas.batch6", "gas.batch8"}) {
+  std::size_t all = 0, undone_all = 0, harmed_all = 0;
+  Bad bad;
+  for (const char* name : {"rows.block", "rows.six", "rows.stuck", "camera.dirt", "gas.batch3",
+                           "gas.batch6", "gas.batch8"}) {
     const Stream& stream = Find(streams, name);
     const auto runs = EachSeed<Poisoned>(
         stream, "A5", settings, report,
@@ -348,31 +431,40 @@ void PoisonFound(const Settings& settings, Report& report) {
     const auto honest = EachSeed<Poisoned>(
         stream, "A5", settings, report,
         [](const Stream& of, std::uint64_t seed) { return Poison(of, seed, 0.0); });
-    const std::size_t found =
-        Count<Poisoned>(runs, [](const Poisoned& one) { return one.is_found(); });
     const std::size_t as_before =
         Count<Poisoned>(runs, [](const Poisoned& one) { return one.is_as_before; });
+    const std::size_t named =
+        Count<Poisoned>(runs, [](const Poisoned& one) { return one.names_wrong; });
     const std::size_t harmed =
         Count<Poisoned>(runs, [](const Poisoned& one) { return one.is_harmful(); });
     const std::size_t served =
         Count<Poisoned>(runs, [](const Poisoned& one) { return one.was_served; });
+    const std::size_t was_bad =
+        Count<Poisoned>(runs, [](const Poisoned& one) { return one.was_bad; });
+    bad.runs += was_bad;
+    bad.undone +=
+        Count<Poisoned>(runs, [](const Poisoned& one) { return one.was_bad && one.is_as_before; });
     std::size_t latest = 0;
     for (const Poisoned& one : runs) latest = std::max(latest, one.found_after);
     all += runs.size();
-    found_all += found;
+    undone_all += as_before;
     harmed_all += harmed;
     report.figures.Add(
-        {.name = StrCat("a5.", name, ".found"),
+        {.name = StrCat("a5.", name, ".undone"),
          .bar = "A5",
-         .value = Part(found, runs.size()),
+         .value = Part(as_before, runs.size()),
          .unit = "share of runs",
          .better = "higher",
          .at_least = 0.95,
-         .conditions =
-             StrCat(stream.what, "; 30 % of the labels wrong; ", runs.size(), " runs: ", as_before,
-                    " as before to the byte, ", found - as_before, " with the wrong ones named, ",
-                    served, " had served (latest undone after ", latest, " samples), ", harmed,
-                    " more than a point worse")});
+         .conditions = StrCat(stream.what, "; 30 % of the labels wrong; ", runs.size(),
+                              " runs: ", as_before, " as before to the byte ", kFoundWithin,
+                              " samples later, ", served, " had served something of them (",
+                              was_bad, " for the worse; latest undone after ", latest,
+                              " samples), all wrong ones "
+                              "refused by name in ",
+                              named, ", ", harmed,
+                              " more than a point worse in the "
+                              "end")});
     if (honest.empty()) continue;
     report.figures.Add(
         {.name = StrCat("a5.", name, ".honest_refused"),
@@ -386,15 +478,33 @@ void PoisonFound(const Settings& settings, Report& report) {
          .unit = "share of runs",
          .conditions = "the same with no label wrong: nothing was learned and it escalated"});
   }
+  const Bad injected = InjectedFound(settings, report, streams);
+  bad.runs += injected.runs;
+  bad.undone += injected.undone;
+  if (bad.runs > 0) {
+    report.figures.Add(
+        {.name = "a5.bad_undone",
+         .bar = "A5",
+         .value = Part(bad.undone, bad.runs),
+         .unit = "share of runs",
+         .better = "higher",
+         .at_least = 0.95,
+         .conditions =
+             StrCat(bad.runs, " runs in which what served cost more than a point (", injected.runs,
+                    " of them put past the judge); undone to the byte "
+                    "within ",
+                    kFoundWithin, " samples")});
+  }
   if (all == 0) return;
-  report.figures.Add(
-      {.name = "a5.found",
-       .bar = "A5",
-       .value = Part(found_all, all),
-       .unit = "share of runs",
-       .better = "higher",
-       .at_least = 0.95,
-       .conditions = StrCat(all, " runs of all streams, within ", kFoundWithin, " samples")});
+  report.figures.Add({.name = "a5.undone",
+                      .bar = "A5",
+                      .value = Part(undone_all, all),
+                      .unit = "share of runs",
+                      .better = "higher",
+                      .at_least = 0.95,
+                      .conditions = StrCat(all,
+                                           " runs of all streams with 30 % of the labels "
+                                           "wrong, whatever they led to")});
   report.figures.Add({.name = "a5.harmed",
                       .bar = "A5",
                       .value = Part(harmed_all, all),
@@ -409,8 +519,9 @@ void ConceptsMetAgain(const Settings& settings, Report& report) {
     const auto runs = EachSeed<Meetings>(stream, "A6", settings, report, MeetTwice);
     if (runs.empty()) continue;
     double first = 0.0, second = 0.0, labels = 0.0, accuracy = 0.0, least = 1e9;
-    std::size_t counted = 0, third = 0, alike = 0, calm = 0;
+    std::size_t needed = 0, counted = 0, third = 0, alike = 0, calm = 0;
     for (const Meetings& one : runs) {
+      needed += one.was_needed ? 1 : 0;
       if (!one.was_recovered) continue;
       ++counted;
       first += static_cast<double>(one.first);

@@ -4,6 +4,7 @@
 #include <array>
 #include <map>
 #include <mutex>
+#include <tuple>
 #include <utility>
 
 #include "base/file_system.h"
@@ -27,8 +28,8 @@ using base::StrCat;
 constexpr std::uint64_t kFitPlace = 11;
 constexpr std::size_t kFitPerClass = 80;
 constexpr std::size_t kQuiet = 320;
-constexpr std::size_t kChanged = 480;
-constexpr std::size_t kScored = 300;
+constexpr std::size_t kChanged = 440;
+constexpr std::size_t kScored = 250;
 constexpr std::uint16_t kNovelDigit = 7;
 
 std::string LabelName(int digit) { return std::to_string(digit); }
@@ -167,6 +168,35 @@ struct Dealt {
 
 }  // namespace
 
+namespace {
+
+// What many streams of a seed have in common is drawn once.
+class Drawn {
+ public:
+  using Key = std::tuple<std::uint64_t, int, bool, bool>;  // Seed, order, nine classes, scored.
+
+  const std::vector<Shown>* Find(const Key& key) {
+    const std::lock_guard lock(mutex_);
+    const auto found = kept_.find(key);
+    return found == kept_.end() ? nullptr : &found->second;
+  }
+  void Keep(const Key& key, const std::vector<Shown>& shown) {
+    const std::lock_guard lock(mutex_);
+    kept_.try_emplace(key, shown);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<Key, std::vector<Shown>> kept_;  // Never shrinks: some megabytes a seed.
+};
+
+Drawn& TheDrawn() {
+  static Drawn drawn;
+  return drawn;
+}
+
+}  // namespace
+
 base::Result<Deal> DealCamera(const CameraWorld& world, std::uint64_t seed) {
   ASSIGN_OR_RETURN(const Lab* lab, Lab::The());
   Deal deal;
@@ -187,6 +217,14 @@ base::Result<Deal> DealCamera(const CameraWorld& world, std::uint64_t seed) {
   const auto drawer = tinyscene::MakeDrawer(tinyscene::Kind::kCamera, seed, *lab->digits);
   const auto draw = [&](std::size_t count, std::uint32_t first, bool is_scored, bool is_changed,
                         Order order, std::vector<Shown>& to) -> base::Status {
+    const Drawn::Key key{seed, static_cast<int>(order), nine, is_scored};
+    const bool is_shared = !is_changed;
+    if (is_shared) {
+      if (const std::vector<Shown>* kept = TheDrawn().Find(key)) {
+        to = *kept;
+        return {};
+      }
+    }
     const std::optional<std::uint16_t> novel =
         nine ? std::optional<std::uint16_t>(kNovelDigit) : std::nullopt;
     // The order of the classes hangs on what is drawn, not on how: the pair must be the same one.
@@ -212,6 +250,7 @@ base::Result<Deal> DealCamera(const CameraWorld& world, std::uint64_t seed) {
       shown.frame.picture.assign(jpeg.begin(), jpeg.end());
       shown.label = label_of(digit);
     }
+    if (is_shared) TheDrawn().Keep(key, to);
     return {};
   };
   RETURN_IF_ERROR(draw(kQuiet, 1'000'000, false, false, Order::kMixed, deal.quiet));

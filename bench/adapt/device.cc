@@ -103,6 +103,11 @@ std::string Device::state() const {
   return now == "learning" ? state_ : now;
 }
 
+bool Device::is_at_rest() const {
+  const std::string now = state();
+  return now != "suspect" && now != "adapting" && now != "probation";
+}
+
 std::string Device::OutcomeOf(const std::string& sample_id) const {
   const auto found = outcomes_.find(sample_id);
   return found == outcomes_.end() ? "" : found->second;

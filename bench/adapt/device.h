@@ -72,6 +72,7 @@ class Device {
   base::Result<std::string> ServedDigest();
   // The state machine's last word, also while the drift monitor learns anew.
   std::string state() const;
+  bool is_at_rest() const;  // Nothing is collected, judged or on trial.
   // What became of that label, by the last report that speaks of it; empty: none did.
   std::string OutcomeOf(const std::string& sample_id) const;
 

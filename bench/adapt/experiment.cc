@@ -2,10 +2,17 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "bench/adapt/baselines.h"
 #include "bench/figure.h"
 
 namespace bench::adapt {
+
+namespace {
+
+constexpr std::size_t kSettleMost = 520;
+
+}  // namespace
 
 base::Status GetUsed(Device& device, const Deal& deal) {
   for (const Shown& shown : deal.quiet) RETURN_IF_ERROR(device.Show(shown));
@@ -60,8 +67,9 @@ base::Result<Outcome> Run(const Stream& stream, std::uint64_t seed, const Plan& 
     const protocol::Feedback feedback = device->Answers();
     outcome.labels = feedback.labels.size();
     if (outcome.labels > 0) RETURN_IF_ERROR(device->Tell(feedback));
-    // Through probation.
-    for (std::size_t i = 0; i < options.probation + 10; ++i) {
+    // Through probation, and until everything that is to be collected is. Nobody answers twice.
+    for (std::size_t i = 0; i < kSettleMost; ++i) {
+      if (i > options.probation + 10 && device->is_at_rest()) break;
       RETURN_IF_ERROR(device->Show(deal.changed[(collected.shown + i) % deal.changed.size()]));
     }
     ASSIGN_OR_RETURN(last, device->Ask(deal.scored, deal.novel));
@@ -74,6 +82,10 @@ base::Result<Outcome> Run(const Stream& stream, std::uint64_t seed, const Plan& 
   outcome.challenger = status.challenger;
   outcome.state = device->state();
   outcome.rollbacks = status.rollbacks;
+  for (const auto& step : status.transitions) {
+    outcome.log += base::StrCat("      ", step.index, " ", tinylcm::adapt::Name(step.from), " -> ",
+                                tinylcm::adapt::Name(step.to), ": ", step.why, "\n");
+  }
   outcome.seconds = (CpuNanoseconds() - begun) / 1e9;
   return outcome;
 }

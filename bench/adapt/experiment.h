@@ -31,6 +31,7 @@ struct Outcome {
   std::uint64_t rollbacks = 0;
   std::size_t labels = 0;
   bool alarm_was_forced = false;
+  std::string log;  // What the state machine did and why, a line a step.
   double seconds = 0.0;
 };
 

@@ -46,15 +46,9 @@ std::vector<Stream> AllStreams(const std::string& data) {
   all.push_back(
       Camera("light_two", "light, two classes are 80 %", {.drifts = light, .order = two}));
   all.push_back(
-      Camera("dirt_two", "lens dirt, two classes are 80 %", {.drifts = dirt, .order = two}));
-  all.push_back(
       Camera("rotation_two", "turned, two classes are 80 %", {.drifts = rotation, .order = two}));
   all.push_back(
       Camera("light_spells", "light, classes in spells", {.drifts = light, .order = spells}));
-  all.push_back(
-      Camera("dirt_spells", "lens dirt, classes in spells", {.drifts = dirt, .order = spells}));
-  all.push_back(
-      Camera("light_gradual", "light that falls over 400 frames", {.drifts = light, .ramp = 400}));
   all.push_back(
       Camera("dirt_gradual", "dirt that grows over 400 frames", {.drifts = dirt, .ramp = 400}));
   all.push_back(Camera("wrecked", "defocus 1 and noise 1: nothing to put right",

@@ -100,7 +100,7 @@ base::Result<Deal> DealWeather(const std::string& data, bool natural, std::uint6
 inline constexpr double kLight = 0.727;
 inline constexpr double kDirt = 0.742;
 inline constexpr double kRotation = 0.602;
-inline constexpr double kBlur = 0.86;
-inline constexpr double kNoise = 0.35;
+inline constexpr double kBlur = 0.883;
+inline constexpr double kNoise = 0.335;
 
 }  // namespace bench::adapt
