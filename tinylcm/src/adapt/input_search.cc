@@ -115,29 +115,52 @@ double InputSearch::distance(std::size_t h) const {
   return tried_[h].distance / static_cast<double>(tried_[h].count);
 }
 
+namespace {
+
+// Below which share of identity's distance a hypothesis may be served.
+double RatioMax(const InputHypothesis& hypothesis, const SearchRule& rule) {
+  const bool is_repair =
+      std::all_of(hypothesis.steps.begin(), hypothesis.steps.end(),
+                  [](const InputStep& step) { return step.kind == StepKind::kRepair; });
+  return static_cast<double>(is_repair ? rule.repair_ratio_max : rule.ratio_max);
+}
+
+}  // namespace
+
 InputSearchResult InputSearch::Finish(const SearchRule& rule) const {
   InputSearchResult result;
   result.labelled = labelled_;
   result.judged = static_cast<std::size_t>(tried_.front().count);
+  std::size_t single = 0;  // Identity, to begin with.
   std::size_t pair = tried_.size();
   for (std::size_t h = 0; h < tried_.size(); ++h) {
     result.scores.push_back({.name = tried_[h].hypothesis.name(),
                              .distance = distance(h),
                              .correct = tried_[h].correct});
-    if (tried_[h].hypothesis.steps.size() > 1) {
-      if (pair == tried_.size() || distance(h) < distance(pair)) pair = h;
-    } else if (distance(h) < distance(result.best)) {
-      result.best = h;
-    }
+    std::size_t& nearest = tried_[h].hypothesis.steps.size() > 1 ? pair : single;
+    if (nearest == tried_.size() || distance(h) < distance(nearest)) nearest = h;
   }
+  // The first of those that are as good as equal is the least invasive.
+  const auto as_good = [&](std::size_t nearest) {
+    const bool is_pair = nearest == pair;
+    for (std::size_t h = 0; h < nearest; ++h) {
+      if ((tried_[h].hypothesis.steps.size() > 1) == is_pair &&
+          distance(h) <= static_cast<double>(rule.tie_ratio_max) * distance(nearest)) {
+        return h;
+      }
+    }
+    return nearest;
+  };
+  result.best = as_good(single);
   if (pair < tried_.size() &&
-      distance(pair) <= static_cast<double>(rule.pair_ratio_max) * distance(result.best)) {
-    result.best = pair;
+      distance(pair) <= static_cast<double>(rule.pair_ratio_max) * distance(single)) {
+    result.best = as_good(pair);
   }
   const InputSearchResult::Score& identity = result.scores.front();
   const InputSearchResult::Score& best = result.scores[result.best];
   result.ratio = identity.distance > 0.0 ? best.distance / identity.distance : 1.0;
-  const bool is_near = result.best != 0 && result.ratio <= static_cast<double>(rule.ratio_max);
+  const bool is_near =
+      result.best != 0 && result.ratio <= RatioMax(tried_[result.best].hypothesis, rule);
   result.is_vetoed = is_near && best.correct < identity.correct - rule.labels_lost_max;
   result.is_adopted = is_near && !result.is_vetoed;
   if (result.is_adopted) result.hypothesis = tried_[result.best].hypothesis;
@@ -158,7 +181,7 @@ InputSearchResult Settle(const InputSearch& search, const InputHypothesis& serve
     if (search.hypothesis(h) != served) continue;
     const double ratio = search.distance(h) / search.distance(0);
     const InputSearchResult::Score& score = result.scores[h];
-    if (ratio > static_cast<double>(rule.ratio_max) ||
+    if (ratio > RatioMax(served, rule) ||
         search.distance(h) >
             static_cast<double>(rule.served_ratio_max) * search.distance(result.best) ||
         score.correct < result.scores[0].correct - rule.labels_lost_max) {

@@ -77,7 +77,7 @@ void SolveByCholesky(std::vector<double>& a, std::vector<double>& b, std::size_t
 }
 
 // Channels that moved, but for the silent ones; the others are left exactly as they are. Nothing
-// where none moved.
+// where none moved, or more than half.
 std::vector<InputStep> MakeRowGain(const RowReference& reference, const RowStatistics& stream,
                                    std::span<const std::uint16_t> silent) {
   const std::size_t channels = stream.channels();
@@ -85,13 +85,15 @@ std::vector<InputStep> MakeRowGain(const RowReference& reference, const RowStati
   InputStep step{.kind = StepKind::kRowGain,
                  .base = std::vector<float>(channels, 0.0f),
                  .weights = std::vector<float>(channels, 1.0f)};
-  bool has_moved = false;
+  std::size_t live = 0;
+  std::size_t moved = 0;
   for (std::size_t j = 0; j < channels; ++j) {
     const double was = static_cast<double>(reference.sd[j]);
     const double is = stream.standard_deviation(j);
     if (was <= 0.0 || is <= 0.0 || std::find(silent.begin(), silent.end(), j) != silent.end()) {
       continue;
     }
+    ++live;
     const double shift = std::abs(stream.mean(j) - static_cast<double>(reference.mean[j]));
     const double factor = std::max(is / was, was / is);
     const bool shifted = shift > kMovedShift * was && shift > kMovedErrors * is / std::sqrt(n);
@@ -103,13 +105,15 @@ std::vector<InputStep> MakeRowGain(const RowReference& reference, const RowStati
     const double error = std::sqrt((kurtosis - 1.0) / (4.0 * n));
     const bool spread = factor > kMovedFactor && std::log(factor) > kMovedErrors * error;
     if (!shifted && !spread) continue;
-    has_moved = true;
+    ++moved;
     const double gain = spread ? std::clamp(was / is, kGainMin, kGainMax) : 1.0;
     step.weights[j] = static_cast<float>(gain);
     step.base[j] =
         static_cast<float>(static_cast<double>(reference.mean[j]) - stream.mean(j) * gain);
   }
-  if (!has_moved) return {};
+  // Where most moved it was not the sensors, and matching them all does harm where class shares
+  // did.
+  if (moved == 0 || 2 * moved > live) return {};
   return {std::move(step)};
 }
 

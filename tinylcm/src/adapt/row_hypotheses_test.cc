@@ -130,6 +130,15 @@ TEST_F(RowHypothesesTest, BringAMovedChannelBackAndLeaveTheOthers) {
   }
 }
 
+TEST_F(RowHypothesesTest, LeaveAStreamAloneInWhichMostChannelsMoved) {
+  const RowStatistics half = Watch(300, [](int, Row& row) { row[0] = row[1] = 30.0f + row[0]; });
+  EXPECT_EQ(Names(half), (std::vector<std::string>{"identity", "row_gain"}));
+  const RowStatistics most = Watch(300, [](int, Row& row) {
+    for (const std::size_t channel : {0u, 1u, 2u}) row[channel] += 30.0f;
+  });
+  EXPECT_EQ(Names(most), std::vector<std::string>{"identity"});
+}
+
 TEST_F(RowHypothesesTest, TryBothTogether) {
   const RowStatistics stream = Watch(300, [](int, Row& row) {
     row[0] = 0.3f * row[0] + 1.0f;

@@ -104,6 +104,23 @@ Result<adapt::Carried> CarryOver(Serving& bench, const adapt::Adaptation& served
                                                : std::optional(label->second.label)));
     }
     request.search = &*search;
+  } else if (!served.hypothesis.is_identity()) {
+    ASSIGN_OR_RETURN(
+        adapt::InputSearch made,
+        adapt::InputSearch::Create({adapt::InputHypothesis{}, served.hypothesis},
+                                   bundle.raw_count(), bench.classifier(),
+                                   [&](std::span<const float> row, std::span<float> feature) {
+                                     raw.assign(row.begin(), row.end());
+                                     return bench.Embed({}, raw, feature);
+                                   }));
+    search.emplace(std::move(made));
+    for (const std::string& id : embedded.ids) {
+      const auto label = quarantine.labels().find(id);
+      RETURN_IF_ERROR(search->Add(
+          std::span<const float>(quarantine.Find(id)->raw),
+          label == quarantine.labels().end() ? std::nullopt : std::optional(label->second.label)));
+    }
+    request.search = &*search;
   } else {
     request.features = embedded.features;
   }

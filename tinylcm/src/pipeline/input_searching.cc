@@ -3,49 +3,89 @@
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <utility>
-
-#include "tinylcm/adapt/picture_hypotheses.h"
 
 namespace tinylcm::pipeline {
 
-base::Result<InputSearched> SearchInput(Serving& bench, const adapt::Quarantine& quarantine) {
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+using base::Status;
+
+namespace {
+
+std::optional<std::uint16_t> LabelOf(const adapt::Quarantine& quarantine, const std::string& id) {
+  const auto label = quarantine.labels().find(id);
+  if (label == quarantine.labels().end()) return std::nullopt;
+  return label->second.label;
+}
+
+using Samples = std::span<const adapt::QuarantinedSample>;
+
+Result<adapt::InputSearchResult> SearchPictures(Serving& bench, const adapt::Quarantine& quarantine,
+                                                Samples samples,
+                                                const adapt::InputHypothesis& served) {
   const model::ModelBundle& bundle = bench.bundle();
-  const adapt::PictureSize size{.width = bundle.image_rule.width,
-                                .height = bundle.image_rule.height};
-  adapt::PictureStatistics statistics(size);
-  std::vector<std::vector<std::uint8_t>> pictures;
-  std::vector<std::optional<std::uint16_t>> labels;
-  const auto& samples = quarantine.samples();
-  for (std::size_t i = quarantine.current_begin(); i < samples.size(); ++i) {
-    const auto file = quarantine.Picture(samples[i].sample_id);
-    if (!file.ok()) continue;
-    std::vector<std::uint8_t> picture;
-    if (!bench.Decode({.bytes = *file}, picture).ok()) continue;
-    statistics.Add(picture);
-    pictures.push_back(std::move(picture));
-    const auto label = quarantine.labels().find(samples[i].sample_id);
-    labels.push_back(label == quarantine.labels().end() ? std::nullopt
-                                                        : std::optional(label->second.label));
-  }
-  ASSIGN_OR_RETURN(
-      std::vector<adapt::InputHypothesis> hypotheses,
-      adapt::MakeHypotheses(
-          {.size = size, .mean = bundle.reference.mean_image, .sd = bundle.reference.sd_image},
-          statistics));
+  const adapt::PictureReference reference{
+      .size = {.width = bundle.image_rule.width, .height = bundle.image_rule.height},
+      .mean = bundle.reference.mean_image,
+      .sd = bundle.reference.sd_image,
+      .histogram = bundle.reference.histogram};
+  if (reference.mean.empty()) return Error{ErrorCode::kUnavailable, "no mean image"};
+  const adapt::PictureShelf shelf{
+      .count = samples.size(),
+      .read = [&](std::size_t i, std::vector<std::uint8_t>& picture) -> Status {
+        ASSIGN_OR_RETURN(const base::Bytes file, quarantine.Picture(samples[i].sample_id));
+        return bench.Decode({.bytes = file}, picture);
+      },
+      .label = [&](std::size_t i) { return LabelOf(quarantine, samples[i].sample_id); }};
   std::vector<float> raw;
-  ASSIGN_OR_RETURN(adapt::InputSearch search,
-                   adapt::InputSearch::Create(
-                       std::move(hypotheses), size, bench.classifier(),
-                       [&](std::span<const std::uint8_t> picture, std::span<float> feature) {
-                         return bench.Embed(picture, raw, feature);
-                       }));
-  for (std::size_t i = 0; i < pictures.size(); ++i) {
-    RETURN_IF_ERROR(search.Add(pictures[i], labels[i]));
+  return adapt::SearchPictures(
+      reference, shelf, bench.classifier(),
+      [&](std::span<const std::uint8_t> picture, std::span<float> feature) {
+        return bench.Embed(picture, raw, feature);
+      },
+      served, {});
+}
+
+Result<adapt::InputSearchResult> SearchRows(Serving& bench, const adapt::Quarantine& quarantine,
+                                            Samples samples, const adapt::InputHypothesis& served) {
+  const model::Reference& known = bench.bundle().reference;
+  if (known.channel_mean.empty()) return Error{ErrorCode::kUnavailable, "no channel means"};
+  std::vector<adapt::SearchedRow> rows;
+  for (const adapt::QuarantinedSample& sample : samples) {
+    rows.push_back({sample.raw, LabelOf(quarantine, sample.sample_id)});
   }
+  std::vector<float> raw;
+  return adapt::SearchRows({.mean = known.channel_mean,
+                            .sd = known.channel_sd,
+                            .mode_share = known.channel_mode_share,
+                            .covariance = known.channel_covariance},
+                           rows, bench.classifier(),
+                           [&](std::span<const float> row, std::span<float> feature) {
+                             raw.assign(row.begin(), row.end());
+                             return bench.Embed({}, raw, feature);
+                           },
+                           served, {});
+}
+
+// What there is to say where nothing could be tried.
+adapt::InputSearchResult Nothing() {
+  adapt::InputSearchResult nothing;
+  nothing.scores.push_back({.name = adapt::InputHypothesis{}.name()});
+  return nothing;
+}
+
+}  // namespace
+
+Result<InputSearched> SearchInput(Serving& bench, const adapt::Quarantine& quarantine,
+                                  const adapt::InputHypothesis& served) {
+  const Samples samples = Samples(quarantine.samples()).subspan(quarantine.current_begin());
+  Result<adapt::InputSearchResult> searched =
+      bench.bundle().is_image ? SearchPictures(bench, quarantine, samples, served)
+                              : SearchRows(bench, quarantine, samples, served);
+  if (!searched.ok() && searched.error().code != ErrorCode::kUnavailable) return searched.error();
   InputSearched out;
-  out.pictures = pictures.size();
-  out.result = search.Finish({});
+  out.result = searched.ok() ? std::move(*searched) : Nothing();
   const adapt::InputSearchResult& result = out.result;
   for (std::size_t i = 0; i < result.scores.size(); ++i) {
     const auto& score = result.scores[i];
@@ -53,13 +93,17 @@ base::Result<InputSearched> SearchInput(Serving& bench, const adapt::Quarantine&
     candidate.stage = "hypothesis";
     candidate.name = score.name;
     if (result.labelled > 0) candidate.score = static_cast<double>(score.correct) / result.labelled;
-    candidate.distance_ratio = score.distance / result.scores[0].distance;
+    const double identity = result.scores[0].distance;
+    candidate.distance_ratio = identity > 0.0 ? score.distance / identity : 1.0;
     const bool is_best = i == result.best;
     candidate.verdict = is_best && (result.is_adopted || i == 0) ? "served" : "rejected";
-    candidate.reason = !is_best            ? "another is nearer to the anchors"
-                       : result.is_vetoed  ? "vetoed by labels"
-                       : result.is_adopted ? "nearest to the anchors"
-                                           : "not near enough to change the input";
+    const bool is_nearer = score.distance < result.scores[result.best].distance;
+    candidate.reason = is_nearer            ? "not so much nearer that it is worth the more"
+                       : !is_best           ? "another is nearer to the anchors"
+                       : result.is_vetoed   ? "vetoed by labels"
+                       : result.is_adopted  ? "nearest to the anchors"
+                       : result.judged == 0 ? "nothing to search by"
+                                            : "not near enough to change the input";
     out.candidates.push_back(std::move(candidate));
   }
   return out;

@@ -1,4 +1,4 @@
-// Input searching: tries the hypotheses about the input on the pictures of the quarantine.
+// Input searching: tries the hypotheses about the input on the samples of the quarantine.
 
 #pragma once
 
@@ -14,12 +14,15 @@
 namespace tinylcm::pipeline {
 
 struct InputSearched {
+  // Identity alone where there is nothing to search by: no picture can be read, too few rows, a
+  // bundle that does not say how its input looked.
   adapt::InputSearchResult result;
   std::vector<protocol::AdaptationReport::Candidate> candidates;  // For the report.
-  std::size_t pictures = 0;                                       // That could be read.
 };
 
-// Over the current event's samples. `bench`: the bundle alone, which must take images.
-base::Result<InputSearched> SearchInput(Serving& bench, const adapt::Quarantine& quarantine);
+// Over the current event's samples, whose pictures are read from the disk one by one. `bench`: the
+// bundle alone, which must be adaptable; `served`: what the input is put right by now.
+base::Result<InputSearched> SearchInput(Serving& bench, const adapt::Quarantine& quarantine,
+                                        const adapt::InputHypothesis& served = {});
 
 }  // namespace tinylcm::pipeline

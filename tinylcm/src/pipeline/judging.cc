@@ -15,7 +15,12 @@ Result<Embedded> EmbedQuarantine(Serving& bench, const adapt::Quarantine& quaran
   const model::ModelBundle& bundle = bench.bundle();
   Embedded out;
   std::optional<adapt::PictureTransform> transform;
-  if (bundle.is_image && !hypothesis.is_identity()) {
+  std::optional<adapt::RowTransform> row_transform;
+  if (!bundle.is_image && !hypothesis.is_identity()) {
+    ASSIGN_OR_RETURN(adapt::RowTransform made,
+                     adapt::RowTransform::Create(hypothesis, bundle.raw_count()));
+    row_transform = std::move(made);
+  } else if (!hypothesis.is_identity()) {
     ASSIGN_OR_RETURN(
         adapt::PictureTransform made,
         adapt::PictureTransform::Create(
@@ -32,6 +37,7 @@ Result<Embedded> EmbedQuarantine(Serving& bench, const adapt::Quarantine& quaran
     } else {
       if (sample.raw.size() != bundle.raw_count()) continue;
       raw = sample.raw;
+      if (row_transform) row_transform->Apply(raw);
     }
     RETURN_IF_ERROR(bench.Embed(picture, raw, feature));
     const auto label = quarantine.labels().find(sample.sample_id);

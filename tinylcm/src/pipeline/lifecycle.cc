@@ -769,17 +769,16 @@ Status Lifecycle::SearchInput() {
                     .mean = estimate.mean,
                     .low = estimate.low,
                     .high = estimate.high};
-  if (bundle_->is_image) {
-    RETURN_IF_ERROR(Workbench());
-    ASSIGN_OR_RETURN(InputSearched searched, pipeline::SearchInput(*bench_, quarantine_));
-    event.result = std::move(searched.result);
-    std::move(searched.candidates.begin(), searched.candidates.end(),
-              std::back_inserter(candidates_));
-    parts_.logger->Info(StrCat("input search over ", searched.pictures,
-                               " pictures: ", event.result.scores[event.result.best].name, " at ",
-                               event.result.ratio, " of identity's distance",
-                               event.result.is_adopted ? ", adopted" : ""));
-  }
+  RETURN_IF_ERROR(Workbench());
+  ASSIGN_OR_RETURN(InputSearched searched,
+                   pipeline::SearchInput(*bench_, quarantine_, machine_.served->hypothesis));
+  event.result = std::move(searched.result);
+  std::move(searched.candidates.begin(), searched.candidates.end(),
+            std::back_inserter(candidates_));
+  parts_.logger->Info(StrCat("input search over ", event.result.judged,
+                             " samples: ", event.result.scores[event.result.best].name, " at ",
+                             event.result.ratio, " of identity's distance",
+                             event.result.is_adopted ? ", adopted" : ""));
   Happened(event);
   return {};
 }

@@ -107,7 +107,8 @@ class LifecycleTest : public testing::Test {
     for (int i = 0; i < rows; ++i) {
       source::Frame frame;
       const auto label = static_cast<std::uint16_t>(random_.Below(kClasses));
-      frame.row = MakeRow(random_, label, aged);
+      frame.row =
+          aged && is_crossed_ ? MakeCrossedRow(random_, label) : MakeRow(random_, label, aged);
       frame.time = clock_.Now();
       auto seen = path_->Process(std::move(frame));
       EXPECT_TRUE(seen.ok());
@@ -135,6 +136,7 @@ class LifecycleTest : public testing::Test {
     return feedback;
   }
 
+  bool is_crossed_ = false;  // What is wrong cannot be put right without labels.
   tests::FakeFileSystem fs_;
   tests::FakeClock clock_;
   CollectingOutbox outbox_;
@@ -257,7 +259,58 @@ TEST_F(LifecycleTest, MasksArePicturesBusinessAndKeepNoRowFromTheQuarantine) {
   EXPECT_GE(Asked().samples.size(), 10u);
 }
 
+TEST_F(LifecycleTest, AgedChannelsArePutRightWithoutALabel) {
+  const double before = Stream(1000, false);
+  Stream(400, true);
+  EXPECT_EQ(lifecycle_->status().hypothesis, "row_gain");
+  EXPECT_EQ(lifecycle_->status().challenger, "none");
+  EXPECT_GT(Stream(600, true), 0.97 * before);
+  // What people are asked about is what the sensors said, not what was made of it.
+  const auto kept =
+      base::AsText(outbox_.File(protocol::kTypeDriftEvent, protocol::kRowsPath).bytes);
+  EXPECT_EQ(outbox_.Count(protocol::kTypeDriftEvent), 1);
+  EXPECT_FALSE(kept.empty());
+  // A restart serves the same, and the rows come right through it.
+  KillAndRestart(MakeBundle("1.0.0", 1));
+  EXPECT_EQ(lifecycle_->status().hypothesis, "row_gain");
+  EXPECT_GT(Stream(300, true), 0.97 * before);
+}
+
+TEST_F(LifecycleTest, DeadChannelsAreToldByTheOthersWithoutALabel) {
+  constexpr std::size_t kDead[] = {1, 6, 8, 15};
+  const double before = Stream(1000, false);
+  struct Seen {
+    double right = 0.0;
+    double distance = 0.0;  // To the anchors.
+  };
+  const auto show = [&](int rows) {
+    Seen mean;
+    for (int i = 0; i < rows; ++i) {
+      source::Frame frame;
+      const auto label = static_cast<std::uint16_t>(random_.Below(kClasses));
+      frame.row = MakeRow(random_, label, false);
+      for (const std::size_t channel : kDead) frame.row[channel] = 5.0f;
+      frame.time = clock_.Now();
+      const auto seen = path_->Process(std::move(frame));
+      EXPECT_TRUE(seen.ok());
+      mean.right += (seen->prediction.nearest == label ? 1.0 : 0.0) / rows;
+      mean.distance += static_cast<double>(seen->prediction.anchor_distance) / rows;
+      lifecycle_->OnSeen(*seen);
+    }
+    lifecycle_->Tick();
+    return mean;
+  };
+  const Seen dead = show(50);
+  show(250);
+  EXPECT_EQ(lifecycle_->status().hypothesis, "repair");
+  EXPECT_EQ(lifecycle_->status().challenger, "none");
+  const Seen told = show(300);
+  EXPECT_GT(told.right, 0.95 * before);
+  EXPECT_LT(told.distance, 0.7 * dead.distance);
+}
+
 TEST_F(LifecycleTest, LabelsBringAccuracyBack) {
+  is_crossed_ = true;
   const double before = Stream(1000, false);
   Stream(100, true);
   const double drifted = Stream(300, true);
@@ -281,6 +334,7 @@ TEST_F(LifecycleTest, TheSameFeedbackTwiceCountsOnce) {
 }
 
 TEST_F(LifecycleTest, AKillInTheMiddleLosesNeitherEvidenceNorAdaptation) {
+  is_crossed_ = true;
   Stream(1000, false);
   Stream(400, true);
   fs_.Crash();
@@ -361,6 +415,7 @@ TEST_F(LifecycleTest, AFullQuarantineIsAskedAboutEvenIfAKillCameInBetween) {
 }
 
 TEST_F(LifecycleTest, ANewBundleKeepsWhatWasLearned) {
+  is_crossed_ = true;
   Stream(1000, false);
   Stream(400, true);
   ASSERT_TRUE(lifecycle_->OnFeedback(Answers("f-1")).ok());
@@ -416,6 +471,7 @@ std::shared_ptr<const model::ModelBundle> TaughtBundle(const base::Bytes& adapta
 }
 
 TEST_F(LifecycleTest, WhatOneDeviceLearnedIsServedByAnotherFromItsFirstRow) {
+  is_crossed_ = true;
   Stream(1000, false);
   Stream(400, true);
   ASSERT_TRUE(lifecycle_->OnFeedback(Answers("f-1")).ok());
@@ -465,6 +521,7 @@ TEST_F(LifecycleTest, WhatOneDeviceLearnedIsServedByAnotherFromItsFirstRow) {
 }
 
 TEST_F(LifecycleTest, ADriftedDeviceTakesATaughtVersionThoughItAnswersOtherwise) {
+  is_crossed_ = true;
   Stream(1000, false);
   Stream(400, true);
   ASSERT_TRUE(lifecycle_->OnFeedback(Answers("f-1")).ok());
@@ -564,6 +621,7 @@ TEST_F(LifecycleTest, ABadRowIsNamedAndNothingDownstreamSeesIt) {
 }
 
 TEST_F(LifecycleTest, ServerAssistedServesWhatLabelsChoseOnceAPersonApproves) {
+  is_crossed_ = true;
   lifecycle_->SetMode(adapt::Mode::kServerAssisted);
   EXPECT_EQ(lifecycle_->status().mode, "server_assisted");
   Stream(1000, false);
@@ -595,6 +653,7 @@ TEST_F(LifecycleTest, ServerAssistedServesWhatLabelsChoseOnceAPersonApproves) {
 }
 
 TEST_F(LifecycleTest, EscalatesAndAnswersUnknownWhereNothingHelpsWithoutLabels) {
+  is_crossed_ = true;
   Stream(1000, false);
   for (int i = 0; i < 300 && lifecycle_->status().state != "escalated"; ++i) Stream(1, true);
   ASSERT_EQ(lifecycle_->status().state, "escalated");
@@ -623,6 +682,7 @@ TEST_F(LifecycleTest, EscalatesAndAnswersUnknownWhereNothingHelpsWithoutLabels) 
 }
 
 TEST_F(LifecycleTest, AModeHoldsFromTheMomentItIsSet) {
+  is_crossed_ = true;
   Stream(1000, false);
   Stream(400, true);
   const protocol::Feedback answers = Answers("f-1");

@@ -108,23 +108,29 @@ Result<std::unique_ptr<Serving>> Serving::Create(std::shared_ptr<const model::Mo
     return Error{ErrorCode::kInvalidArgument, "serving: a head cannot be adapted"};
   }
   std::optional<adapt::PictureTransform> picture_transform;
-  if (!adaptation.hypothesis.is_identity()) {
+  std::optional<adapt::RowTransform> row_transform;
+  if (!adaptation.hypothesis.is_identity() && !bundle->is_image) {
+    ASSIGN_OR_RETURN(adapt::RowTransform made,
+                     adapt::RowTransform::Create(adaptation.hypothesis, bundle->raw_count()));
+    row_transform = std::move(made);
+  } else if (!adaptation.hypothesis.is_identity()) {
     ASSIGN_OR_RETURN(adapt::PictureTransform made,
                      adapt::PictureTransform::Create(
                          adaptation.hypothesis,
                          {.width = bundle->image_rule.width, .height = bundle->image_rule.height}));
     picture_transform = std::move(made);
   }
-  return std::unique_ptr<Serving>(new Serving(std::move(bundle), std::move(engine),
-                                              std::move(adaptation), options, std::move(processor),
-                                              std::move(classifier), std::move(picture_transform)));
+  return std::unique_ptr<Serving>(new Serving(
+      std::move(bundle), std::move(engine), std::move(adaptation), options, std::move(processor),
+      std::move(classifier), std::move(picture_transform), std::move(row_transform)));
 }
 
 Serving::Serving(std::shared_ptr<const model::ModelBundle> bundle,
                  std::unique_ptr<feature::FeatureModel> engine, adapt::Adaptation adaptation,
                  const Options& options, feature::Processor processor,
                  classify::Classifier classifier,
-                 std::optional<adapt::PictureTransform> picture_transform)
+                 std::optional<adapt::PictureTransform> picture_transform,
+                 std::optional<adapt::RowTransform> row_transform)
     : bundle_(std::move(bundle)),
       engine_(std::move(engine)),
       adaptation_(std::move(adaptation)),
@@ -132,6 +138,7 @@ Serving::Serving(std::shared_ptr<const model::ModelBundle> bundle,
       processor_(std::move(processor)),
       classifier_(std::move(classifier)),
       picture_transform_(std::move(picture_transform)),
+      row_transform_(std::move(row_transform)),
       labels_(bundle_->manifest.labels),
       picture_maker_({.rule = bundle_->image_rule, .barcode = options.barcode}),
       signals_(*bundle_) {
@@ -209,7 +216,13 @@ Status Serving::InferDecoded(Inference& out) {
   out.model_us = watch.Lap();
 
   out.feature.resize(bundle_->feature_count());
-  processor_.Apply(out.raw, out.feature);
+  if (row_transform_) {
+    out.corrected_row.assign(out.raw.begin(), out.raw.end());
+    row_transform_->Apply(out.corrected_row);
+    processor_.Apply(out.corrected_row, out.feature);
+  } else {
+    processor_.Apply(out.raw, out.feature);
+  }
   adaptation_.transform.Apply(out.feature);
   if (!bundle_->is_image) processor_.Standardise(out.raw, out.channels);
   // The raw ones, too: a projection in bytes makes something of what is not a number.

@@ -32,10 +32,14 @@ using EmbedPicture =
 using EmbedRow = std::function<base::Status(std::span<const float> row, std::span<float> feature)>;
 
 struct SearchRule {
-  float ratio_max = 0.9f;   // Adopt below this share of identity's distance...
+  float ratio_max = 0.9f;  // Adopt below this share of identity's distance...
+  // A repair of channels that are silent beyond doubt need not bring so much.
+  float repair_ratio_max = 0.98f;
   int labels_lost_max = 1;  // ...unless more labelled samples than this would be lost by it.
   float pair_ratio_max =
-      0.9f;                  // Two steps only below this share of the best single one's distance.
+      0.9f;  // Two steps only below this share of the best single one's distance.
+  float tie_ratio_max =
+      1.01f;                 // As good as equal: the first of them, the least invasive, is taken.
   float pairs_from = 0.97f;  // Pairs are tried if a single step brings this share of identity's.
   // What is served already stays if its distance is at most this share of the best one's.
   float served_ratio_max = 1.05f;

@@ -2,7 +2,8 @@
 //
 //   repair     channels that fell silent (dead: always the same value; stuck: the value before,
 //              again and again) are told by the others, or put at their usual value
-//   row_gain   channels whose level or spread moved are brought back to how they were
+//   row_gain   channels whose level or spread moved are brought back to how they were; not where
+//              more than half of them did, for then it was not the sensors
 //
 // A channel is silent if it repeats itself as it would have at fit time less than once in a
 // million, or has not a twentieth of its spread left.

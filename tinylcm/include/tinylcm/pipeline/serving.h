@@ -2,7 +2,7 @@
 // top.
 //
 //   picture -> input hypothesis -> model -> processor -> feature transform -> nearest neighbours
-//   row     ->                             processor -> feature transform -> nearest neighbours
+//   row     -> input hypothesis ->          processor -> feature transform -> nearest neighbours
 //                                                                            or a head
 //
 // Made and warmed up off the frame path, then swapped in whole (model/hot_swap.h); never changed.
@@ -34,8 +34,9 @@ struct Inference {
   // Serving's memory: use it before the next Infer.
   std::span<const std::uint8_t> picture;
   std::vector<std::uint8_t> corrected;
-  std::vector<float> raw;       // The model's output, or the row.
-  std::vector<float> feature;   // What was classified.
+  std::vector<float> raw;            // The model's output, or the row as it came.
+  std::vector<float> corrected_row;  // What the processor was given instead, if a hypothesis says.
+  std::vector<float> feature;        // What was classified.
   std::vector<float> channels;  // What a drift is explained by: a row's channels, standardised, or
                                 // the picture's figures (feature/picture_figures.h).
   classify::Prediction prediction;
@@ -110,7 +111,8 @@ class Serving {
   Serving(std::shared_ptr<const model::ModelBundle> bundle,
           std::unique_ptr<feature::FeatureModel> engine, adapt::Adaptation adaptation,
           const Options& options, feature::Processor processor, classify::Classifier classifier,
-          std::optional<adapt::PictureTransform> picture_transform);
+          std::optional<adapt::PictureTransform> picture_transform,
+          std::optional<adapt::RowTransform> row_transform);
 
   std::shared_ptr<const model::ModelBundle> bundle_;
   std::unique_ptr<feature::FeatureModel> engine_;
@@ -119,6 +121,7 @@ class Serving {
   feature::Processor processor_;
   classify::Classifier classifier_;
   std::optional<adapt::PictureTransform> picture_transform_;
+  std::optional<adapt::RowTransform> row_transform_;
   std::vector<std::string> labels_;
   std::vector<float> canary_share_;
   source::PictureMaker picture_maker_;
