@@ -52,6 +52,7 @@ adapt_quality.a5                 adapt_quality          {names}
 adapt_quality.a6                 adapt_quality          {names}
 adapt_quality.a7                 adapt_quality          {names}
 adapt_quality.x                  adapt_quality          {names}
+adapt_quality.rollback_ms        rollback_benchmark
 '
 model=examples/models/digits-camera/model.tflite
 bin=build/release/bin
