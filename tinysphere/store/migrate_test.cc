@@ -80,5 +80,36 @@ TEST_F(MigrateTest, AppliesOurs) {
   EXPECT_EQ(kept.value(), "b");
 }
 
+TEST_F(MigrateTest, ADatabaseOfBeforeAdaptationsKeepsItsFactsAndTakesNewOnes) {
+  ASSERT_EQ(Run(Migrations().first(2)).value(), 2);
+  ASSERT_TRUE(database_
+                  ->Execute("INSERT INTO verdicts (device_id, event_id, sample_id, label, "
+                            "given_by, at, feedback_id) VALUES ('d', 'e', 's', '3', 'ann', 1, 'f')")
+                  .ok());
+  ASSERT_TRUE(database_
+                  ->Execute("INSERT INTO devices (device_id, name, state, enrolled_at, "
+                            "fingerprint) VALUES ('d', 'array', 'active', 1, 'x')")
+                  .ok());
+  ASSERT_TRUE(database_
+                  ->Execute("INSERT INTO bundles (bundle, archive_sha256, bytes, object_key, "
+                            "publisher, manifest, created_at) VALUES ('b', 'a', 1, 'k', 'p', "
+                            "'{}', 1)")
+                  .ok());
+  EXPECT_EQ(Run(Migrations()).value(), static_cast<int>(Migrations().size()) - 2);
+  const auto verdict = database_->QueryOne("SELECT label, is_current, opens_class FROM verdicts");
+  EXPECT_EQ(verdict.value()->Text("label"), "3");
+  EXPECT_EQ(verdict.value()->Int("is_current"), 1);
+  EXPECT_EQ(verdict.value()->Int("opens_class"), 0);
+  EXPECT_EQ(database_->QueryOne("SELECT awaits FROM devices").value()->Text("awaits"), "");
+  EXPECT_EQ(database_->QueryOne("SELECT taught FROM bundles").value()->Text("taught"), "");
+  // One step of a device, once.
+  constexpr const char* kStep =
+      "INSERT INTO transitions (device_id, sample_index, from_state, to_state, why, reported_at) "
+      "VALUES ('d', 7, 'stable', 'suspect', 'alarm', 1) "
+      "ON CONFLICT (device_id, sample_index, from_state, to_state) DO NOTHING";
+  EXPECT_EQ(database_->Execute(kStep).value(), 1);
+  EXPECT_EQ(database_->Execute(kStep).value(), 0);
+}
+
 }  // namespace
 }  // namespace tinysphere::store
