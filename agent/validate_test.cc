@@ -4,9 +4,15 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <memory>
+#include <span>
+
 #include "base/random.h"
 #include "base/text.h"
+#include "tinylcm/feature/feature_model.h"
 #include "tinylcm/feature/processor.h"
+#include "tinylcm/source/image.h"
 #include "tinylcm/src/model/small_bundle_test.h"
 
 namespace agent {
@@ -267,6 +273,88 @@ TEST_F(ValidateTest, LeavesASampleAsideThatIsNoneAndSaysSo) {
   ASSERT_TRUE(judgement.ok()) << judgement.error().message;
   EXPECT_EQ(judgement->labels, 7);
   EXPECT_NE(judgement->reason.find("1 left aside"), std::string::npos) << judgement->reason;
+}
+
+// Gives the means of a picture's colours.
+class MeansModel final : public tinylcm::feature::FeatureModel {
+ public:
+  int width() const override { return 8; }
+  int height() const override { return 8; }
+  std::size_t feature_count() const override { return 3; }
+  base::Status Infer(std::span<const std::uint8_t> picture, std::span<float> raw) override {
+    std::fill(raw.begin(), raw.end(), 0.0f);
+    for (std::size_t i = 0; i < picture.size(); ++i) {
+      raw[i % 3] += static_cast<float>(picture[i]) / 64.0f;
+    }
+    return {};
+  }
+};
+
+base::Result<std::unique_ptr<tinylcm::feature::FeatureModel>> OpenMeans(
+    base::ByteView, const model::EngineOptions&) {
+  return std::unique_ptr<tinylcm::feature::FeatureModel>(new MeansModel);
+}
+
+class ValidatePicturesTest : public model::FolderTest {
+ protected:
+  // A red or a green picture; `red_share` of its red comes through.
+  base::Bytes Picture(bool is_red, double red_share) {
+    tinylcm::source::Image image{8, 8, {}};
+    for (int pixel = 0; pixel < 64; ++pixel) {
+      const auto strong = static_cast<int>(200 + random_.Below(40));
+      const auto weak = static_cast<int>(random_.Below(40));
+      image.rgb.push_back(static_cast<std::uint8_t>(red_share * (is_red ? strong : weak)));
+      image.rgb.push_back(static_cast<std::uint8_t>(is_red ? weak : strong));
+      image.rgb.push_back(static_cast<std::uint8_t>(weak));
+    }
+    return tinylcm::source::EncodeJpeg(image, 95).value();
+  }
+
+  base::Random random_{5};
+};
+
+TEST_F(ValidatePicturesTest, GoThroughInputHypothesisAndModelAgain) {
+  for (int i = 0; i < 24; ++i) {
+    const std::string folder = i % 2 == 0 ? "images/red" : "images/green";
+    ASSERT_TRUE(fs_.CreateDirectories(Path(folder)).ok());
+    Write(base::StrCat(folder, "/", i, ".jpg"), Picture(i % 2 == 0, 1.0));
+  }
+  Write("model", base::AsBytes("means"));
+  model::RunFitOptions fit;
+  fit.images = Path("images");
+  fit.model = Path("model");
+  fit.out = Path("bundle");
+  fit.fit.anchors_per_class = 4;
+  const auto fitted = model::RunFit(fit, fs_, base::SystemClock(), base::NullLogger(), OpenMeans);
+  ASSERT_TRUE(fitted.ok()) << fitted.error().message;
+
+  // A thirty-second of the red comes through: red pictures look green. Sixteen times as much of it
+  // is red enough again.
+  protocol::ValidationSet set;
+  for (int i = 0; i < 24; ++i) {
+    Write(base::StrCat(i, ".jpg"), Picture(i % 2 == 0, 1.0 / 32.0));
+    set.samples.push_back(
+        {base::StrCat("s", i), i % 2 == 0 ? "red" : "green", base::StrCat(i, ".jpg"), {}});
+  }
+  adapt::Adaptation adaptation;
+  adaptation.bundle = fitted->bundle;
+  adapt::InputStep gain;
+  gain.kind = adapt::StepKind::kChannelGain;
+  gain.gains = {65535, 4096, 4096};
+  gain.offsets = {0, 0, 0};
+  adaptation.hypothesis.steps = {gain};
+  Write("adaptation.bin", adapt::Serialise(adaptation));
+  Write("samples.json", base::AsBytes(protocol::ToJson(set).Write()));
+  const auto judgement = Validate({.bundle = Path("bundle"),
+                                   .adaptation = Path("adaptation.bin"),
+                                   .champion = "",
+                                   .samples = Path("samples.json"),
+                                   .scratch = Path("scratch")},
+                                  fs_, OpenMeans);
+  ASSERT_TRUE(judgement.ok()) << judgement.error().message;
+  EXPECT_EQ(judgement->right_before, 12);
+  EXPECT_EQ(judgement->right_after, 24);
+  EXPECT_EQ(judgement->judgement, JudgementKind::kHelped);
 }
 
 }  // namespace
