@@ -224,7 +224,8 @@ void Agent::Carry(Order order) {
 void Agent::SendRequested() {
   std::erase_if(requests_, [this](const protocol::Desired::Request& request) {
     const Status sent = lifecycle_->SendSamples(
-        request.event_id, static_cast<std::uint32_t>(std::min<std::int64_t>(request.samples, 1000)));
+        request.event_id,
+        static_cast<std::uint32_t>(std::min<std::int64_t>(request.samples, 1000)));
     if (!sent.ok()) logger_.Warning("samples, later again: " + sent.error().message);
     return sent.ok();
   });

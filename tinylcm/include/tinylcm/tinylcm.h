@@ -180,7 +180,8 @@ class Device {
   std::optional<WantedLabels> Wanted() const;
 
   // Labels for wanted samples. kInvalidArgument, and nothing is applied, for a sample that is not
-  // in quarantine or a label that is not one of labels(). In monitoring_only labels change nothing.
+  // in quarantine or a label that is not one of labels() and opens no class. In monitoring_only
+  // labels change nothing. What came of them is told (on_adaptation) once it has answered a sample.
   base::Status ApplyLabels(std::span<const SampleLabel> labels);
   // Takes labels back, and with them what they taught. kInvalidArgument for one never given.
   base::Status RetractLabels(std::span<const std::string> sample_ids);

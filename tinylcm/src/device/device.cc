@@ -93,9 +93,10 @@ struct Device::Impl final : pipeline::Outbox {
   std::unique_ptr<pipeline::FramePath> path;
   std::unique_ptr<monitor::Monitor> monitor;
 
-  pipeline::Seen seen;      // The last sample; its memory is used again.
-  std::vector<std::string> names;  // Of what answers, ...
-  std::uint32_t named_as = UINT32_MAX;  // ... as the path counts it.
+  pipeline::Seen seen;  // The last sample; its memory is used again.
+  // Of what answers, as the path counts it; those before are kept, for answers point into them.
+  std::vector<std::shared_ptr<const pipeline::NamedBundle>> named;
+  std::uint32_t named_as = UINT32_MAX;
   std::uint64_t given = 0;  // Samples, good and bad.
   drift::DriftSignal last_signal = drift::DriftSignal::kLearning;
   std::uint64_t since_housekeeping = 0;
@@ -187,10 +188,11 @@ Result<std::optional<Answer>> Device::Impl::Process() {
   }
   // What answered may know classes that people opened.
   if (seen.bundle != named_as) {
-    if (const auto named = path->BundleOf(seen.bundle)) names = named->labels;
+    named.push_back(path->BundleOf(seen.bundle));
     named_as = seen.bundle;
-    monitor->SetLabels(names);
+    monitor->SetLabels(named.back()->labels);
   }
+  const std::vector<std::string>& names = named.back()->labels;
   Answer answer;
   answer.index = seen.index;
   answer.label = seen.prediction.label < names.size()

@@ -186,8 +186,11 @@ TEST_F(DeviceTest, LabelsBringAccuracyBackAndTheChangeIsTold) {
   ASSERT_LT(drifted, before - 0.1) << "the change must cost something, or there is nothing to show";
   const auto wanted = device_->Wanted();
   ASSERT_TRUE(wanted.has_value());
+  const std::size_t told = states.size();
   ASSERT_TRUE(device_->ApplyLabels(Truth(*wanted)).ok());
-  ASSERT_FALSE(states.empty()) << "told before ApplyLabels returned";
+  EXPECT_EQ(states.size(), told) << "what was learned has not answered yet";
+  Stream(1, true);
+  ASSERT_GT(states.size(), told) << "told with the first answer by it";
   EXPECT_EQ(states.front(), "probation");
   EXPECT_FALSE(device_->Wanted().has_value()) << "nothing is asked twice";
   EXPECT_GT(Stream(600, true), 0.93 * before);

@@ -36,7 +36,7 @@ constexpr std::size_t kEventsKept = 16;
 constexpr std::uint32_t kMedoids = 5;  // Named in an event before labels are asked for.
 constexpr std::size_t kFeedbackKept = 64;
 constexpr std::size_t kTransitionsShown = 16;
-constexpr std::size_t kHeldMax = 8;    // Feedback whose outcome is not live yet.
+constexpr std::size_t kHeldMax = 32;   // Feedback whose outcome is not live yet.
 constexpr float kAbstainBelow = 0.5f;  // Escalated: what is more likely wrong than right.
 
 // How many samples after the alarm the explanation is refined, before it is sent.
@@ -530,6 +530,12 @@ Status Lifecycle::OnFeedback(const protocol::Feedback& feedback) {
   const bool is_held = std::ranges::any_of(
       held_reports_, [&](const HeldReport& held) { return held.report.feedback_id == id; });
   if (is_held) return {};  // Its acknowledgement is on the way.
+  const bool is_judged_again =
+      machine_.labels_waiting &&
+      (machine_.feedback_id == id || std::ranges::any_of(machine_.fates, [&](const auto& fate) {
+         return fate.feedback_id == id;
+       }));
+  if (is_judged_again && !waiting_.empty()) return {};  // After a kill; it is answered for then.
   if (std::ranges::find(feedback_done_, id) != feedback_done_.end()) {
     adapt::Action again;
     again.feedback_id = id;
