@@ -67,9 +67,16 @@ Gate LabelsAgree(const JudgeFigures& figures) {
   return {false, figures.why.empty() ? "the labels contradict one another" : figures.why};
 }
 
-Gate CanaryHolds(double before, double after, double loss_max) {
-  return {after >= before - loss_max,
-          StrCat("canary accuracy ", FormatShort(after), ", ", FormatShort(before), " before")};
+Gate CanaryHolds(const CanaryFigures& canary, const CanaryRule& rule) {
+  const double loss = canary.before - canary.after;
+  const double count = static_cast<double>(canary.count);
+  // As few answers have changed as make the loss: the standard error is at least theirs.
+  const double error = count > 0.0 ? std::sqrt(std::max(0.0, loss) * count) / count : 0.0;
+  const bool is_chance = loss <= std::max(rule.loss_max, rule.errors * error);
+  const bool is_outweighed = canary.labels_gain >= rule.outweighed_by * loss;
+  return {loss <= rule.loss_never && (is_chance || is_outweighed),
+          StrCat("canary accuracy ", FormatShort(canary.after), ", ", FormatShort(canary.before),
+                 " before")};
 }
 
 double PairedLoss(const ProbationSample& sample) {

@@ -89,8 +89,8 @@ TEST(Gates, SayWhyInWords) {
       AccuracyHolds({.is_known = true, .mean = 0.6, .low = 0.49, .high = 0.7}, 0.5).passed);
   EXPECT_TRUE(AccuracyHolds({.is_known = true, .mean = 0.6, .low = 0.5, .high = 0.7}, 0.5).passed);
 
-  EXPECT_TRUE(CanaryHolds(0.98, 0.97, 0.011).passed);
-  EXPECT_EQ(CanaryHolds(0.98, 0.9, 0.01).reason, "canary accuracy 0.9, 0.98 before");
+  EXPECT_EQ(CanaryHolds({.before = 0.98, .after = 0.9}, {}).reason,
+            "canary accuracy 0.9, 0.98 before");
 
   EXPECT_TRUE(EvidenceHolds(std::nullopt, 1e6).passed);
   EXPECT_TRUE(EvidenceHolds(6.2, 1e6).passed);
@@ -103,6 +103,29 @@ TEST(Gates, SayWhyInWords) {
   EXPECT_TRUE(LabelsAgree(figures).passed);
   figures.is_trusted = false;
   EXPECT_EQ(LabelsAgree(figures).reason, "the labels contradict one another");
+}
+
+TEST(CanaryHolds, VetoesWhatIsMoreThanChanceAndNotOutweighed) {
+  const auto loses = [](int samples, double gain) {
+    return !CanaryHolds({.before = 90.0 / 90,
+                         .after = (90.0 - samples) / 90,
+                         .count = 90,
+                         .labels_gain = gain},
+                        {})
+                .passed;
+  };
+  // n lost of 90 is chance up to 2 sqrt(n) / 90: 2 <= 2.8, 4 <= 4, 5 > 4.5.
+  EXPECT_FALSE(loses(2, 0.0));
+  EXPECT_FALSE(loses(4, 0.0));
+  EXPECT_TRUE(loses(5, 0.0));
+  // 5 of 90 are .056, and three times that is .167.
+  EXPECT_FALSE(loses(5, 0.17));
+  EXPECT_TRUE(loses(5, 0.16));
+  // A tenth is never outweighed.
+  EXPECT_TRUE(loses(10, 1.0));
+  // Of how many is not known: the loss is taken as it is.
+  EXPECT_TRUE(CanaryHolds({.before = 0.98, .after = 0.971}, {}).passed);
+  EXPECT_FALSE(CanaryHolds({.before = 0.98, .after = 0.96}, {}).passed);
 }
 
 TEST(ClassesHold, FindsACollapseOnlyWhereNothingLiesNearer) {

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <utility>
 
 #include "base/crypto.h"
 #include "base/text.h"
+#include "tinylcm/adapt/retract.h"
 #include "tinylcm/src/adapt/adaptation_wire.h"
 
 namespace tinylcm::adapt {
@@ -198,6 +200,8 @@ class Machine {
   void Serve(AdaptationPtr adaptation, std::uint64_t index, const std::string& why);
   void RollBack(AdaptationPtr to, std::uint64_t index, const std::string& why);
   void Commit(std::uint64_t index, const std::string& why);
+  // The same labels, over all samples of the event.
+  void JudgeAgain(std::uint64_t index, std::uint32_t count);
   OrderFate Obey(const AdaptationOrder& order, std::uint64_t index);
   // Gives the fates of the labels that were judged to the first report.
   void TellFates();
@@ -205,6 +209,7 @@ class Machine {
   MachineOptions options_;
   MachineState state_;
   Actions actions_;
+  bool replaces_trial_ = false;
 };
 
 AdaptState Machine::AtRest() const {
@@ -250,7 +255,9 @@ void Machine::Offer(AdaptationPtr adaptation, std::uint64_t index, const std::st
 
 void Machine::Serve(AdaptationPtr adaptation, std::uint64_t index, const std::string& why) {
   if (!state_.is_changed) state_.before = state_.served;
-  state_.champion = state_.served;
+  // What was on trial has proven nothing: behind the new one stands what stood behind it.
+  state_.is_replacing = replaces_trial_;
+  if (!replaces_trial_) state_.champion = state_.served;
   state_.served = std::move(adaptation);
   state_.is_changed = true;
   state_.proposed.reset();
@@ -288,9 +295,11 @@ void Machine::TellFates() {
 }
 
 void Machine::On(const Alarm& alarm) {
-  // After going back a further change is a new event; once escalated, a person is awaited.
-  const bool is_at_rest =
-      state_.state == AdaptState::kStable || state_.state == AdaptState::kRolledBack;
+  // A further change is a new event, also after going back and where labels did not help; once
+  // escalated without them, a person is awaited.
+  const bool is_at_rest = state_.state == AdaptState::kStable ||
+                          state_.state == AdaptState::kRolledBack ||
+                          (state_.state == AdaptState::kEscalated && state_.is_judged);
   if (!is_at_rest || state_.is_collecting) {
     ++state_.suppressed_since;
     return;
@@ -308,7 +317,10 @@ void Machine::On(const Alarm& alarm) {
   state_.labels_waiting = false;
   state_.is_interrupted = false;
   state_.is_judged = false;
+  state_.is_provisional = false;
+  state_.is_told_right = false;
   state_.labels_right = 1.0;
+  state_.labels_gain = 0.0;
   state_.proposed.reset();
   state_.proposed_why.clear();
   state_.before = state_.served;
@@ -342,6 +354,8 @@ void Machine::On(const Collected& collected) {
     // Told once; from here on the new level is the one that is watched.
     Enter(state_, AdaptState::kStable, collected.index, "monitoring only: told");
     Add(ActionKind::kRebaseline);
+  } else if (state_.is_provisional && !state_.labels_waiting) {
+    JudgeAgain(collected.index, collected.count);
   } else if (state_.state != AdaptState::kProbation && !state_.labels_waiting) {
     Settle(collected.index, StrCat(collected.count, " samples are collected",
                                    was_asked ? "" : ": labels are asked for"));
@@ -408,6 +422,16 @@ void Machine::On(const Searched& searched) {
   Enter(state_, AdaptState::kEscalated, searched.index, why);
   Report(StrCat("answers of little confidence are held back, labels are asked for: ", why));
   if (!state_.is_asked) Ask(searched.index);
+}
+
+void Machine::JudgeAgain(std::uint64_t index, std::uint32_t count) {
+  state_.is_provisional = false;
+  state_.labels_waiting = true;
+  state_.feedback_id.clear();  // It was answered before.
+  if (state_.state == AdaptState::kProbation) state_.is_interrupted = true;
+  Enter(state_, AdaptState::kAdapting, index,
+        StrCat(count, " samples are collected: the labels are judged again"));
+  Add(ActionKind::kSearchInput);
 }
 
 OrderFate Machine::Obey(const AdaptationOrder& order, std::uint64_t index) {
@@ -504,6 +528,19 @@ void Machine::On(const Told& told) {
     Action& report = Report("orders of a person");
     report.orders = std::move(orders);
   }
+  // What was taken back must not come again by going back.
+  if (!feedback.retract.empty()) {
+    for (AdaptationPtr* kept : {&state_.champion, &state_.before, &state_.proposed}) {
+      if (*kept == nullptr || !IsTaughtBy(**kept, feedback.retract)) continue;
+      *kept = std::make_shared<const Adaptation>(WithoutWhatTheyTaught(**kept, feedback.retract));
+    }
+    // Whatever the judge says now, the way back leads to what they taught nothing of.
+    if (IsTaughtBy(*state_.served, feedback.retract) && state_.state != AdaptState::kProbation) {
+      state_.champion = std::make_shared<const Adaptation>(
+          WithoutWhatTheyTaught(*state_.served, feedback.retract));
+      state_.is_interrupted = true;
+    }
+  }
   state_.fates.insert(state_.fates.end(), settled.begin(), settled.end());
   for (const Label& label : feedback.labels) {
     state_.fates.push_back({label.sample_id, feedback.feedback_id, ""});  // The judge will tell.
@@ -523,6 +560,7 @@ void Machine::On(const Judged& judged) {
   const JudgeFigures& figures = judged.figures;
   const bool was_on_trial = std::exchange(state_.is_interrupted, false);
   state_.labels_waiting = false;
+  state_.is_provisional = state_.is_collecting;
   const Gate agree = LabelsAgree(figures);
   for (LabelFate& fate : state_.fates) {
     if (!fate.fate.empty()) continue;
@@ -561,6 +599,13 @@ void Machine::On(const Judged& judged) {
   state_.is_unsure = false;
   state_.labels_right =
       figures.labels > 0 ? static_cast<double>(figures.correct) / figures.labels : 1.0;
+  state_.labels_gain =
+      figures.labels > 0
+          ? static_cast<double>(figures.correct - figures.correct_before) / figures.labels
+          : 0.0;
+  const int gain_min = std::max(3, static_cast<int>(std::lround(0.15 * figures.labels)));
+  state_.is_told_right = state_.labels_right >= options_.escalate_below &&
+                         figures.correct - figures.correct_before >= gain_min;
   const std::string text = StrCat(figures.correct, " of ", figures.labels, " labels right with ",
                                   judged.composed->name());
   if (ServesTheSame(*judged.composed, *state_.served)) {
@@ -575,6 +620,7 @@ void Machine::On(const Judged& judged) {
   } else if (was_on_trial && ServesTheSame(*judged.composed, *state_.champion)) {
     RollBack(state_.champion, judged.index, "a person's labels contradict it: " + text);
   } else {
+    replaces_trial_ = was_on_trial;
     Offer(judged.composed, judged.index, "labels choose it: " + text);
   }
   TellFates();
@@ -585,6 +631,12 @@ void Machine::On(const Shadowed& shadowed) {
   Trial& trial = state_.trial;
   trial.Add(shadowed.sample);
   const TrialRule& rule = options_.trial;
+  // Labels know better than distances what is right; the canary was asked already.
+  if (state_.is_told_right) {
+    if (trial.count < options_.probation_samples) return;
+    return Commit(shadowed.index,
+                  StrCat("committed, by its labels: ", EndHolds(trial, rule).reason));
+  }
   const Gate bets = BetsHold(trial, rule);
   if (!bets.passed) return RollBack(state_.champion, shadowed.index, bets.reason);
   const Gate classes = ClassesHold(trial, rule);
@@ -603,7 +655,11 @@ void Machine::On(const CanaryMeasured& canary) {
   if (state_.state != AdaptState::kProbation || state_.served->challenger.memory == Memory::kNone) {
     return;
   }
-  const Gate gate = CanaryHolds(canary.before, canary.after, options_.canary_loss_max);
+  const Gate gate = CanaryHolds({.before = canary.before,
+                                 .after = canary.after,
+                                 .count = canary.count,
+                                 .labels_gain = state_.labels_gain},
+                                options_.canary);
   if (!gate.passed) RollBack(state_.champion, canary.index, gate.reason);
 }
 
@@ -613,6 +669,10 @@ void Machine::On(const ServeRefused& refused) {
   state_.is_changed = !ServesTheSame(*state_.served, *state_.before);
   state_.trial = {};
   const std::string why = "adaptation refused: " + refused.why;
+  // What still answers is what was on trial: it goes, too.
+  if (std::exchange(state_.is_replacing, false)) {
+    Add(ActionKind::kRollBack).adaptation = state_.served;
+  }
   Settle(refused.index, why);
   Report(why);
 }
@@ -757,14 +817,16 @@ Result<MachineState> ReadVersion3(WireReader& reader, MachineState state) {
   state.waiting_since = reader.U64();
   state.suppressed = reader.U64();
   state.suppressed_since = reader.U64();
-  for (bool* flag : {&state.is_collecting, &state.is_recognised, &state.is_searched,
-                     &state.is_asked, &state.is_changed, &state.is_unsure, &state.labels_waiting,
-                     &state.is_interrupted, &state.is_judged}) {
+  for (bool* flag :
+       {&state.is_collecting, &state.is_recognised, &state.is_searched, &state.is_asked,
+        &state.is_changed, &state.is_unsure, &state.labels_waiting, &state.is_interrupted,
+        &state.is_judged, &state.is_provisional, &state.is_told_right, &state.is_replacing}) {
     const std::uint8_t value = reader.U8();
     if (value > 1) return Corrupt("a flag that is none");
     *flag = value == 1;
   }
   state.labels_right = reader.F64();
+  state.labels_gain = reader.F64();
   state.feedback_id = reader.Text();
   state.proposed_why = reader.Text();
   state.trial = ReadTrial(reader);
@@ -816,12 +878,14 @@ Bytes Serialise(const MachineState& state) {
   writer.U64(state.waiting_since);
   writer.U64(state.suppressed);
   writer.U64(state.suppressed_since);
-  for (const bool flag : {state.is_collecting, state.is_recognised, state.is_searched,
-                          state.is_asked, state.is_changed, state.is_unsure, state.labels_waiting,
-                          state.is_interrupted, state.is_judged}) {
+  for (const bool flag :
+       {state.is_collecting, state.is_recognised, state.is_searched, state.is_asked,
+        state.is_changed, state.is_unsure, state.labels_waiting, state.is_interrupted,
+        state.is_judged, state.is_provisional, state.is_told_right, state.is_replacing}) {
     writer.U8(flag ? 1 : 0);
   }
   writer.F64(state.labels_right);
+  writer.F64(state.labels_gain);
   writer.Text(state.feedback_id);
   writer.Text(state.proposed_why);
   WriteTrial(writer, state.trial);

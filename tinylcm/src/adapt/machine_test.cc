@@ -292,7 +292,8 @@ TEST_F(MachineTest, LabelsOnTheirWayWhenTheModeChangesAreAnsweredForAndChangeNot
 TEST_F(MachineTest, ServesWhatWasMetBeforeThroughTheSameProbation) {
   Start({});
   Alarmed();
-  EXPECT_EQ(Collect(1, 30), Kinds{kRecognise});
+  EXPECT_EQ(Collect(1, 24), Kinds{kRecognise});
+  Collect(25, 30);
   EXPECT_EQ(Feed(Recognised{1030, Composed(kAligned), 0.99, "the evening light"}),
             (Kinds{kServe, kReport}));
   EXPECT_EQ(state_.state, State::kProbation);
@@ -359,7 +360,6 @@ TEST_F(MachineTest, EscalatesWhenNothingHelpsByTheLabels) {
   Feed(NothingFound(kSurelyHalf));
   EXPECT_EQ(Feed(Chosen(Composed({}), 5, 24)), (Kinds{kRebaseline, kReport}));
   EXPECT_EQ(state_.state, State::kEscalated);
-  EXPECT_EQ(Feed(Alarm{"e-2", 5000, {}, {}}), Kinds{});
   Feed(TwoLabels("f-2"));
   EXPECT_EQ(state_.state, State::kAdapting);
 }
@@ -371,6 +371,44 @@ TEST_F(MachineTest, EscalatesWhenNobodyAnswers) {
   EXPECT_EQ(Feed(Passed{1800}), Kinds{kReport});
   EXPECT_EQ(state_.state, State::kEscalated);
   EXPECT_EQ(Feed(Passed{1801}), Kinds{});
+}
+
+TEST_F(MachineTest, LabelsThatCameEarlyAreJudgedAgainOverAllSamples) {
+  Start({});
+  Alarmed();
+  Collect(1, 100);
+  Feed(NothingFound(kNobodyKnows));
+  Feed(TwoLabels());
+  Feed(NothingFound(kNobodyKnows));
+  ASSERT_EQ(Feed(Chosen(Composed(kAligned))), (Kinds{kServe, kReport}));
+  EXPECT_TRUE(state_.is_collecting);
+  const AdaptationPtr early = state_.served;
+  // On trial, and then all is collected: no new question, the same labels.
+  Feed(ALittleBetter());
+  EXPECT_EQ(Collect(101, 300), Kinds{kSearchInput});
+  EXPECT_EQ(state_.state, State::kAdapting);
+  EXPECT_EQ(Feed(NothingFound(kNobodyKnows)), Kinds{kJudge});
+  EXPECT_EQ(Feed(Chosen(Composed(kRemembered))), (Kinds{kServe, kReport}));
+  EXPECT_EQ(last_[1].feedback_id, "") << "acknowledged before";
+  EXPECT_EQ(*state_.served, *Composed(kRemembered));
+  EXPECT_TRUE(state_.champion->is_none()) << "what was on trial has proven nothing";
+  // If that cannot be served, neither does what it was to replace.
+  MachineState here = state_;
+  EXPECT_EQ(Feed(ServeRefused{2001, "no space"}), (Kinds{kRollBack, kReport}));
+  EXPECT_TRUE(state_.served->is_none());
+  state_ = std::move(here);
+  EXPECT_EQ(Repeat(ALittleBetter(), 40), (Kinds{kCommit, kRebaseline, kReport}));
+  EXPECT_EQ(state_.state, State::kStable);
+}
+
+TEST_F(MachineTest, AFurtherChangeIsANewEventWhereLabelsDidNotHelp) {
+  Start({});
+  Asked();
+  Feed(TwoLabels());
+  Feed(NothingFound(kSurelyHalf));
+  Feed(Chosen(Composed({}), 5, 24));
+  ASSERT_EQ(state_.state, State::kEscalated);
+  EXPECT_EQ(Feed(Alarm{"e-2", 5000, {}, {}}), Kinds{kBeginQuarantine});
 }
 
 // ---- Labels that contradict one another ---------------------------------------------------------
@@ -486,11 +524,31 @@ TEST_F(MachineTest, FewerClassesAreARepairWhereTheAnswersLieNearer) {
   EXPECT_EQ(kinds, (Kinds{kCommit, kRebaseline, kReport}));
 }
 
+TEST_F(MachineTest, LabelsOutweighTheBets) {
+  // 20 of 24 labels are right with it, 9 without: it may lie farther and be less sure.
+  Start({});
+  Asked();
+  Feed(TwoLabels());
+  Feed(NothingFound(kSurelyHalf));
+  Judged judged = Chosen(Composed(kRemembered), 20, 24);
+  judged.figures.correct_before = 9;
+  Feed(judged);
+  EXPECT_EQ(Repeat(MuchWorse(), 40), (Kinds{kCommit, kRebaseline, kReport}));
+  // Two more than without it are not enough to trust labels against all else.
+  Start({});
+  Asked();
+  Feed(TwoLabels());
+  Feed(NothingFound(kSurelyHalf));
+  judged.figures.correct_before = 18;
+  Feed(judged);
+  EXPECT_EQ(Repeat(MuchWorse(), 40), (Kinds{kRollBack, kRebaseline, kReport}));
+}
+
 TEST_F(MachineTest, RollsBackAMemoryThatForgetsTheCanary) {
   Start({});
   OnTrial(Composed(kRemembered));
-  EXPECT_EQ(Feed(CanaryMeasured{2000, 0.98, 0.975}), Kinds{});
-  EXPECT_EQ(Feed(CanaryMeasured{2000, 0.98, 0.96}), (Kinds{kRollBack, kRebaseline, kReport}));
+  EXPECT_EQ(Feed(CanaryMeasured{2000, 0.98, 0.975, 200}), Kinds{});
+  EXPECT_EQ(Feed(CanaryMeasured{2000, 0.98, 0.86, 200}), (Kinds{kRollBack, kRebaseline, kReport}));
 }
 
 TEST_F(MachineTest, WhatCannotBeServedIsRefusedAndNothingHasChanged) {

@@ -874,7 +874,8 @@ Status Lifecycle::Try(const adapt::Action& action) {
   offered_ = action.adaptation;
   SayServing("serving ", *offered_);
   Save();  // The way back lies ready before anything can fail.
-  Happened(adapt::CanaryMeasured{last_index_, *canary_before_, *canary_after_});
+  Happened(adapt::CanaryMeasured{last_index_, *canary_before_, *canary_after_,
+                                 static_cast<std::uint32_t>(bundle_->canary.size())});
   return {};
 }
 

@@ -59,7 +59,21 @@ Gate EvidenceHolds(std::optional<double> log10_e, std::optional<double> target_s
 Gate AccuracyHolds(const AccuracyClaim& claim, double at_least);
 Gate InputHelps(const InputSearchResult& result);
 Gate LabelsAgree(const JudgeFigures& figures);
-Gate CanaryHolds(double before, double after, double loss_max);
+// What was known before, on samples nothing was fitted on, as it is answered now.
+struct CanaryFigures {
+  double before = 0.0;  // Accuracy.
+  double after = 0.0;
+  std::uint32_t count = 0;   // Samples; 0: unknown, as many as prove the loss.
+  double labels_gain = 0.0;  // Share of people's labels right now that were not before.
+};
+struct CanaryRule {
+  double loss_max = 0.01;      // Passed as it is...
+  double errors = 2.0;         // ... as is what lies within so many standard errors,
+  double outweighed_by = 3.0;  // ... and what people's labels gain so many times over;
+  double loss_never = 0.1;     // but never more than that.
+};
+// The canary is of the world as it was: it may veto what labels do not clearly want.
+Gate CanaryHolds(const CanaryFigures& canary, const CanaryRule& rule);
 
 // One sample as champion and challenger see it.
 struct ProbationSample {

@@ -65,7 +65,7 @@ struct MachineOptions {
   std::uint64_t patience_samples = 0;  // Inferences without labels until escalation; 0: never.
   std::uint32_t probation_samples = 100;
   TrialRule trial = {};
-  double canary_loss_max = 0.01;   // For changes of the memory.
+  CanaryRule canary = {};          // For changes of the memory.
   double accuracy_at_least = 0.5;  // Surely right answers, where nothing helps without labels.
   double escalate_below = 0.7;     // Share of labels right under what is served.
 };
@@ -89,7 +89,11 @@ struct MachineState {
   bool labels_waiting = false;  // Labels are here and not judged yet.
   bool is_interrupted = false;  // They came while something was on trial.
   bool is_judged = false;       // What is served was chosen with labels.
+  bool is_provisional = false;  // They were judged before all samples were collected.
+  bool is_told_right = false;   // By far more labels than before are right under what serves.
+  bool is_replacing = false;    // What serves took the place of another one on trial.
   double labels_right = 1.0;    // Share of the labels right under what is served.
+  double labels_gain = 0.0;     // Of them, not right under the bundle alone.
   std::string feedback_id;      // Whose labels are being judged.
   AdaptationPtr base;           // The bundle by itself. Not saved: the bundle tells it.
   AdaptationPtr served;
@@ -176,6 +180,7 @@ struct CanaryMeasured {
   std::uint64_t index = 0;
   double before = 0.0;
   double after = 0.0;
+  std::uint32_t count = 0;  // Samples.
 };
 // kServe could not be done (a full disk while the snapshot was taken): it serves as before.
 struct ServeRefused {
