@@ -166,7 +166,8 @@ Result<Adaptation> ParseAdaptation(ByteView bytes) {
 
 Adaptation Compose(const std::string& bundle, const std::string& event_id,
                    const InputHypothesis& hypothesis, const Judgement& judgement,
-                   std::span<const std::string> rows, std::span<const Label> labels) {
+                   std::span<const std::string> rows, std::span<const Label> labels,
+                   std::span<const std::string> opened, const Adaptation* met_before) {
   Adaptation adaptation;
   adaptation.bundle = bundle;
   adaptation.event_id = event_id;
@@ -175,6 +176,14 @@ Adaptation Compose(const std::string& bundle, const std::string& event_id,
   adaptation.challenger = challenger.kind;
   adaptation.transform = challenger.transform;
   adaptation.memory = challenger.memory;
+  adaptation.head = challenger.head;
+  adaptation.opened.assign(opened.begin(), opened.end());
+  adaptation.labels.assign(labels.begin(), labels.end());
+  if (challenger.kind.memory == Memory::kConcept) {
+    CHECK(met_before != nullptr && met_before->entries.size() == challenger.memory.size());
+    adaptation.entries = met_before->entries;
+    return adaptation;
+  }
   for (const Provenance& provenance : challenger.provenance) {
     // The labelled samples come first in a memory, in their order: entry t is teacher t.
     const Provenance& teacher = challenger.provenance[provenance.taught_by];
@@ -190,7 +199,6 @@ Adaptation Compose(const std::string& bundle, const std::string& event_id,
     }
     adaptation.entries.push_back(std::move(entry));
   }
-  adaptation.labels.assign(labels.begin(), labels.end());
   return adaptation;
 }
 

@@ -217,6 +217,26 @@ TEST_F(CarryTest, DropsAndNamesWhatNoLongerHolds) {
   EXPECT_NE(carried.dropped[1].find("challenger " + old.challenger.name()), std::string::npos);
 }
 
+TEST_F(CarryTest, KeepsTheHeadTheOpenedClassesAndWhoTaughtWhatWasMetBefore) {
+  const ClassMoments moments = ClassMoments::Of(knn_->anchors(), 3);
+  Judgement judgement;
+  judgement.challenger =
+      MakeChallenger({Alignment::kNone, Memory::kLda}, features_, moments, labelled_, {});
+  const std::vector<std::string> opened = {"rust"};
+  const Adaptation first = Compose("b", "event-1", {}, judgement, rows_, labels_, opened);
+  ASSERT_TRUE(first.head.has_value());
+  EXPECT_EQ(first.head->classes(), 3u);
+  EXPECT_EQ(first.opened, opened);
+
+  judgement.challenger.kind = {Alignment::kNone, Memory::kConcept};
+  const std::vector<Label> others = {{"t1", 1, "f-2"}};
+  const Adaptation again = Compose("b", "event-2", {}, judgement, rows_, others, opened, &first);
+  EXPECT_EQ(again.name(), "identity + concept");
+  EXPECT_EQ(again.entries, first.entries);
+  EXPECT_EQ(again.memory, first.memory);
+  EXPECT_EQ(again.labels, others);
+}
+
 TEST_F(CarryTest, WritesDownWhoTaughtEachVector) {
   Judgement judgement;
   const ClassMoments moments = ClassMoments::Of(knn_->anchors(), 2);

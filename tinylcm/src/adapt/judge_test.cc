@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "base/random.h"
 #include "tinylcm/adapt/cluster.h"
 
@@ -124,6 +126,131 @@ TEST_P(JudgeTest, NeverServesWhatLosesALabel) {
   }
 }
 
+// The canary, held out of what the bundle was fitted on, guards against forgetting. It says nothing
+// about the stream of today: here it cannot tell the memory from none at all.
+TEST_P(JudgeTest, RefusesAMemoryThatTheCanaryWouldLetPass) {
+  SCOPED_TRACE(testing::Message() << "seed " << GetParam());
+  // Something shakes two channels that no class is told by. Clusters follow it, not the classes, so
+  // what is propagated from their middles is wrong; and it lies far from any canary.
+  const auto shaken = [&](std::uint16_t label) {
+    std::vector<float> row = Draw(label);
+    row[6] += random_.Uniform() < 0.5 ? 8.0f : -8.0f;
+    row[7] += random_.Uniform() < 0.5 ? 8.0f : -8.0f;
+    return row;
+  };
+  const auto right_of_400 = [&](const Challenger& challenger, bool is_live) {
+    CHECK(knn_->SetMemory(challenger.memory).ok());
+    std::vector<float> share(kClasses);
+    random_ = base::Random(GetParam() + 100);  // The same rows for whoever is asked.
+    int right = 0;
+    for (int i = 0; i < 400; ++i) {
+      const auto label = static_cast<std::uint16_t>(i % kClasses);
+      std::vector<float> row = is_live ? shaken(label) : Draw(label);
+      if (is_live) challenger.transform.Apply(row);
+      classify::Prediction said = knn_->Classify(row, share);
+      if (challenger.head) AnswerByHead(*challenger.head, *knn_, row, share, said);
+      right += said.nearest == label ? 1 : 0;
+    }
+    CHECK(knn_->SetMemory({}).ok());
+    return right;
+  };
+  for (int i = 0; i < 240; ++i) {
+    const auto label = static_cast<std::uint16_t>(random_.Below(kClasses));
+    const std::vector<float> row = shaken(label);
+    features_.insert(features_.end(), row.begin(), row.end());
+    truth_.push_back(label);
+  }
+  // A label for the middle of each of the four clusters that the shaking makes, told to sixty.
+  JudgeRule rule{.seed = GetParam()};
+  rule.challenger.propagated_max = 60;
+  const Challenger memory =
+      MakeChallenger({Alignment::kNone, Memory::kPropagated}, features_,
+                     ClassMoments::Of(knn_->anchors(), kClasses), Label(4), rule.challenger);
+  const int live_before = right_of_400({}, true);
+  EXPECT_LT(right_of_400(memory, true), live_before - 40);
+  EXPECT_GE(right_of_400(memory, false), right_of_400({}, false) - 4);
+
+  const Judgement judgement = Judge(*knn_, features_, Label(24), rule).value();
+  EXPECT_NE(judgement.challenger.kind, memory.kind);
+  EXPECT_GE(right_of_400(judgement.challenger, true), live_before - 8)
+      << judgement.challenger.kind.name();
+}
+
+TEST_P(JudgeTest, DoesNotTrustLabelsOfWhichThreeInTenAreWrong) {
+  SCOPED_TRACE(testing::Message() << "seed " << GetParam());
+  Stream(false);
+  std::vector<LabelledRow> labelled = Label(24);
+  EXPECT_TRUE(Judge(*knn_, features_, labelled, {.seed = GetParam()})->is_trusted);
+  std::vector<std::uint32_t> wrong;
+  while (wrong.size() < 7) {
+    const auto i = static_cast<std::uint32_t>(random_.Below(labelled.size()));
+    if (std::ranges::find(wrong, i) != wrong.end()) continue;
+    wrong.push_back(i);
+    labelled[i].label = static_cast<std::uint16_t>((labelled[i].label + 1 + random_.Below(3)) % 4);
+  }
+  const Judgement judgement = Judge(*knn_, features_, labelled, {.seed = GetParam()}).value();
+  EXPECT_FALSE(judgement.is_trusted) << judgement.poison_odds;
+  EXPECT_TRUE(judgement.challenger.kind.is_none());
+  // Most of those it names are wrong indeed.
+  int named = 0;
+  for (const std::uint32_t i : judgement.refused) {
+    named += std::ranges::find(wrong, i) != wrong.end() ? 1 : 0;
+  }
+  EXPECT_GE(named, 4);
+  EXPECT_GE(2 * named, static_cast<int>(judgement.refused.size()));
+}
+
+TEST_P(JudgeTest, OpensAClassThatPeopleNamedAndKeepsTheOthers) {
+  SCOPED_TRACE(testing::Message() << "seed " << GetParam());
+  Stream(false);
+  // One in five is at 3 along an axis that no class of old uses.
+  for (std::size_t i = 0; i < truth_.size(); i += 5) {
+    const std::vector<float> row = Draw(kClasses);
+    std::ranges::copy(row, features_.begin() + static_cast<std::ptrdiff_t>(i * kDims));
+    truth_[i] = kClasses;
+  }
+  const double before = Accuracy({}, false);
+  JudgeRule rule{.seed = GetParam()};
+  rule.opened = 1;
+  const Judgement judgement = Judge(*knn_, features_, Label(24), rule).value();
+  ASSERT_NE(judgement.challenger.kind.memory, Memory::kNone);
+
+  ASSERT_TRUE(knn_->SetMemory(judgement.challenger.memory, 1).ok());
+  std::vector<float> share(kClasses + 1);
+  int found = 0;
+  int kept = 0;
+  for (int i = 0; i < 400; ++i) {
+    const bool is_new = i % 2 == 0;
+    const auto label = static_cast<std::uint16_t>(is_new ? kClasses : i / 2 % kClasses);
+    std::vector<float> row = Draw(label);
+    judgement.challenger.transform.Apply(row);
+    classify::Prediction said = knn_->Classify(row, share);
+    if (judgement.challenger.head) {
+      AnswerByHead(*judgement.challenger.head, *knn_, row, share, said);
+    }
+    (is_new ? found : kept) += said.nearest == label ? 1 : 0;
+  }
+  EXPECT_GE(found, 176) << "of 200, by " << judgement.challenger.kind.name();
+  EXPECT_GE(kept / 200.0, 0.95 * before);
+}
+
+TEST_P(JudgeTest, TakesUpWhatWasLearnedAtAnEarlierMeeting) {
+  SCOPED_TRACE(testing::Message() << "seed " << GetParam());
+  Stream(true);
+  // The same ageing, met before and learned from 100 labels.
+  Challenger met = MakeChallenger({Alignment::kMovedChannels, Memory::kPropagated}, features_,
+                                  ClassMoments::Of(knn_->anchors(), kClasses), Label(100), {});
+  met.kind = {Alignment::kNone, Memory::kConcept};
+  features_.clear();
+  truth_.clear();
+  Stream(true, 60);
+  const Judgement judgement = Judge(*knn_, features_, Label(8), {.seed = GetParam()}, &met).value();
+  ASSERT_EQ(judgement.scores.back().kind.name(), "concept");
+  EXPECT_TRUE(judgement.scores.back().is_eligible);
+  EXPECT_GE(judgement.scores.back().correct, 7) << "of 8";
+  EXPECT_GE(Accuracy(judgement.challenger, true), 0.85) << judgement.challenger.kind.name();
+}
+
 INSTANTIATE_TEST_SUITE_P(Seeds, JudgeTest, testing::Range<std::uint64_t>(1, 6));
 
 TEST(Judge, LeavesTheClassifiersMemoryAsItFoundIt) {
@@ -159,6 +286,8 @@ TEST(Judge, RefusesWhatDoesNotFit) {
             base::ErrorCode::kInvalidArgument);
   EXPECT_EQ(Judge(knn, std::span(features).first(1), {}, {}).error().code,
             base::ErrorCode::kInvalidArgument);
+  const std::vector<LabelledRow> weightless = {{0, 0, 0.0f}};
+  EXPECT_EQ(Judge(knn, features, weightless, {}).error().code, base::ErrorCode::kInvalidArgument);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "tinylcm/src/pipeline/judging.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -42,7 +43,8 @@ Result<Embedded> EmbedQuarantine(Serving& bench, const adapt::Quarantine& quaran
     RETURN_IF_ERROR(bench.Embed(picture, raw, feature));
     const auto label = quarantine.labels().find(sample.sample_id);
     if (label != quarantine.labels().end()) {
-      out.labelled.push_back({static_cast<std::uint32_t>(out.ids.size()), label->second.label});
+      out.labelled.push_back(
+          {static_cast<std::uint32_t>(out.ids.size()), label->second.label, label->second.weight});
       out.labels.push_back(label->second);
     }
     out.ids.push_back(sample.sample_id);
@@ -51,15 +53,48 @@ Result<Embedded> EmbedQuarantine(Serving& bench, const adapt::Quarantine& quaran
   return out;
 }
 
+namespace {
+
+// Whether what serves can be judged by these labels as it is: it was made for the same input, they
+// did not teach it, and it numbers its classes as they do. An empty one says nothing.
+bool IsOfItsOwn(const adapt::Adaptation& served, const adapt::InputHypothesis& hypothesis,
+                const std::vector<std::string>& opened, const std::vector<adapt::Label>& labels) {
+  if (served.challenger.is_none() || served.hypothesis != hypothesis) return false;
+  if (served.opened.size() > opened.size() ||
+      !std::equal(served.opened.begin(), served.opened.end(), opened.begin())) {
+    return false;
+  }
+  // A head has an output a class.
+  if (served.head && served.opened.size() != opened.size()) return false;
+  return std::ranges::none_of(labels, [&](const adapt::Label& label) {
+    return std::ranges::any_of(served.labels, [&](const adapt::Label& taught) {
+      return taught.sample_id == label.sample_id;
+    });
+  });
+}
+
+}  // namespace
+
 Result<Judged> JudgeChallengers(Serving& bench, const adapt::Quarantine& quarantine,
                                 const adapt::InputHypothesis& hypothesis,
-                                const std::string& event_id, std::uint64_t seed) {
+                                const std::string& event_id, std::uint64_t seed,
+                                const adapt::Adaptation& served) {
   ASSIGN_OR_RETURN(const Embedded embedded, EmbedQuarantine(bench, quarantine, hypothesis));
   adapt::JudgeRule rule;
   rule.seed = seed;
+  rule.opened = static_cast<std::uint32_t>(quarantine.opened().size());
+  std::optional<adapt::Challenger> met_before;
+  if (IsOfItsOwn(served, hypothesis, quarantine.opened(), embedded.labels)) {
+    met_before = adapt::Challenger{.kind = {adapt::Alignment::kNone, adapt::Memory::kConcept},
+                                   .transform = served.transform,
+                                   .memory = served.memory,
+                                   .provenance = {},
+                                   .head = served.head};
+  }
   Judged out;
   ASSIGN_OR_RETURN(out.judgement,
-                   adapt::Judge(bench.classifier(), embedded.features, embedded.labelled, rule));
+                   adapt::Judge(bench.classifier(), embedded.features, embedded.labelled, rule,
+                                met_before ? &*met_before : nullptr));
   const adapt::Judgement& judgement = out.judgement;
   for (std::size_t i = 0; i < judgement.scores.size(); ++i) {
     const adapt::ChallengerScore& score = judgement.scores[i];
@@ -74,8 +109,20 @@ Result<Judged> JudgeChallengers(Serving& bench, const adapt::Quarantine& quarant
                               score.is_eligible ? "" : ", not eligible");
     out.candidates.push_back(std::move(candidate));
   }
+  const adapt::ChallengerScore& winner = judgement.scores[judgement.winner];
+  out.figures.labels = judgement.labels;
+  out.figures.correct = winner.correct;
+  out.figures.correct_before = judgement.scores[0].correct;
+  out.figures.is_trusted = judgement.is_trusted;
+  for (const std::uint32_t i : judgement.refused) {
+    out.figures.refused.push_back(embedded.labels[i].sample_id);
+  }
+  if (!judgement.is_trusted) {
+    out.figures.why = StrCat("the labels contradict one another: ", judgement.refused.size(),
+                             " of ", judgement.labels, " are not what the others make of them");
+  }
   out.composed = adapt::Compose(bench.bundle().bundle, event_id, hypothesis, judgement,
-                                embedded.ids, embedded.labels);
+                                embedded.ids, embedded.labels, quarantine.opened(), &served);
   return out;
 }
 

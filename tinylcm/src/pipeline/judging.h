@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "protocol/adaptation_report.h"
 #include "tinylcm/adapt/adaptation.h"
+#include "tinylcm/adapt/gate.h"
 #include "tinylcm/adapt/input_hypothesis.h"
 #include "tinylcm/adapt/judge.h"
 #include "tinylcm/adapt/quarantine.h"
@@ -30,11 +31,15 @@ base::Result<Embedded> EmbedQuarantine(Serving& bench, const adapt::Quarantine& 
 struct Judged {
   adapt::Judgement judgement;
   adapt::Adaptation composed;  // The winner, on top of the hypothesis.
+  adapt::JudgeFigures figures;
   std::vector<protocol::AdaptationReport::Candidate> candidates;  // For the report.
 };
-// `bench`: the bundle alone, which must be adaptable. `seed` deals the labels into folds.
+// `bench`: the bundle alone, which must be adaptable. `seed` deals the labels into folds. `served`
+// is judged beside them, as what was met before, where it is made for the same input and none of
+// the labels taught it.
 base::Result<Judged> JudgeChallengers(Serving& bench, const adapt::Quarantine& quarantine,
                                       const adapt::InputHypothesis& hypothesis,
-                                      const std::string& event_id, std::uint64_t seed);
+                                      const std::string& event_id, std::uint64_t seed,
+                                      const adapt::Adaptation& served);
 
 }  // namespace tinylcm::pipeline

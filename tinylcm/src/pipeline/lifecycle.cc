@@ -793,7 +793,7 @@ Status Lifecycle::Judge(const adapt::Action& action) {
   RETURN_IF_ERROR(Workbench());
   ASSIGN_OR_RETURN(Judged judged,
                    JudgeChallengers(*bench_, quarantine_, action.adaptation->hypothesis,
-                                    action.event_id, options_.seed));
+                                    action.event_id, options_.seed, *machine_.served));
   const adapt::Judgement& judgement = judged.judgement;
   std::move(judged.candidates.begin(), judged.candidates.end(), std::back_inserter(candidates_));
   const adapt::ChallengerScore& winner = judgement.scores[judgement.winner];
@@ -801,9 +801,7 @@ Status Lifecycle::Judge(const adapt::Action& action) {
                              judgement.labels, " labels: ", winner.kind.name()));
   adapt::Judged event;
   event.index = last_index_;
-  event.figures.labels = judgement.labels;
-  event.figures.correct = winner.correct;
-  event.figures.correct_before = judgement.scores[0].correct;
+  event.figures = std::move(judged.figures);
   event.composed = std::make_shared<const adapt::Adaptation>(std::move(judged.composed));
   Happened(event);
   return {};

@@ -57,10 +57,13 @@ base::Bytes Serialise(const Adaptation& adaptation);
 base::Result<Adaptation> ParseAdaptation(base::ByteView bytes);
 
 // Puts a judgement's challenger on top of an accepted input. `rows[i]` is the sample of feature row
-// i.
+// i; `opened` names the classes behind the bundle's; `met_before` is where the judge's challenger
+// of that kind came from, and is there if it won.
 Adaptation Compose(const std::string& bundle, const std::string& event_id,
                    const InputHypothesis& hypothesis, const Judgement& judgement,
-                   std::span<const std::string> rows, std::span<const Label> labels);
+                   std::span<const std::string> rows, std::span<const Label> labels,
+                   std::span<const std::string> opened = {},
+                   const Adaptation* met_before = nullptr);
 
 // Takes an adaptation over to another bundle.
 struct CarryRequest {
