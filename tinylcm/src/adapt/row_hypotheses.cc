@@ -22,6 +22,7 @@ constexpr double kSpreadMin = 0.05;    // Of what it was; below, a channel says 
 constexpr double kRidge = 0.1;         // Of a channel's variance.
 constexpr double kMovedErrors = 4.0;   // Standard errors,
 constexpr double kMovedShift = 0.35;   // deviations,
+constexpr double kMovedBeyond = 3.0;   // times how far the middle channel moved,
 constexpr double kMovedFactor = 1.25;  // and the factor of a spread that count as moved.
 constexpr double kGainMin = 0.1;
 constexpr double kGainMax = 20.0;
@@ -76,44 +77,76 @@ void SolveByCholesky(std::vector<double>& a, std::vector<double>& b, std::size_t
   }
 }
 
-// Channels that moved, but for the silent ones; the others are left exactly as they are. Nothing
-// where none moved, or more than half.
+// How far a channel moved.
+struct Movement {
+  std::size_t channel = 0;
+  double shift = 0.0;   // In deviations of the reference.
+  double spread = 0.0;  // Logarithm of the factor, either way.
+  double shift_error = 0.0;
+  double spread_error = 0.0;
+};
+
+// The lower of two.
+double Median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>((values.size() - 1) / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+// Channels that moved, but for the silent ones; the others are left exactly as they are. Where
+// class shares change all channels move a little, so one must stand out from the middle one.
+// Nothing where none did, or more than half.
 std::vector<InputStep> MakeRowGain(const RowReference& reference, const RowStatistics& stream,
                                    std::span<const std::uint16_t> silent) {
   const std::size_t channels = stream.channels();
   const double n = static_cast<double>(stream.count());
-  InputStep step{.kind = StepKind::kRowGain,
-                 .base = std::vector<float>(channels, 0.0f),
-                 .weights = std::vector<float>(channels, 1.0f)};
-  std::size_t live = 0;
-  std::size_t moved = 0;
+  std::vector<Movement> live;
+  std::vector<double> shifts;
+  std::vector<double> spreads;
   for (std::size_t j = 0; j < channels; ++j) {
     const double was = static_cast<double>(reference.sd[j]);
     const double is = stream.standard_deviation(j);
     if (was <= 0.0 || is <= 0.0 || std::find(silent.begin(), silent.end(), j) != silent.end()) {
       continue;
     }
-    ++live;
-    const double shift = std::abs(stream.mean(j) - static_cast<double>(reference.mean[j]));
-    const double factor = std::max(is / was, was / is);
-    const bool shifted = shift > kMovedShift * was && shift > kMovedErrors * is / std::sqrt(n);
     // The error of a logarithm of a deviation, by the kurtosis: a normal's 3, or that of a channel
     // that rests but for a share of the rows.
     const double stirs =
         reference.mode_share.empty() ? 1.0 : 1.0 - static_cast<double>(reference.mode_share[j]);
     const double kurtosis = std::max(3.0, 1.0 / std::max(stirs, 1e-3));
-    const double error = std::sqrt((kurtosis - 1.0) / (4.0 * n));
-    const bool spread = factor > kMovedFactor && std::log(factor) > kMovedErrors * error;
+    live.push_back(
+        {.channel = j,
+         .shift = std::abs(stream.mean(j) - static_cast<double>(reference.mean[j])) / was,
+         .spread = std::abs(std::log(is / was)),
+         .shift_error = is / was / std::sqrt(n),
+         .spread_error = std::sqrt((kurtosis - 1.0) / (4.0 * n))});
+    shifts.push_back(live.back().shift);
+    spreads.push_back(live.back().spread);
+  }
+  if (live.empty()) return {};
+  const double shift_min = kMovedShift + kMovedBeyond * Median(std::move(shifts));
+  const double spread_min = std::log(kMovedFactor) + kMovedBeyond * Median(std::move(spreads));
+  InputStep step{.kind = StepKind::kRowGain,
+                 .base = std::vector<float>(channels, 0.0f),
+                 .weights = std::vector<float>(channels, 1.0f)};
+  std::size_t moved = 0;
+  for (const Movement& movement : live) {
+    const bool shifted =
+        movement.shift > shift_min && movement.shift > kMovedErrors * movement.shift_error;
+    const bool spread =
+        movement.spread > spread_min && movement.spread > kMovedErrors * movement.spread_error;
     if (!shifted && !spread) continue;
     ++moved;
-    const double gain = spread ? std::clamp(was / is, kGainMin, kGainMax) : 1.0;
+    const std::size_t j = movement.channel;
+    const double gain =
+        spread ? std::clamp(static_cast<double>(reference.sd[j]) / stream.standard_deviation(j),
+                            kGainMin, kGainMax)
+               : 1.0;
     step.weights[j] = static_cast<float>(gain);
     step.base[j] =
         static_cast<float>(static_cast<double>(reference.mean[j]) - stream.mean(j) * gain);
   }
-  // Where most moved it was not the sensors, and matching them all does harm where class shares
-  // did.
-  if (moved == 0 || 2 * moved > live) return {};
+  if (moved == 0 || 2 * moved > live.size()) return {};
   return {std::move(step)};
 }
 

@@ -139,6 +139,21 @@ TEST_F(RowHypothesesTest, LeaveAStreamAloneInWhichMostChannelsMoved) {
   EXPECT_EQ(Names(most), std::vector<std::string>{"identity"});
 }
 
+TEST_F(RowHypothesesTest, GiveBackOnlyWhatStandsOutFromWhatAllChannelsDid) {
+  // Another mix of classes moves two channels by a deviation each; the third lost its gain.
+  const RowStatistics stream = Watch(300, [](int, Row& row) {
+    row[0] += 2.0f;
+    row[2] += 2.2f;
+    row[1] = 0.1f * row[1] + 8.0f;
+  });
+  ASSERT_EQ(Names(stream), (std::vector<std::string>{"identity", "row_gain"}));
+  const InputStep gain = MakeRowHypotheses(reference_, stream).value()[1].steps[0];
+  EXPECT_EQ(gain.weights[0], 1.0f);
+  EXPECT_EQ(gain.weights[2], 1.0f);
+  EXPECT_EQ(gain.base[0], 0.0f);
+  EXPECT_NEAR(gain.weights[1], 10.0, 1.2) << "seed " << kSeed;
+}
+
 TEST_F(RowHypothesesTest, TryBothTogether) {
   const RowStatistics stream = Watch(300, [](int, Row& row) {
     row[0] = 0.3f * row[0] + 1.0f;
