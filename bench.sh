@@ -53,6 +53,7 @@ adapt_quality.a6                 adapt_quality          {names}
 adapt_quality.a7                 adapt_quality          {names}
 adapt_quality.x                  adapt_quality          {names}
 adapt_quality.rollback_ms        rollback_benchmark
+adapt_quality.frame_p99          frame_p99_benchmark
 '
 model=examples/models/digits-camera/model.tflite
 bin=build/release/bin
