@@ -131,9 +131,9 @@ class Device {
     std::uint64_t seed = 1;                  // Same stream and seed, same answers.
 
     std::function<void(const Answer&)> on_prediction{};
-    // The evidence has reached a tenth of what an alarm takes, or the device was opened with a drift
-    // unsettled. Said when it begins, not for every sample, and not for the drift that on_drift has
-    // just told. Most pass: quiet times bring about ten warnings to one false alarm.
+    // The evidence has reached a tenth of what an alarm takes, or the device was opened with a
+    // drift unsettled. Said when it begins, not for every sample, and not for the drift that
+    // on_drift has just told. Most pass: quiet times bring about ten warnings to one false alarm.
     std::function<void(const Answer&)> on_warning{};
     std::function<void(const protocol::DriftEvent&)> on_drift{};
     std::function<void(const WantedLabels&)> on_labels_wanted{};
