@@ -275,12 +275,14 @@ struct Meetings {
   double before = 0.0;
   bool was_needed = true;      // It had lost something.
   bool was_recovered = false;  // The first time.
-  bool was_calm = false;       // In between it answered as before the change.
+  std::string log;
+  bool was_calm = false;  // In between it answered as before the change.
   std::string Text() const {
     return StrCat("first ", first, was_recovered ? "" : " (never)", ", second ", second,
                   ", labels the second time ", labels_second, ", accuracy ",
                   base::FormatShort(before), " -> ", base::FormatShort(after_first), " -> ",
-                  base::FormatShort(after_second), was_calm ? "" : ", not calm in between");
+                  base::FormatShort(after_second), was_calm ? "" : ", not calm in between", "\n",
+                  log);
   }
 };
 
@@ -297,8 +299,18 @@ base::Result<Recovery> Recover(Device& device, std::span<const Shown> stream,
                                std::span<const Shown> probe, double enough) {
   Recovery recovery;
   const std::uint64_t alarms = device.alarms();
-  std::uint64_t revision = device.status().revision;
   probe = probe.first(std::min(kProbed, probe.size()));
+  const auto measure = [&](std::size_t shown) -> base::Status {
+    ASSIGN_OR_RETURN(const Score score, device.AskAside(probe));
+    recovery.accuracy = score.accuracy();
+    const bool is_enough = recovery.accuracy >= enough;
+    if (is_enough && !recovery.is_there) recovery.samples = shown;
+    if (!is_enough) recovery.samples = kRecoveryMost;
+    recovery.is_there = is_enough;
+    return {};
+  };
+  std::uint64_t revision = device.status().revision;
+  RETURN_IF_ERROR(measure(0));
   std::size_t shown = 0;
   for (; shown < kRecoveryMost; ++shown) {
     if (device.has_asked()) {
@@ -306,31 +318,21 @@ base::Result<Recovery> Recover(Device& device, std::span<const Shown> stream,
       if (!recovery.is_there) recovery.labels += feedback.labels.size();
       RETURN_IF_ERROR(device.Tell(feedback));
     }
-    // A new revision serves from the next sample on.
-    RETURN_IF_ERROR(
-        device.Show(stream[shown % stream.size()], shown == 20 && device.alarms() == alarms));
+    RETURN_IF_ERROR(device.Show(stream[shown % stream.size()],
+                                shown == 20 && device.alarms() == alarms && !recovery.is_there));
     if (device.status().revision != revision) {
       revision = device.status().revision;
-      ASSIGN_OR_RETURN(const Score score, device.Ask(probe, std::nullopt));
-      recovery.accuracy = score.accuracy();
-      const bool is_enough = recovery.accuracy >= enough;
-      if (is_enough && !recovery.is_there) recovery.samples = shown + 1;
-      recovery.is_there = is_enough;
-      if (!is_enough) recovery.samples = kRecoveryMost;
+      RETURN_IF_ERROR(measure(shown + 1));
     }
     if (recovery.is_there && device.is_at_rest() && shown > 150 && !device.has_asked()) break;
   }
-  recovery.is_there = recovery.is_there && recovery.samples < kRecoveryMost;
   // What is usual now is learned before anything else happens.
   for (std::size_t i = 0; i < 400; ++i) {
     if (device.has_asked()) RETURN_IF_ERROR(device.Tell(device.Answers()));
     RETURN_IF_ERROR(device.Show(stream[(shown + i) % stream.size()]));
   }
-  if (!recovery.is_there) {
-    ASSIGN_OR_RETURN(const Score score, device.Ask(probe, std::nullopt));
-    recovery.accuracy = score.accuracy();
-    recovery.is_there = recovery.accuracy >= enough;
-  }
+  ASSIGN_OR_RETURN(const Score score, device.AskAside(probe));
+  recovery.accuracy = score.accuracy();
   return recovery;
 }
 
@@ -338,7 +340,7 @@ base::Result<Meetings> MeetTwice(const Stream& stream, std::uint64_t seed) {
   ASSIGN_OR_RETURN(const Deal deal, stream.deal(seed));
   ASSIGN_OR_RETURN(const auto device, Begin(deal, seed));
   Meetings meetings;
-  ASSIGN_OR_RETURN(const Score before, device->Ask(deal.scored_quiet, std::nullopt));
+  ASSIGN_OR_RETURN(const Score before, device->AskAside(deal.scored_quiet));
   meetings.before = before.accuracy();
   const double enough = kRecovered * meetings.before;
   ASSIGN_OR_RETURN(const Baselines baselines, MeasureBaselines(deal, false));
@@ -354,6 +356,10 @@ base::Result<Meetings> MeetTwice(const Stream& stream, std::uint64_t seed) {
   meetings.second = second.samples;
   meetings.labels_second = second.labels;
   meetings.after_second = second.accuracy;
+  for (const auto& step : device->status().transitions) {
+    meetings.log += StrCat("      ", step.index, " ", tinylcm::adapt::Name(step.from), " -> ",
+                           tinylcm::adapt::Name(step.to), ": ", step.why, "\n");
+  }
   return meetings;
 }
 

@@ -86,16 +86,53 @@ base::Result<Score> Device::Ask(std::span<const Shown> scored, std::optional<std
   return score;
 }
 
-base::Result<std::string> Device::ServedDigest() {
+base::Result<tinylcm::state::SnapshotInfo> Device::Snapshot() {
   ASSIGN_OR_RETURN(const std::string id, lifecycle_->TakeSnapshot("bench"));
   ASSIGN_OR_RETURN(const auto listing, lifecycle_->Snapshots());
   for (const auto& snapshot : listing.snapshots) {
-    if (snapshot.id != id) continue;
-    std::string digest;
-    for (const auto& blob : snapshot.blobs) digest += StrCat(blob.name, "=", blob.sha256, ";");
-    return digest;
+    if (snapshot.id == id) return snapshot;
   }
   return base::Error{base::ErrorCode::kNotFound, StrCat("snapshot ", id, " is not there")};
+}
+
+base::Result<std::string> Device::ServedDigest() {
+  ASSIGN_OR_RETURN(const auto snapshot, Snapshot());
+  std::string digest;
+  for (const auto& blob : snapshot.blobs) digest += StrCat(blob.name, "=", blob.sha256, ";");
+  return digest;
+}
+
+base::Result<Score> Device::AskAside(std::span<const Shown> scored) {
+  ASSIGN_OR_RETURN(const auto snapshot, Snapshot());
+  ASSIGN_OR_RETURN(
+      const auto blobs,
+      tinylcm::state::SnapshotStore::ToRead(fs_, "/device/snapshots").Load(snapshot.id));
+  std::optional<tinylcm::adapt::Adaptation> served;
+  for (const auto& [name, bytes] : blobs) {
+    auto parsed = tinylcm::adapt::ParseAdaptation(bytes);
+    if (parsed.ok()) served = std::move(*parsed);
+  }
+  if (!served) {
+    return base::Error{base::ErrorCode::kCorrupt, "the snapshot holds no adaptation"};
+  }
+  const auto& bundle = lifecycle_->shared_bundle();
+  std::unique_ptr<tinylcm::feature::FeatureModel> engine;
+  if (bundle->is_image) {
+    ASSIGN_OR_RETURN(engine,
+                     tinylcm::model::OpenEngine(bundle->feature_model, bundle->engine_options()));
+  }
+  ASSIGN_OR_RETURN(const auto serving,
+                   pipeline::Serving::Create(bundle, std::move(engine), std::move(*served), {}));
+  Score score;
+  pipeline::Inference inference;
+  const std::vector<std::string>& labels = serving->labels();
+  for (const Shown& shown : scored) {
+    RETURN_IF_ERROR(serving->Infer(shown.frame, inference));
+    ++score.samples;
+    const std::size_t said = inference.prediction.nearest;
+    score.right += said < labels.size() && labels[said] == names_[shown.label] ? 1 : 0;
+  }
+  return score;
 }
 
 std::string Device::state() const {

@@ -59,6 +59,9 @@ class Device {
   // Answered by what serves now; nothing learns of it but the drift monitor's counters.
   base::Result<Score> Ask(std::span<const Shown> scored, std::optional<std::uint16_t> novel);
 
+  // The same by an engine and a classifier of its own: nothing learns of it at all.
+  base::Result<Score> AskAside(std::span<const Shown> scored);
+
   // Labels are wanted: an event with samples went out that nobody has answered.
   bool has_asked() const { return asked_.has_value(); }
   std::size_t asked_count() const { return asked_ ? asked_->samples.size() : 0; }
@@ -106,6 +109,9 @@ class Device {
     }
     std::string said;
   };
+
+  // A snapshot of what serves.
+  base::Result<tinylcm::state::SnapshotInfo> Snapshot();
 
   explicit Device(std::uint64_t seed) : random_(seed) {}
   void ReadOutbox();

@@ -133,16 +133,22 @@ base::Result<Injection> Inject(const Deal& deal, Injected what, double wrong, st
   happened(told);
   adapting::Judged judged;
   judged.index = count;
+  // The least that gets past the judge: two labels of 24 more than the champion has right.
   judged.figures.labels = kAsked;
-  judged.figures.correct = kAsked;
+  judged.figures.correct_before = kAsked / 2;
+  judged.figures.correct = kAsked / 2 + 2;
   judged.composed = std::make_shared<const adapting::Adaptation>(poisoned);
   happened(judged);
   if (state.state != adapting::AdaptState::kProbation) {
     return base::Error{base::ErrorCode::kInternal,
                        base::StrCat("the machine tries nothing, it is ", Name(state.state))};
   }
-  happened(adapting::CanaryMeasured{
-      .index = count, .before = champion->CanaryAccuracy(), .after = challenger->CanaryAccuracy()});
+  adapting::CanaryMeasured canary;
+  canary.index = count;
+  canary.before = champion->CanaryAccuracy();
+  canary.after = challenger->CanaryAccuracy();
+  canary.count = static_cast<std::uint32_t>(deal.bundle->canary.size());
+  happened(canary);
   pipeline::Inference other;
   for (std::size_t i = 0; i < samples && state.state == adapting::AdaptState::kProbation; ++i) {
     const Shown& shown = deal.changed[(count + i) % deal.changed.size()];
