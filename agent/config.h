@@ -135,6 +135,7 @@ struct Config {
   std::optional<double> samples_per_second;
   std::uint32_t quarantine_samples = 300;
   std::uint32_t labels_per_event = 24;
+  std::uint64_t patience = 0;  // Samples without labels until it escalates; 0: never.
   SyncConfig sync;
   std::uint32_t datalog_every = 1;  // Log one prediction in so many; 0: none.
   std::uint64_t datalog_bytes = 64ull << 20;

@@ -395,6 +395,11 @@ std::vector<ConfigKey> MakeKeys() {
   add(Key("quarantine.labels_per_event", "Samples a person is asked to label.")
           .Count(FIELD(labels_per_event), 0, 200));
 
+  add(Key("adapt.patience",
+          "Samples for which labels that were asked for are waited for; then answers of little "
+          "confidence are held back until somebody labels. 0: for ever.")
+          .Count(FIELD(patience), 0));
+
   add(Key("sync.server", "https://host:port; without it that of the enrolment.")
           .Text(FIELD(sync.server)));
   add(Key("sync.interval", "Packages are made and sent that often.")
@@ -559,6 +564,7 @@ const std::vector<ConfigSection>& ConfigSections() {
       {"source", "Where samples come from."},
       {"drift", "How easily an alarm is raised."},
       {"quarantine", "What is kept after an alarm, for a person's look."},
+      {"adapt", "What is done about a change."},
       {"sync", "When and how packages go to the server."},
       {"datalog", "The log of predictions on the device's disk."},
       {"datalog.images", "Which pictures the log keeps beside the lines."},

@@ -130,6 +130,7 @@ Status Agent::OpenSlots() {
       options.hold_back = config_.hold_back;
       options.quarantine_samples = config_.quarantine_samples;
       options.labels_per_event = config_.labels_per_event;
+      options.patience_samples = config_.patience;
       options.send_images = config_.consent_images;
       for (const MaskConfig& mask : config_.datalog_images.masks) {
         options.masks.push_back({mask.x, mask.y, mask.width, mask.height});

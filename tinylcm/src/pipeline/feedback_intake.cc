@@ -126,10 +126,15 @@ base::Result<TakenIn> TakeIn(const protocol::Feedback& feedback, const IntakeCon
   for (const std::string& sample_id : feedback.retract) {
     const std::vector<std::string> one = {sample_id};
     const bool has_label = before.contains(sample_id);
-    if (!has_label && (context.served == nullptr || !adapt::IsTaughtBy(*context.served, one))) {
+    const bool has_taught = context.served != nullptr && adapt::IsTaughtBy(*context.served, one);
+    if (!has_label && !has_taught) {
+      // Of a sample that is or was here, the label may have gone in an earlier try that was cut
+      // short; what it taught elsewhere must go all the same.
       const std::string obstacle = Obstacle(sample_id, feedback, context, quarantine);
-      refuse(sample_id, obstacle.empty() ? "unknown_sample" : obstacle);
-      continue;
+      if (!obstacle.empty() && obstacle != "evicted_sample") {
+        refuse(sample_id, obstacle);
+        continue;
+      }
     }
     if (has_label) RETURN_IF_ERROR(quarantine.RemoveLabel(sample_id));
     told.retract.push_back(sample_id);
@@ -220,6 +225,7 @@ std::vector<adapt::LabelFate> FatesAgain(const protocol::Feedback& feedback,
     const auto label = quarantine.labels().find(sample_id);
     const bool is_gone = label == quarantine.labels().end();
     std::string fate = Obstacle(sample_id, feedback, context, quarantine);
+    if (fate == "evicted_sample") fate = "retracted";
     if (fate.empty()) fate = is_gone ? "retracted" : "replaced";
     fates.push_back({sample_id, feedback.feedback_id, fate});
   }

@@ -187,10 +187,10 @@ TEST_F(FeedbackIntake, RetractsWhatWasLearnedEvenWhereTheSampleIsGone) {
   protocol::Feedback feedback = Of("f-2", {});
   feedback.retract = {"s0", "s9", "s1", "nobody"};
   const TakenIn taken = Tell(feedback);
-  EXPECT_EQ(taken.told.feedback.retract, (std::vector<std::string>{"s0", "s9"}));
+  EXPECT_EQ(taken.told.feedback.retract, (std::vector<std::string>{"s0", "s9", "s1"}));
   EXPECT_EQ(OutcomesOf(taken.told.settled), (Outcomes{{"s0", "retracted"},
                                                       {"s9", "retracted"},
-                                                      {"s1", "unknown_sample"},
+                                                      {"s1", "retracted"},
                                                       {"nobody", "unknown_sample"}}));
   EXPECT_TRUE(Labelled().empty());
 }

@@ -209,6 +209,11 @@ drift::DriftMonitor::Standing FramePath::drift_standing() const {
   return monitor_->standing();
 }
 
+void FramePath::Resume() {
+  const std::scoped_lock lock(monitor_mutex_);
+  monitor_->Resume();
+}
+
 void FramePath::Rebaseline() {
   const std::scoped_lock lock(monitor_mutex_);
   monitor_->Rebaseline();

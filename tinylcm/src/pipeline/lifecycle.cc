@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "protocol/learned_model.h"
+#include "tinylcm/adapt/retract.h"
 #include "tinylcm/pipeline/accuracy.h"
 #include "tinylcm/pipeline/taught.h"
 #include "tinylcm/src/pipeline/feedback_intake.h"
@@ -36,8 +37,16 @@ constexpr std::size_t kEventsKept = 16;
 constexpr std::uint32_t kMedoids = 5;  // Named in an event before labels are asked for.
 constexpr std::size_t kFeedbackKept = 64;
 constexpr std::size_t kTransitionsShown = 16;
+constexpr std::size_t kUnsentMax = 4;  // Models that wait for the queue.
 constexpr std::size_t kHeldMax = 32;   // Feedback whose outcome is not live yet.
 constexpr float kAbstainBelow = 0.5f;  // Escalated: what is more likely wrong than right.
+
+// Says of labels that would have been applied that nothing was learned from them.
+void Unuse(adapt::Action& report) {
+  for (adapt::LabelFate& fate : report.fates) {
+    if (fate.fate == "learned" || fate.fate == "judged") fate.fate = "unused";
+  }
+}
 
 // How many samples after the alarm the explanation is refined, before it is sent.
 constexpr std::uint32_t kExplainedAt[] = {25, 100};
@@ -115,6 +124,7 @@ adapt::MachineOptions Lifecycle::MakeMachineOptions() const {
   options.concept_samples = std::min(options.concept_samples, options_.quarantine_samples);
   options.labels_asked = options_.labels_per_event;
   options.probation_samples = options_.probation_samples;
+  options.patience_samples = options_.patience_samples;
   return options;
 }
 
@@ -244,15 +254,17 @@ Status Lifecycle::Restore() {
   offered_ = machine_.served;
   SayServing("starts with ", *offered_);
   // Labels were being judged: they are judged again.
-  if (machine_.labels_waiting) {
-    adapt::Action again;
-    again.kind = adapt::ActionKind::kSearchInput;
-    again.event_id = machine_.event_id;
-    waiting_.push_back(std::move(again));
-  }
+  if (machine_.labels_waiting) JudgeAgain();
   Save();
   UpdateWants();
   return {};
+}
+
+void Lifecycle::JudgeAgain() {
+  adapt::Action again;
+  again.kind = adapt::ActionKind::kSearchInput;
+  again.event_id = machine_.event_id;
+  waiting_.push_back(std::move(again));
 }
 
 // Which reference it is that drift.bin holds: of a bundle, as it is adapted.
@@ -450,8 +462,19 @@ void Lifecycle::SayIfRuleIsBlind() {
 
 void Lifecycle::NoteAlarm(const Seen& seen) {
   const std::string event_id = "e-" + parts_.make_id();
-  Happened(adapt::Alarm{event_id, seen.index, {}, {}});
-  if (machine_.event_id == event_id) {
+  adapt::Alarm alarm{
+      .event_id = event_id, .index = seen.index, .log10_e = {}, .target_samples = {}};
+  if (const auto explanation = path_->Explanation()) alarm.log10_e = explanation->log10_e;
+  if (const auto target = TargetSamples(options_)) {
+    alarm.target_samples = static_cast<double>(*target);
+  }
+  const std::uint64_t suppressed = machine_.suppressed_since;
+  Happened(alarm);
+  const bool is_opened = machine_.event_id == event_id;
+  // No gate may make it deaf: where there was too little evidence, it watches on.
+  if (!is_opened && machine_.suppressed_since == suppressed) path_->Resume();
+  if (is_opened) {
+    ForgetFigures();
     protocol::DriftEvent event;
     event.event_id = event_id;
     event.sample_index = seen.index;
@@ -541,6 +564,10 @@ Status Lifecycle::OnFeedback(const protocol::Feedback& feedback) {
     again.feedback_id = id;
     again.text = "this feedback was applied before";
     again.fates = FatesAgain(feedback, Intake(), quarantine_);
+    // Labels that led to nothing wait for others beside them.
+    const bool is_void =
+        machine_.feedback_id == id && !machine_.is_judged && !machine_.labels_waiting;
+    if (is_void) Unuse(again);
     return Report(again);
   }
   if (swap_) return Error{ErrorCode::kUnavailable, "feedback: a new bundle is being watched"};
@@ -558,6 +585,9 @@ Status Lifecycle::OnFeedback(const protocol::Feedback& feedback) {
 
   // Before anything is done: what acknowledges it may leave the device within Do.
   concepts_.ForgetLabels(told.retract);
+  std::erase_if(unsent_, [&](const Model& model) {
+    return adapt::IsTaughtBy(*model.adaptation, told.retract);
+  });
   feedback_done_.push_back(id);
   if (feedback_done_.size() > kFeedbackKept) feedback_done_.erase(feedback_done_.begin());
   candidates_.clear();
@@ -687,6 +717,8 @@ void Lifecycle::Do(adapt::Actions actions) {
       Refuse(done.error().message);
     } else if (is_rollback || code == ErrorCode::kExhausted || code == ErrorCode::kUnavailable) {
       waiting_.push_back(action);
+    } else {
+      FailedFor(action, done.error().message);
     }
   }
   is_doing_ = false;
@@ -705,12 +737,34 @@ void Lifecycle::Refuse(const std::string& why) {
   const auto planned = std::find_if(rest.begin(), rest.end(), is_report);
   if (said != pending_.end() && planned != rest.end()) {
     planned->text = said->text;
+    Unuse(*planned);  // Nothing that serves has learned from them.
     pending_.erase(said);
   }
   std::move(rest.begin(), rest.end(), std::back_inserter(pending_));
 }
 
+// It will not be otherwise next time, so it does not wait; but labels that wait are answered for,
+// and no alarm is kept back for the sake of what never comes.
+void Lifecycle::FailedFor(const adapt::Action& action, const std::string& why) {
+  if (action.kind == adapt::ActionKind::kSearchInput) {
+    adapt::Searched nothing;
+    nothing.index = last_index_;
+    nothing.accuracy = AccuracySinceTheAlarm();
+    Happened(nothing);
+  } else if (action.kind == adapt::ActionKind::kJudge) {
+    adapt::Judged nothing;
+    nothing.index = last_index_;
+    nothing.figures.is_trusted = false;
+    nothing.figures.why = "the labels cannot be judged: " + why;
+    nothing.composed = machine_.served;
+    const std::size_t before = pending_.size();
+    Happened(nothing);
+    for (std::size_t i = before; i < pending_.size(); ++i) Unuse(pending_[i]);
+  }
+}
+
 void Lifecycle::TryAgain() {
+  if (path_ != nullptr) SendUnsent();
   if (waiting_.empty() || path_ == nullptr) return;
   Do(std::exchange(waiting_, {}));
 }
@@ -732,7 +786,7 @@ Status Lifecycle::DoOne(const adapt::Action& action) {
       return Serve(action);
     case adapt::ActionKind::kCommit:
       Commit(action);
-      return SendModel();
+      return SendModel(action.adaptation);
     case adapt::ActionKind::kRebaseline:
       if (action.from_collected) {
         RebaselineFromCollected();
@@ -767,14 +821,18 @@ Status Lifecycle::AskForLabels(const adapt::Action& action) {
   return parts_.outbox->Send(protocol::kTypeDriftEvent, bundle_->bundle, std::move(files));
 }
 
-Status Lifecycle::SearchInput() {
+adapt::AccuracyClaim Lifecycle::AccuracySinceTheAlarm() const {
   const accuracy::Estimate estimate = path_->AccuracySince(machine_.drift_index);
+  return {.is_known = estimate.known(),
+          .mean = estimate.mean,
+          .low = estimate.low,
+          .high = estimate.high};
+}
+
+Status Lifecycle::SearchInput() {
   adapt::Searched event;
   event.index = last_index_;
-  event.accuracy = {.is_known = estimate.known(),
-                    .mean = estimate.mean,
-                    .low = estimate.low,
-                    .high = estimate.high};
+  event.accuracy = AccuracySinceTheAlarm();
   RETURN_IF_ERROR(Workbench());
   ASSIGN_OR_RETURN(InputSearched searched,
                    pipeline::SearchInput(*bench_, quarantine_, machine_.served->hypothesis));
@@ -802,6 +860,12 @@ Status Lifecycle::Judge(const adapt::Action& action) {
   adapt::Judged event;
   event.index = last_index_;
   event.figures = std::move(judged.figures);
+  labels_before_.reset();
+  labels_after_.reset();
+  if (const auto labels = static_cast<double>(event.figures.labels); labels > 0.0) {
+    labels_before_ = event.figures.correct_before / labels;
+    labels_after_ = event.figures.correct / labels;
+  }
   event.composed = std::make_shared<const adapt::Adaptation>(std::move(judged.composed));
   Happened(event);
   return {};
@@ -827,11 +891,11 @@ Status Lifecycle::Recognise() {
 }
 
 void Lifecycle::Commit(const adapt::Action& action) {
-  way_back_.reset();
+  if (machine_.state != adapt::AdaptState::kProbation) way_back_.reset();
   if (quarantine_.event_id() != action.event_id) return;
   const double distance =
       trial_count_ == 0 ? 0.0 : trial_distance_ / static_cast<double>(trial_count_);
-  concepts_.Learn(quarantine_, machine_.served, machine_.base, distance);
+  concepts_.Learn(quarantine_, action.adaptation, machine_.base, distance);
 }
 
 Result<Lifecycle::WayBack> Lifecycle::MakeWayBack() const {
@@ -901,6 +965,8 @@ Status Lifecycle::GoBack(const adapt::Action& action) {
   }
   canary_before_.reset();
   canary_after_.reset();
+  labels_before_.reset();
+  labels_after_.reset();
   // What failed, or what somebody undid, must not come again as if it had been good.
   const adapt::AdaptationPtr undone = std::exchange(offered_, action.adaptation);
   if (undone != nullptr && *undone != *offered_) concepts_.Forget(*undone);
@@ -920,9 +986,17 @@ Status Lifecycle::Report(const adapt::Action& action) {
   report.candidates = std::move(candidates_);
   candidates_.clear();
   report.labels = OutcomesOf(action.fates);
+  report.label_accuracy_before = labels_before_;
+  report.label_accuracy_after = labels_after_;
   report.canary_before = canary_before_;
   report.canary_after = canary_after_;
   if (!snapshot_.empty()) report.snapshot = snapshot_;
+  if (machine_.proposed != nullptr) {
+    MeasureProposed();
+    report.canary_before = proposed_before_;
+    report.canary_after = proposed_after_;
+    report.snapshot.reset();  // It was never tried: none was taken.
+  }
   report.text = action.text;
   report.awaits = machine_.awaits();
   for (const adapt::OrderFate& fate : action.orders) {
@@ -983,19 +1057,55 @@ void Lifecycle::ReleaseReports() {
   if (is_any) Save();
 }
 
-Status Lifecycle::SendModel() {
-  const adapt::Adaptation& served = *machine_.served;
+void Lifecycle::MeasureProposed() {
+  if (measured_ == machine_.proposed) return;
+  measured_ = machine_.proposed;
+  proposed_before_.reset();
+  proposed_after_.reset();
+  const auto before = Make(bundle_, *machine_.served, 0);
+  const auto after = Make(bundle_, *machine_.proposed, 0);
+  if (before.ok()) proposed_before_ = (*before)->CanaryAccuracy();
+  if (after.ok()) proposed_after_ = (*after)->CanaryAccuracy();
+}
+
+// What was measured of an earlier change says nothing about the next.
+void Lifecycle::ForgetFigures() {
+  canary_before_.reset();
+  canary_after_.reset();
+  labels_before_.reset();
+  labels_after_.reset();
+  snapshot_.clear();
+}
+
+Status Lifecycle::SendModel(const adapt::AdaptationPtr& committed) {
   // What the bundle brought itself is known where it came from.
-  if (served.is_none() || adapt::ServesTheSame(served, *machine_.base)) return {};
-  Bytes bytes = adapt::Serialise(served);
-  protocol::LearnedModel model = LearnedOn(*bundle_, served, base::Sha256Hex(bytes));
+  if (committed->is_none() || adapt::ServesTheSame(*committed, *machine_.base)) return {};
+  Bytes bytes = adapt::Serialise(*committed);
+  protocol::LearnedModel model = LearnedOn(*bundle_, *committed, base::Sha256Hex(bytes));
   model.canary_before = canary_before_;
   model.canary_after = canary_after_;
   std::vector<protocol::PackageFile> files;
   files.push_back(JsonFile(protocol::kModelPath, protocol::ToJson(model)));
   files.push_back(
       {std::string(protocol::kAdaptationBytesPath), "application/octet-stream", std::move(bytes)});
-  return parts_.outbox->Send(protocol::kTypeModel, bundle_->bundle, std::move(files));
+  if (unsent_.size() >= kUnsentMax) unsent_.erase(unsent_.begin());
+  unsent_.push_back({committed, bundle_->bundle, std::move(files)});
+  SendUnsent();
+  return {};
+}
+
+// Each as it was when it was committed, whatever serves by now.
+void Lifecycle::SendUnsent() {
+  while (!unsent_.empty()) {
+    const Model& model = unsent_.front();
+    const Status sent = parts_.outbox->Send(protocol::kTypeModel, model.bundle, model.files);
+    if (!sent.ok()) {
+      parts_.logger->Error("model: " + sent.error().message);
+      const ErrorCode code = sent.error().code;
+      if (code == ErrorCode::kExhausted || code == ErrorCode::kUnavailable) return;  // Later again.
+    }
+    unsent_.erase(unsent_.begin());
+  }
 }
 
 // ---- Another bundle ---------------------------------------------------------------------------
@@ -1066,6 +1176,8 @@ Status Lifecycle::SwapBundle(std::shared_ptr<const model::ModelBundle> bundle,
   way_back_.reset();
   concepts_ = Concepts::Open(*parts_.fs, *parts_.logger, options_.folder, bundle_, options_.seed);
   machine_options_ = MakeMachineOptions();
+  canary_before_.reset();
+  canary_after_.reset();
   SayIfNotAdaptable();
   swap_ = std::move(swap);
   Happened(adapt::BundleTookOver{
@@ -1116,6 +1228,15 @@ void Lifecycle::FinishSwap(bool healthy, const std::string& detail) {
       restored = adapt::MachineState::Fresh(BaseOf(*bundle_));
     }
     machine_ = std::move(*restored);
+    // What waited was about the bundle that is gone.
+    std::erase_if(waiting_, [](const adapt::Action& action) {
+      return action.kind == adapt::ActionKind::kServe ||
+             action.kind == adapt::ActionKind::kRollBack ||
+             action.kind == adapt::ActionKind::kJudge ||
+             action.kind == adapt::ActionKind::kRecognise ||
+             action.kind == adapt::ActionKind::kSearchInput;
+    });
+    if (machine_.labels_waiting) JudgeAgain();
     way_back_.reset();
     concepts_ = Concepts::Open(*parts_.fs, *parts_.logger, options_.folder, bundle_, options_.seed);
     previous_ = {};

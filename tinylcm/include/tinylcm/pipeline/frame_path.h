@@ -111,6 +111,8 @@ class FramePath {
   drift::DriftMonitor::Phase drift_phase() const;
   drift::DriftMonitor::Standing drift_standing() const;
   void Rebaseline();
+  // After an alarm that led to nothing: it watches on, with what it knew.
+  void Resume();
   // The same, and `teach` shows the monitor what is usual from now on, off the frame path.
   void Rebaseline(const std::function<void(drift::DriftMonitor&)>& teach);
   // Gives `take` what was seen since the last call, a bundle each: that which answers, behind it

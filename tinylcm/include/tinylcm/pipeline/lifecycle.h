@@ -63,8 +63,9 @@ struct LifecycleOptions {
   std::uint32_t quarantine_samples = 300;
   std::uint32_t labels_per_event = 24;
   std::uint32_t probation_samples = 100;
-  std::uint32_t health_frames = 100;  // Watched after a new bundle took over.
-  bool send_images = false;           // Local consent.
+  std::uint64_t patience_samples = 0;  // Inferences without labels until it escalates; 0: never.
+  std::uint32_t health_frames = 100;   // Watched after a new bundle took over.
+  bool send_images = false;            // Local consent.
   // Black in every picture that is kept or sent; the model sees the whole one.
   std::vector<source::MaskRegion> masks{};
   bool barcode = false;
@@ -122,6 +123,7 @@ class Lifecycle {
     if (way_back_) path.Prepare(*way_back_->stage);
     live_revision_ = revision_;
     path.SetCycle(options_.cycle);
+    UpdateWants();  // Whether it abstains was decided in an earlier life.
   }
 
   // True while frames are wanted whole (quarantine, probation, a new bundle's health window). May
@@ -230,7 +232,21 @@ class Lifecycle {
   void ReleaseReports();
   IntakeContext Intake() const;
   void RebaselineFromCollected();
-  base::Status SendModel();
+  // A `model` package.
+  struct Model {
+    adapt::AdaptationPtr adaptation;
+    std::string bundle;
+    std::vector<protocol::PackageFile> files;
+  };
+  base::Status SendModel(const adapt::AdaptationPtr& committed);
+  void SendUnsent();
+  // The input could not be searched, the labels not be judged: the machine hears so.
+  void FailedFor(const adapt::Action& action, const std::string& why);
+  void JudgeAgain();
+  adapt::AccuracyClaim AccuracySinceTheAlarm() const;
+  // Known examples right under what is proposed, and under what serves.
+  void MeasureProposed();
+  void ForgetFigures();
   // A bundle whose head answers is only watched, whatever mode was asked for.
   adapt::Mode EffectiveMode() const {
     return bundle_->is_adaptable() ? options_.mode : adapt::Mode::kMonitoringOnly;
@@ -277,6 +293,7 @@ class Lifecycle {
   std::unique_ptr<Serving> bench_;  // The bundle alone, for embedding off the frame path.
   Concepts concepts_;
   std::optional<WayBack> way_back_;  // During probation; shadows meanwhile.
+  std::vector<Model> unsent_;        // Committed; the queue had no room.
   adapt::AdaptationPtr offered_;     // What answers, or will from the next frame on.
   double trial_distance_ = 0.0;      // Sum over the answers on trial.
   std::uint64_t trial_count_ = 0;
@@ -306,6 +323,9 @@ class Lifecycle {
   std::vector<protocol::AdaptationReport::Candidate> candidates_;
   std::string snapshot_;
   std::optional<double> canary_before_, canary_after_;
+  std::optional<double> labels_before_, labels_after_;  // Shares right, of the event's labels.
+  adapt::AdaptationPtr measured_;                       // What was proposed when this was measured:
+  std::optional<double> proposed_before_, proposed_after_;  // ... the canary's shares.
   std::uint64_t probation_revision_ = 0;
   std::uint64_t last_index_ = 0;
   bool was_learning_ = true;
