@@ -6,8 +6,9 @@
 #include <span>
 #include <utility>
 
+#include "base/check.h"
 #include "base/text.h"
-#include "tinylcm/classify/head.h"
+#include "tinylcm/adapt/challenger.h"
 #include "tinylcm/evaluation/interval.h"
 #include "tinylcm/model/archive.h"
 #include "tinylcm/pipeline/serving.h"
@@ -97,8 +98,11 @@ class Answerer {
 
   // The feature is the same; only who votes on it differs.
   Result<classify::Prediction> AnswerWithout(const std::string& sample_id) {
+    if (serving_->adaptation().head && !anchors_) {
+      anchors_ = AnchorsOf(serving_->bundle(), serving_->adaptation());
+    }
     const adapt::Adaptation less =
-        WithoutSample(serving_->adaptation(), sample_id, serving_->bundle());
+        WithoutSample(serving_->adaptation(), sample_id, anchors_ ? &*anchors_ : nullptr);
     ASSIGN_OR_RETURN(classify::Classifier classifier, serving_->bundle().MakeClassifier());
     RETURN_IF_ERROR(
         classifier.knn()->SetMemory(less.memory, static_cast<std::uint32_t>(less.opened.size())));
@@ -112,6 +116,7 @@ class Answerer {
 
   std::unique_ptr<pipeline::Serving> serving_;
   pipeline::Inference inference_;
+  std::optional<adapt::ClassMoments> anchors_;  // Made once, for a head only.
 };
 
 Result<adapt::Adaptation> ReadAdaptation(base::FileSystem& fs, const std::string& path,
@@ -154,8 +159,15 @@ bool WasTaughtBy(const adapt::Adaptation& adaptation, const std::string& sample_
                      });
 }
 
+adapt::ClassMoments AnchorsOf(const model::ModelBundle& bundle,
+                              const adapt::Adaptation& adaptation) {
+  return adapt::ClassMoments::Of(
+      bundle.anchors,
+      static_cast<std::uint32_t>(bundle.manifest.labels.size() + adaptation.opened.size()));
+}
+
 adapt::Adaptation WithoutSample(const adapt::Adaptation& adaptation, const std::string& sample_id,
-                                const model::ModelBundle& bundle) {
+                                const adapt::ClassMoments* anchors) {
   adapt::Adaptation less = adaptation;
   less.entries.clear();
   less.memory = {};
@@ -169,18 +181,13 @@ adapt::Adaptation WithoutSample(const adapt::Adaptation& adaptation, const std::
   }
   std::erase_if(less.labels, [&](const adapt::Label& l) { return l.sample_id == sample_id; });
   if (!adaptation.head) return less;
-  // As it was made: of the anchors and the memory together.
-  classify::Anchors all = bundle.anchors;
-  all.weights.clear();
-  for (std::size_t i = 0; i < less.memory.size(); ++i) {
-    all.vectors.insert(all.vectors.end(), less.memory.row(i).begin(), less.memory.row(i).end());
-    all.labels.push_back(less.memory.labels[i]);
+  CHECK(anchors != nullptr);
+  // More channels than any head is fitted on: whoever made this one did not make it here.
+  if (anchors->products.empty()) {
+    less.head.reset();
+  } else {
+    less.head = adapt::FitLda(*anchors, less.memory);
   }
-  const auto classes =
-      static_cast<std::uint32_t>(bundle.manifest.labels.size() + adaptation.opened.size());
-  auto head = classify::FitLinearHead(all.vectors, all.dims, all.labels, classes);
-  // A class that only this sample had opened: without it neighbours answer.
-  less.head = head.ok() ? std::optional(std::move(head).value()) : std::nullopt;
   return less;
 }
 

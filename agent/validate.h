@@ -16,6 +16,7 @@
 #include "base/result.h"
 #include "protocol/judgement.h"
 #include "tinylcm/adapt/adaptation.h"
+#include "tinylcm/adapt/challenger.h"
 #include "tinylcm/model/bundle.h"
 
 namespace agent {
@@ -33,11 +34,16 @@ struct ValidateOptions {
 base::Result<protocol::Judgement> Validate(const ValidateOptions& options, base::FileSystem& fs,
                                            const tinylcm::model::EngineOpener& open_engine);
 
+// What a head of this adaptation rests on beside its memory, as the device that fits one sees it.
+tinylcm::adapt::ClassMoments AnchorsOf(const tinylcm::model::ModelBundle& bundle,
+                                       const tinylcm::adapt::Adaptation& adaptation);
+
 // The adaptation without what this sample taught it: its own vector, those labelled after it, and a
-// head made of the rest. An alignment stays: it is an average over the whole quarantine.
+// head fitted on the rest exactly as the device fits it. An alignment stays: it is an average over
+// the whole quarantine. REQUIRES: `anchors` (AnchorsOf) where the adaptation has a head.
 tinylcm::adapt::Adaptation WithoutSample(const tinylcm::adapt::Adaptation& adaptation,
                                          const std::string& sample_id,
-                                         const tinylcm::model::ModelBundle& bundle);
+                                         const tinylcm::adapt::ClassMoments* anchors);
 
 // Whether the sample taught it anything.
 bool WasTaughtBy(const tinylcm::adapt::Adaptation& adaptation, const std::string& sample_id);

@@ -10,6 +10,7 @@
 
 #include "base/random.h"
 #include "base/text.h"
+#include "tinylcm/adapt/challenger.h"
 #include "tinylcm/feature/feature_model.h"
 #include "tinylcm/feature/processor.h"
 #include "tinylcm/source/image.h"
@@ -230,21 +231,44 @@ TEST_F(ValidateTest, ReadsTheBundleOutOfAnArchiveAndLeavesNothingBehind) {
   EXPECT_FALSE(base::Exists(fs_, Path("scratch")));
 }
 
-TEST_F(ValidateTest, AHeadIsMadeAgainWithoutTheSample) {
+TEST_F(ValidateTest, AHeadIsMadeAgainWithoutTheSampleAsTheDeviceMadeIt) {
   adapt::Adaptation adaptation = Empty();
   adaptation.challenger = {adapt::Alignment::kNone, adapt::Memory::kLda};
-  for (int i = 0; i < 24; ++i) {
-    const std::vector<double> row = Row(i % 3);
-    Remember(adaptation, base::StrCat("s", i), base::StrCat("s", i), i % 3, row);
+  // A person named a class that the bundle lacks, and has said so of every fourth row.
+  adaptation.opened = {"class-3"};
+  auto processor = tinylcm::feature::Processor::Create(bundle_.processor).value();
+  std::vector<float> features(24 * bundle_.feature_count());
+  std::vector<adapt::LabelledRow> labelled;
+  for (std::uint32_t i = 0; i < 24; ++i) {
+    const std::vector<double> row = Row(static_cast<int>(i % 3));
+    const std::vector<float> raw(row.begin(), row.end());
+    processor.Apply(
+        raw, std::span(features).subspan(i * bundle_.feature_count(), bundle_.feature_count()));
+    const auto label = static_cast<std::uint16_t>(i % 4 == 3 ? 3 : i % 3);
+    // Not all are as sure: the weights of the memory differ, and the head with them.
+    labelled.push_back({.row = i, .label = label, .weight = i % 2 == 0 ? 1.0f : 0.75f});
   }
-  // A head that knows nothing: left out, it is made anew and knows what the memory knows.
-  adaptation.head = tinylcm::classify::HeadTensors{
-      .weights = std::vector<float>(3 * bundle_.feature_count(), 0.0f), .bias = {1.0f, 0.0f, 0.0f}};
-  const adapt::Adaptation less = WithoutSample(adaptation, "s4", bundle_);
-  EXPECT_EQ(less.memory.size(), 23u);
+  // The device's own hand.
+  const adapt::ClassMoments anchors = adapt::ClassMoments::Of(bundle_.anchors, 4);
+  const adapt::Challenger made =
+      adapt::MakeChallenger(adaptation.challenger, features, anchors, labelled, {});
+  ASSERT_TRUE(made.head.has_value());
+  adaptation.memory = made.memory;
+  adaptation.head = made.head;
+  for (const adapt::Provenance& from : made.provenance) {
+    adaptation.entries.push_back({.sample_id = base::StrCat("s", from.row),
+                                  .taught_by = base::StrCat("s", labelled[from.taught_by].row),
+                                  .feedback_id = "f1"});
+  }
+  const adapt::ClassMoments ours = AnchorsOf(bundle_, adaptation);
+  const adapt::Adaptation same = WithoutSample(adaptation, "taught-nothing", &ours);
+  EXPECT_EQ(same.memory.size(), adaptation.memory.size());
+  EXPECT_EQ(same.head, adaptation.head) << "bit for bit";
+  const adapt::Adaptation less = WithoutSample(adaptation, "s4", &ours);
+  EXPECT_LT(less.memory.size(), adaptation.memory.size());
   ASSERT_TRUE(less.head.has_value());
-  EXPECT_NE(*less.head, *adaptation.head);
-  EXPECT_EQ(less.head->classes(), 3u);
+  EXPECT_NE(less.head, adaptation.head);
+  EXPECT_EQ(less.head->classes(), 4u);
 }
 
 TEST_F(ValidateTest, RefusesWhatDoesNotBelongTogether) {
