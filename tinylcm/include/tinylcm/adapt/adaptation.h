@@ -21,8 +21,7 @@
 
 namespace tinylcm::adapt {
 
-// kPseudo: no person said it, not even of a neighbour. No device makes these; the bench does, to
-// see them undone.
+// kPseudo: no person said it, not even of a neighbour (pseudo_labels.h).
 enum class LabelOrigin : std::uint8_t { kPerson = 0, kPropagated = 1, kPseudo = 2 };
 
 struct MemoryEntry {

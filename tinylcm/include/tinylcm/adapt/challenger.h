@@ -55,7 +55,7 @@ enum class Memory : std::uint8_t {
   kPropagated = 2,
   kLda = 3,      // Propagated, and a linear head on anchors and memory.
   kConcept = 4,  // Transform, memory and head as an earlier meeting with this stream left them.
-  kPseudo = 5,   // What models said themselves: nothing here makes it (LabelOrigin::kPseudo).
+  kPseudo = 5,   // What models said themselves (pseudo_labels.h).
 };
 
 struct ChallengerKind {
