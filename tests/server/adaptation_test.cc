@@ -310,6 +310,111 @@ TEST_F(Adaptations, ThatHarmGoBackWithoutAPersonWhereTheOperatorSaidSo) {
   EXPECT_EQ(At(list, "0.order.by").as_string(), "judgement");
 }
 
+TEST_F(Adaptations, OfAnotherDevicesEventAreSetAsideAndJudgeNothing) {
+  SendEvent(24);
+  const base::Bytes bytes = Learned(24, 0);
+  ASSERT_EQ(SendReport(Report("a-1", bytes), bytes), "processed");
+  const std::unique_ptr<Device> other = MakeDevice("array-2");
+  const base::Bytes theirs = Learned(24, 2);
+  const protocol::AdaptationReport report = Report("b-1", theirs);
+  EXPECT_EQ(
+      other->Deliver(
+          1000, "adaptation",
+          {TextFile("adaptation.json", protocol::ToJson(report).Write()),
+           {.path = "adaptation.bin", .media_type = "application/octet-stream", .bytes = theirs}},
+          bundle_.bundle),
+      "failed");
+  const Json event = admin_->Get("/api/v1/drift-events/ev-1").json();
+  ASSERT_EQ(At(event, "adaptations").as_array().size(), 1u);
+  EXPECT_EQ(At(event, "adaptations.0.adaptation_id").as_string(), "a-1");
+  LabelRightly(0, 24);
+  EXPECT_EQ(At(JudgementOf(24), "judgement").as_string(), "helped");
+}
+
+TEST_F(Adaptations, ThatWereFoundHarmfulBeforeTheOperatorSaidSoGoBackAtTheNextJudgement) {
+  SendEvent(24);
+  const base::Bytes bytes = Learned(24, 2);
+  ASSERT_EQ(SendReport(Report("a-1", bytes), bytes), "processed");
+  const auto say = [&](int from, int to) {
+    Json labels = Json::MakeArray();
+    for (int i = from; i < to; ++i) {
+      labels.Append(Word(base::StrCat("s-", i), base::StrCat("class-", (i + 1) % 3)));
+    }
+    Say(*admin_, labels);
+  };
+  say(0, 23);
+  EXPECT_EQ(At(JudgementOf(23), "judgement").as_string(), "harmful");
+  EXPECT_TRUE(At(List(), "0.order").is_null());
+  Restart({"--roll-back-harmful"});
+  say(23, 24);
+  EXPECT_EQ(At(JudgementOf(24), "judgement").as_string(), "harmful");
+  EXPECT_EQ(At(List(), "0.order.order").as_string(), "roll_back");
+}
+
+TEST_F(Adaptations, ThatServeGoBackAlsoWhileAnotherIsProposed) {
+  SendEvent(24);
+  const base::Bytes serving = Learned(24, 2);
+  ASSERT_EQ(SendReport(Report("a-1", serving), serving), "processed");
+  JudgementOf(0);
+  // Meanwhile the device proposes something better, which nobody has approved yet.
+  const base::Bytes proposed = Learned(24, 1);
+  protocol::AdaptationReport waits = Report("a-2", proposed);
+  waits.state = "adapting";
+  waits.awaits = "approval";
+  waits.champion_sha256 = base::Sha256Hex(serving);
+  ASSERT_EQ(Deliver("adaptation", {TextFile("adaptation.json", protocol::ToJson(waits).Write()),
+                                   {"adaptation.bin", "application/octet-stream", proposed},
+                                   {"champion.bin", "application/octet-stream", serving}}),
+            "processed");
+  EXPECT_EQ(At(List(), "0.may_be").Write(), "[\"approve\",\"reject\"]");
+  EXPECT_EQ(At(List(), "1.may_be").Write(), "[\"roll_back\"]");
+  EXPECT_EQ(Order(*admin_, base::Sha256Hex(serving), "approve").status, 409);
+  ASSERT_EQ(Order(*admin_, base::Sha256Hex(serving), "roll_back").status, 200);
+  EXPECT_EQ(At(List(), "1.may_be").Write(), "[]") << "under way";
+  EXPECT_EQ(At(List(), "0.may_be").Write(), "[\"approve\",\"reject\"]");
+}
+
+TEST_F(Adaptations, AreJudgedOnceTheirBundleIsRegistered) {
+  // The device runs a version that nobody registered here.
+  model::RunFitOptions options;
+  options.rows = folder_ + "/rows.csv";
+  options.label_column = "label";
+  options.out = folder_ + "/next";
+  options.name = "small";
+  options.version = "1.1.0";
+  options.fit.standardise = true;
+  options.fit.anchors_per_class = 9;
+  const auto fitted = model::RunFit(options, fs_, base::SystemClock(), base::NullLogger(), {});
+  ASSERT_TRUE(fitted.ok()) << fitted.error().message;
+  bundle_ = model::LoadBundle(fs_, folder_ + "/next", {}).value();
+  SendEvent(6);
+  const base::Bytes bytes = Learned(6, 0);
+  LabelRightly(0, 6);
+  ASSERT_EQ(SendReport(Report("a-1", bytes), bytes), "processed");
+  EXPECT_NE(At(JudgementOf(0), "reason").as_string().find("is not registered here"),
+            std::string::npos);
+  ASSERT_TRUE(
+      model::MakeArchive(fs_, folder_ + "/next", &publisher_, folder_ + "/small-1.1.0.tar.zst")
+          .ok());
+  Register("small-1.1.0.tar.zst");
+  EXPECT_EQ(At(JudgementOf(6), "judgement").as_string(), "helped");
+}
+
+TEST_F(Adaptations, AreNotJudgedByLabelsThatReviewersContradict) {
+  SendEvent(7);
+  const base::Bytes bytes = Learned(7, 0);
+  ASSERT_EQ(SendReport(Report("a-1", bytes), bytes), "processed");
+  LabelRightly(0, 7);
+  JudgementOf(7);
+  // One against one about the first: it is nobody's truth, and the six others still are.
+  Say(NewOperator("ben"), Json::Array{Word("s-0", "class-2")});
+  const Json judgement = JudgementOf(6);
+  EXPECT_EQ(At(judgement, "right_after").as_int(), 6);
+  EXPECT_NE(At(judgement, "reason").as_string().find("1 left out, for their reviewers"),
+            std::string::npos)
+      << judgement.Write();
+}
+
 TEST_F(Adaptations, AreApprovedWhileTheyWaitAndOnlyThen) {
   SendEvent(3);
   const base::Bytes bytes = Learned(3, 0);

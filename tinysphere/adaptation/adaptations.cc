@@ -35,7 +35,11 @@ constexpr std::string_view kSelectReport =
     "r.received_at, r.document, r.bundle, r.event_id, r.adaptation_sha256, a.judgement, "
     "a.judged_at, o.order_name, o.given_by, o.at AS ordered_at, o.feedback_id AS order_feedback, "
     "o.outcome AS order_outcome, f.state AS order_state, "
-    "(SELECT MAX(n.seq) FROM adaptation_reports n WHERE n.device_id = r.device_id) AS newest_seq "
+    "(SELECT MAX(n.seq) FROM adaptation_reports n WHERE n.device_id = r.device_id) AS newest_seq, "
+    "(SELECT MAX(n.seq) FROM adaptation_reports n WHERE n.device_id = r.device_id AND "
+    "n.adaptation_sha256 = r.adaptation_sha256) AS newest_of_it, "
+    "(SELECT n.document FROM adaptation_reports n WHERE n.device_id = r.device_id "
+    "ORDER BY n.seq DESC LIMIT 1) AS newest_document "
     "FROM adaptation_reports r LEFT JOIN devices d ON d.device_id = r.device_id "
     "LEFT JOIN adapted a ON a.device_id = r.device_id AND "
     "a.adaptation_sha256 = r.adaptation_sha256 AND r.adaptation_sha256 <> '' "
@@ -46,13 +50,24 @@ constexpr std::string_view kSelectReport =
 
 Json TextOrNull(std::string text) { return text.empty() ? Json() : Json(std::move(text)); }
 
+// The newest that was said of it, and the device's newest word proposes another in its place.
+bool ServesBesideAProposal(const Row& row) {
+  const std::string sha256 = row.Text("adaptation_sha256");
+  if (sha256.empty() || row.Int("seq") != row.Int("newest_of_it")) return false;
+  const Json newest = row.Document("newest_document");
+  return FieldOrNull(newest, "awaits") == Json("approval") &&
+         FieldOrNull(newest, "champion_sha256") == Json(sha256);
+}
+
 // What was stored was a report when it came; what this build cannot read any more allows nothing.
 std::vector<protocol::AdaptationOrder> OrdersOf(const Row& row) {
   const auto report = protocol::ParseAdaptationReport(row.Text("document"));
   if (!report.ok()) return {};
   const bool is_under_way = !row.IsNull("order_name") && row.Text("order_state") != "applied";
-  return MayBe(*report, {.is_newest = row.Int("seq") == row.Int("newest_seq"),
-                         .is_order_under_way = is_under_way});
+  const bool is_newest = row.Int("seq") == row.Int("newest_seq");
+  return MayBe(*report, {.is_newest = is_newest,
+                         .is_order_under_way = is_under_way,
+                         .serves_beside_a_proposal = !is_newest && ServesBesideAProposal(row)});
 }
 
 Json OrderJson(const Row& row) {
@@ -130,6 +145,13 @@ base::Status Adaptations::Take(Transaction& transaction, const Origin& origin,
   const std::string sha256 = report.adaptation_sha256.value_or("");
   const std::string event_id = report.event_id.value_or("");
   ASSIGN_OR_RETURN(
+      const auto event,
+      transaction.QueryOne("SELECT device_id FROM drift_events WHERE event_id = $1", {event_id}));
+  if (event && event->Text("device_id") != origin.device_id) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "adaptation: the event " + event_id + " is another device's"};
+  }
+  ASSIGN_OR_RETURN(
       const std::int64_t added,
       transaction.Execute(
           "INSERT INTO adaptation_reports (device_id, adaptation_id, seq, package_id, event_id, "
@@ -197,7 +219,9 @@ base::Status Adaptations::WantJudgement(Transaction& transaction, const std::str
       const auto newest,
       transaction.QueryOne("SELECT a.device_id, a.adaptation_sha256 FROM adaptation_reports r "
                            "JOIN adapted a ON a.device_id = r.device_id AND "
-                           "a.adaptation_sha256 = r.adaptation_sha256 WHERE r.event_id = $1 "
+                           "a.adaptation_sha256 = r.adaptation_sha256 "
+                           "JOIN drift_events e ON e.event_id = r.event_id AND "
+                           "e.device_id = r.device_id WHERE r.event_id = $1 "
                            "ORDER BY r.seq DESC LIMIT 1",
                            {event_id}));
   if (!newest) return {};
@@ -205,15 +229,20 @@ base::Status Adaptations::WantJudgement(Transaction& transaction, const std::str
 }
 
 base::Status Adaptations::WantVoidJudgements() {
-  return database_.Write([&](Transaction& transaction) -> base::Status {
-    ASSIGN_OR_RETURN(const Rows rows,
-                     transaction.Query("SELECT device_id, adaptation_sha256 FROM adapted "
-                                       "WHERE is_void = 1 ORDER BY received_at DESC LIMIT 1000"));
-    for (const Row& row : rows) {
-      RETURN_IF_ERROR(Want(transaction, row.Text("device_id"), row.Text("adaptation_sha256")));
-    }
-    return {};
-  });
+  return database_.Write(
+      [&](Transaction& transaction) { return WantVoidJudgements(transaction, ""); });
+}
+
+base::Status Adaptations::WantVoidJudgements(Transaction& transaction, const std::string& bundle) {
+  ASSIGN_OR_RETURN(const Rows rows,
+                   transaction.Query("SELECT device_id, adaptation_sha256 FROM adapted "
+                                     "WHERE is_void = 1 AND ($1 = '' OR bundle = $1) "
+                                     "ORDER BY received_at DESC LIMIT 1000",
+                                     {bundle}));
+  for (const Row& row : rows) {
+    RETURN_IF_ERROR(Want(transaction, row.Text("device_id"), row.Text("adaptation_sha256")));
+  }
+  return {};
 }
 
 base::Result<Json> Adaptations::List(const http::Request& request, const std::string& device_id) {
@@ -232,11 +261,12 @@ base::Result<Json> Adaptations::List(const http::Request& request, const std::st
 }
 
 base::Result<Json> Adaptations::OfEvent(Transaction& transaction, const std::string& event_id) {
-  ASSIGN_OR_RETURN(
-      const Rows rows,
-      transaction.Query(std::string(kSelectReport) + "WHERE r.event_id = $1 ORDER BY r.seq DESC, "
-                                                     "r.adaptation_id DESC LIMIT $2",
-                        {event_id, kShownWithEvent}));
+  ASSIGN_OR_RETURN(const Rows rows,
+                   transaction.Query(std::string(kSelectReport) +
+                                         "JOIN drift_events e ON e.event_id = r.event_id AND "
+                                         "e.device_id = r.device_id WHERE r.event_id = $1 "
+                                         "ORDER BY r.seq DESC, r.adaptation_id DESC LIMIT $2",
+                                     {event_id, kShownWithEvent}));
   Json::Array items;
   for (const Row& row : rows) items.push_back(ReportJson(row));
   return Json(std::move(items));

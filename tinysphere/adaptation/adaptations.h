@@ -48,7 +48,8 @@ class Adaptations {
               store::Queue& queue, feedback::Feedbacks& feedbacks)
       : database_(database), clock_(clock), events_(events), queue_(queue), feedbacks_(feedbacks) {}
 
-  // In the transaction of the package. Idempotent.
+  // In the transaction of the package. Idempotent. kInvalidArgument where it names another device's
+  // event.
   base::Status Take(store::Transaction& transaction, const Origin& origin,
                     const protocol::AdaptationReport& report);
 
@@ -56,6 +57,8 @@ class Adaptations {
   base::Status WantJudgement(store::Transaction& transaction, const std::string& event_id);
   // So is every one whose judgement came of no replay; at start, when there is a program.
   base::Status WantVoidJudgements();
+  // Of those on this bundle, in the transaction that registers it; "": on any.
+  base::Status WantVoidJudgements(store::Transaction& transaction, const std::string& bundle);
 
   base::Result<base::Json> List(const http::Request& request, const std::string& device_id);
   base::Result<base::Json> Transitions(const http::Request& request, const std::string& device_id);

@@ -22,6 +22,7 @@ using store::Transaction;
 namespace {
 
 constexpr std::size_t kSamplesMax = 2000;
+constexpr double kWeightOfTruth = 0.5;  // A label with no more of the votes is nobody's truth.
 constexpr std::size_t kReasonBytesMax = 300;
 constexpr char kBy[] = "judgement";
 
@@ -71,6 +72,8 @@ struct Judging::Subject {
   std::int64_t wanted = 0;
   std::string judged_before;  // The judgement so far; "" if there was none.
   std::vector<Sample> samples;
+  std::int64_t contradicted = 0;  // Left out: no label has more than half of its reviewers.
+  bool was_ordered_back = false;  // By whomever, whatever became of it.
 };
 
 protocol::Judgement UnknownBecause(std::string reason) {
@@ -129,11 +132,19 @@ base::Result<Judging::Subject> Judging::Gather(const std::string& device_id,
                     .bundle_key = row->Text("object_key"),
                     .wanted = row->Int("wanted"),
                     .judged_before = {},
-                    .samples = {}};
+                    .samples = {},
+                    .contradicted = 0,
+                    .was_ordered_back = false};
     const Json before = row->Document("judgement");
     if (const Json* kind = before.Find("judgement"); kind != nullptr && kind->is_string()) {
       subject.judged_before = kind->as_string();
     }
+    ASSIGN_OR_RETURN(const auto ordered,
+                     transaction.QueryOne("SELECT order_id FROM adaptation_orders WHERE "
+                                          "device_id = $1 AND adaptation_sha256 = $2 AND "
+                                          "order_name = 'roll_back' LIMIT 1",
+                                          {device_id, sha256}));
+    subject.was_ordered_back = ordered.has_value();
     if (subject.event_id.empty()) return subject;
     ASSIGN_OR_RETURN(const Rows words,
                      transaction.Query("SELECT sample_id, label, given_by, at FROM verdicts WHERE "
@@ -154,8 +165,14 @@ base::Result<Judging::Subject> Judging::Gather(const std::string& device_id,
     for (const Row& sample : samples) {
       const auto said = by_sample.find(sample.Text("sample_id"));
       if (said == by_sample.end() || subject.samples.size() >= kSamplesMax) continue;
+      const auto agreed = feedback::Agree(said->second);
+      // A device learns less from a label that is contradicted; as truth it is worth nothing.
+      if (!(agreed->weight > kWeightOfTruth)) {
+        subject.contradicted += 1;
+        continue;
+      }
       Subject::Sample taken{.sample_id = sample.Text("sample_id"),
-                            .label = feedback::Agree(said->second)->label,
+                            .label = agreed->label,
                             .object_key = sample.Text("object_key"),
                             .row = {}};
       const Json values = sample.Document("row_values");
@@ -266,6 +283,10 @@ base::Status Judging::Judge(const store::Job& job) {
       outcome = {UnknownBecause(replayed.error().message), /*is_void=*/true};
     }
   }
+  if (subject.contradicted > 0) {
+    outcome.judgement.reason += base::StrCat(
+        "; ", subject.contradicted, " left out, for their reviewers contradict each other");
+  }
   return Keep(subject, job, number, outcome);
 }
 
@@ -281,23 +302,23 @@ base::Status Judging::Keep(const Subject& subject, const store::Job& job, std::i
         {subject.device_id, subject.adaptation_sha256, protocol::ToJson(outcome.judgement).Write(),
          now, number, outcome.is_void}));
     const std::string judged = protocol::Name(outcome.judgement.judgement);
+    const bool is_harmful = outcome.judgement.judgement == JudgementKind::kHarmful;
     if (judged != subject.judged_before) {
-      const bool is_harmful = outcome.judgement.judgement == JudgementKind::kHarmful;
       RETURN_IF_ERROR(fleet::Note(transaction, {.at = now,
                                                 .device_id = subject.device_id,
                                                 .kind = is_harmful ? "alert" : "adaptation",
                                                 .text = InWords(outcome.judgement),
                                                 .ref = subject.event_id}));
-      if (is_harmful && options_.rolls_back_harmful) {
-        const auto order =
-            adaptations_.Order(transaction, subject.device_id, subject.adaptation_sha256,
-                               protocol::AdaptationOrder::kRollBack, kBy);
-        // What serves no more needs no rollback.
-        if (order.ok()) {
-          ordered = *order;
-        } else if (order.error().code != ErrorCode::kConflict) {
-          return order.error();
-        }
+    }
+    if (is_harmful && options_.rolls_back_harmful && !subject.was_ordered_back) {
+      const auto order =
+          adaptations_.Order(transaction, subject.device_id, subject.adaptation_sha256,
+                             protocol::AdaptationOrder::kRollBack, kBy);
+      // What serves no more needs no rollback; should it serve again, the next judgement orders it.
+      if (order.ok()) {
+        ordered = *order;
+      } else if (order.error().code != ErrorCode::kConflict) {
+        return order.error();
       }
     }
     return queue_.Complete(transaction, job);

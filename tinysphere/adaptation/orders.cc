@@ -14,7 +14,9 @@ bool Adapts(const protocol::AdaptationReport& report) {
 
 std::vector<AdaptationOrder> MayBe(const protocol::AdaptationReport& report,
                                    const Standing& standing) {
-  if (!standing.is_newest || standing.is_order_under_way || !report.adaptation_sha256) return {};
+  if (standing.is_order_under_way || !report.adaptation_sha256) return {};
+  if (standing.serves_beside_a_proposal) return {AdaptationOrder::kRollBack};
+  if (!standing.is_newest) return {};
   if (report.awaits == "approval") return {AdaptationOrder::kApprove, AdaptationOrder::kReject};
   if (Adapts(report)) return {AdaptationOrder::kRollBack};
   return {};

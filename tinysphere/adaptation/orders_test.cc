@@ -31,6 +31,17 @@ TEST(Orders, NothingIsOrderedOfWhatHasPassed) {
   EXPECT_EQ(MayBe(Serving(), {.is_newest = false}), Orders{});
 }
 
+TEST(Orders, WhatServesMayBeRolledBackAlsoWhileAnotherIsProposed) {
+  EXPECT_EQ(MayBe(Serving(), {.serves_beside_a_proposal = true}),
+            Orders{AdaptationOrder::kRollBack});
+  // It was proposed itself, approved since: its own last word may be that it waits.
+  protocol::AdaptationReport report = Serving();
+  report.awaits = "approval";
+  EXPECT_EQ(MayBe(report, {.serves_beside_a_proposal = true}), Orders{AdaptationOrder::kRollBack});
+  EXPECT_EQ(MayBe(report, {.is_order_under_way = true, .serves_beside_a_proposal = true}),
+            Orders{});
+}
+
 TEST(Orders, NothingIsOrderedTwiceAtATime) {
   EXPECT_EQ(MayBe(Serving(), {.is_newest = true, .is_order_under_way = true}), Orders{});
 }

@@ -47,6 +47,10 @@ Sphere::Sphere(Installation& i, const SphereOptions& options, base::Logger& logg
   fleet.OnAsked([this](store::Transaction& transaction, const std::string& device_id) {
     return desired_states.Refresh(transaction, device_id);
   });
+  // What stood on a bundle that nobody here knew can be replayed now.
+  registry.OnAdded([this](store::Transaction& transaction, const std::string& bundle) {
+    return adaptations.WantVoidJudgements(transaction, bundle);
+  });
   insight.OnJudging([this] { return judging.StateJson(); });
   access_routes.AddRoutes(router);
   fleet.AddRoutes(router);

@@ -250,9 +250,13 @@ base::Result<Registered> Registry::Add(const std::string& path, const std::strin
   // A version that stands keeps the archive it came with, even if the same bundle was packed anew.
   if (!standing) RETURN_IF_ERROR(objects_.Adopt(key, path));
   const base::Time now = clock_.Now();
-  ASSIGN_OR_RETURN(const bool is_new, database_.Write([&](Transaction& transaction) {
-    return Insert(transaction, *checked, archive_sha256, bytes, key, by, now);
-  }));
+  ASSIGN_OR_RETURN(
+      const bool is_new, database_.Write([&](Transaction& transaction) -> base::Result<bool> {
+        ASSIGN_OR_RETURN(const bool inserted,
+                         Insert(transaction, *checked, archive_sha256, bytes, key, by, now));
+        if (inserted && added_) RETURN_IF_ERROR(added_(transaction, checked->bundle));
+        return inserted;
+      }));
   if (is_new) events_.Publish("overview", Json::MakeObject({{"id", checked->bundle}}));
   ASSIGN_OR_RETURN(Json version, Version(manifest.name, manifest.version));
   return Registered{.version = std::move(version), .is_new = is_new};

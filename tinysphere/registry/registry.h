@@ -6,6 +6,7 @@
 
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -41,6 +42,10 @@ class Registry {
   // that name and version is another bundle already.
   base::Result<Registered> Add(const std::string& path, const std::string& by);
 
+  // Called in the transaction that registers a bundle, with its id. At most one; before the first.
+  using Added = std::function<base::Status(store::Transaction&, const std::string& bundle)>;
+  void OnAdded(Added added) { added_ = std::move(added); }
+
   base::Result<base::Json> List(const http::Request& request);
   base::Result<base::Json> SetStage(const std::string& name, const std::string& version,
                                     const std::string& stage, const std::string& by);
@@ -57,6 +62,7 @@ class Registry {
   base::FileSystem& fs_;
   base::Clock& clock_;
   http::EventHub& events_;
+  Added added_;
 };
 
 }  // namespace tinysphere::registry
