@@ -126,6 +126,71 @@ TEST_F(Loop, ShowsAnEventWithItsSamplesPicturesAndRows) {
             "suspect");
 }
 
+TEST_F(Loop, AsksTheDeviceForMoreSamplesUntilItsPackageCame) {
+  SendEvent();
+  const std::string path = "/api/v1/drift-events/ev-1/request-samples";
+  const auto ask = [&](const Json& samples) {
+    return admin_->Post(path, Json::MakeObject({{"samples", samples}}));
+  };
+  const auto requests = [&] {
+    return At(device_->Send("GET", "/api/v1/devices/" + device_->id() + "/desired").json(),
+              "requests")
+        .Write();
+  };
+  const auto shown = [&] {
+    return At(admin_->Get("/api/v1/drift-events/ev-1").json(), "more_samples").Write();
+  };
+  EXPECT_EQ(requests(), "[]");
+  EXPECT_EQ(MakePerson("viewer").Post(path, Json::MakeObject({{"samples", 12}})).status, 403);
+  EXPECT_EQ(ask(0).status, 400);
+  EXPECT_EQ(ask(1001).status, 400);
+  EXPECT_EQ(
+      admin_->Post("/api/v1/drift-events/ev-2/request-samples", Json::MakeObject({{"samples", 12}}))
+          .status,
+      404);
+  ASSERT_EQ(ask(12).status, 200);
+  EXPECT_EQ(requests(), R"([{"event_id":"ev-1","samples":12}])");
+  EXPECT_EQ(ask(12).status, 200) << "asked again while it waits is asked once";
+  EXPECT_EQ(requests(), R"([{"event_id":"ev-1","samples":12}])");
+  EXPECT_EQ(shown(), R"({"asked":12,"is_awaited":true,"left":988})");
+
+  const auto answer = [&](std::uint64_t seq, const std::vector<std::string>& ids) {
+    protocol::SampleSet set;
+    set.event_id = "ev-1";
+    set.labels = ids.empty() ? std::vector<std::string>{"another", "bundle"}
+                             : std::vector<std::string>{"0", "1", "2"};
+    for (const std::string& id : ids) {
+      set.samples.push_back({.sample_id = id,
+                             .index = 18300,
+                             .prediction = "1",
+                             .confidence = 0.5,
+                             .neighbours = {},
+                             .reason = "asked for",
+                             .cluster_mass = std::nullopt,
+                             .feature_row = std::nullopt,
+                             .media = {}});
+    }
+    return device_->Deliver(
+        seq, "samples", {TextFile("samples.json", protocol::ToJson(set).Write())}, bundle_.bundle);
+  };
+  ASSERT_EQ(answer(2, {"s-3", "s-4"}), "processed");
+  EXPECT_EQ(requests(), "[]");
+  EXPECT_EQ(shown(), R"({"asked":12,"is_awaited":false,"left":988})");
+  const Json event = admin_->Get("/api/v1/drift-events/ev-1").json();
+  ASSERT_EQ(At(event, "samples").as_array().size(), 4u);
+  EXPECT_EQ(At(event, "samples.2.sample_id").as_string(), "s-3") << "behind those of the question";
+
+  // The device counts in all, so a second wish adds to the first, up to what it would ever send.
+  ASSERT_EQ(ask(1000).status, 200);
+  EXPECT_EQ(requests(), R"([{"event_id":"ev-1","samples":1000}])");
+  // It has none left: answered all the same, and the event's own labels stay.
+  ASSERT_EQ(answer(3, {}), "processed");
+  EXPECT_EQ(requests(), "[]");
+  EXPECT_EQ(At(admin_->Get("/api/v1/drift-events/ev-1").json(), "labels").Write(),
+            R"(["0","1","2"])");
+  EXPECT_EQ(ask(1).status, 409);
+}
+
 TEST_F(Loop, BringsLabelsToTheDeviceAndKnowsWhenTheyWereApplied) {
   SendEvent();
   const std::string feedback_id = Label("s-1", "2");

@@ -31,7 +31,8 @@ constexpr std::size_t kLabelBytesMax = 128;
 
 constexpr std::string_view kSelectEvent =
     "SELECT e.device_id, e.event_id, e.package_id, e.bundle, e.document, e.received_at, e.state, "
-    "e.event_verdict, e.reference, COALESCE(d.name, e.device_id) AS device_name, "
+    "e.event_verdict, e.reference, e.more_asked, e.is_more_awaited, COALESCE(d.name, e.device_id) "
+    "AS device_name, "
     "b.manifest, b.reference AS bundle_reference, v.name AS model_name, "
     "v.version AS model_version, "
     "(SELECT COUNT(*) FROM drift_samples s WHERE s.event_id = e.event_id) AS samples_total, "
@@ -192,10 +193,17 @@ base::Status DriftHub::TakeSamples(Transaction& transaction, const Origin& origi
     };
     keep("row_mean", set.reference_row_mean);
     keep("row_sd", set.reference_row_sd);
-    const auto changed =
-        transaction.Execute("UPDATE drift_events SET reference = $2 WHERE event_id = $1",
-                            {event_id, reference.Write()});
-    if (!changed.ok()) return changed.error();
+    // An empty answer about an event of long ago knows nothing of the bundle that ran then.
+    if (!samples.empty()) {
+      RETURN_IF_ERROR(
+          transaction.Execute("UPDATE drift_events SET reference = $2 WHERE event_id = $1",
+                              {event_id, reference.Write()}));
+    }
+    if (origin.answers_request) {
+      RETURN_IF_ERROR(transaction.Execute(
+          "UPDATE drift_events SET is_more_awaited = 0 WHERE event_id = $1", {event_id}));
+      RETURN_IF_ERROR(desired_.Refresh(transaction, origin.device_id));
+    }
   }
   // Samples that were asked for later stand behind those that are there.
   ASSIGN_OR_RETURN(const auto last,
@@ -242,7 +250,14 @@ base::Status DriftHub::TakeSamples(Transaction& transaction, const Origin& origi
     rank += 1;
     added += changed;
   }
-  if (added == 0) return {};
+  if (added == 0) {
+    if (!origin.answers_request) return {};
+    return fleet::Note(transaction, {.at = origin.received_at,
+                                     .device_id = origin.device_id,
+                                     .kind = "evidence",
+                                     .text = "has no more samples of the event",
+                                     .ref = event_id});
+  }
   return fleet::Note(transaction, {.at = origin.received_at,
                                    .device_id = origin.device_id,
                                    .kind = "evidence",
@@ -363,6 +378,10 @@ base::Result<Json> DriftHub::Get(const std::string& event_id) {
     event.Set("samples", std::move(samples));
     ASSIGN_OR_RETURN(Json adaptations, adaptations_.OfEvent(transaction, event_id));
     event.Set("adaptations", std::move(adaptations));
+    const std::int64_t asked = row->Int("more_asked");
+    event.Set("more_samples", Json::MakeObject({{"asked", asked},
+                                                {"is_awaited", row->Bool("is_more_awaited")},
+                                                {"left", kMoreSamplesMax - asked}}));
     event.Set("reference_row_mean", FieldOrNull(reference, "row_mean"));
     event.Set("reference_row_sd", FieldOrNull(reference, "row_sd"));
     return event;
@@ -535,6 +554,51 @@ base::Result<Json> DriftHub::Give(const std::string& event_id, const Verdicts& v
   events_.Publish("feedback", Json::MakeObject({{"id", feedback_id}}));
   events_.Publish("device", Json::MakeObject({{"id", device_id}}));
   return Json::MakeObject({{"feedback_id", feedback_id}});
+}
+
+base::Result<Json> DriftHub::AskForMore(const std::string& event_id, std::int64_t samples,
+                                        const std::string& by) {
+  if (samples < 1 || samples > kMoreSamplesMax) {
+    return Error{ErrorCode::kInvalidArgument,
+                 base::StrCat("samples: 1 to ", kMoreSamplesMax, " are wanted")};
+  }
+  const base::Time now = clock_.Now();
+  std::string device_id;
+  std::int64_t asked = 0;
+  const base::Status written = database_.Write([&](Transaction& transaction) -> base::Status {
+    ASSIGN_OR_RETURN(const auto event,
+                     transaction.QueryOne("SELECT device_id, more_asked, is_more_awaited FROM "
+                                          "drift_events WHERE event_id = $1",
+                                          {event_id}));
+    if (!event) return Error{ErrorCode::kNotFound, "no drift event is called " + event_id};
+    device_id = event->Text("device_id");
+    asked = event->Int("more_asked");
+    if (event->Bool("is_more_awaited")) return {};
+    if (asked >= kMoreSamplesMax) {
+      return Error{ErrorCode::kConflict,
+                   base::StrCat("samples: ", asked, " more of this event were asked for already")};
+    }
+    asked = std::min(asked + samples, kMoreSamplesMax);
+    RETURN_IF_ERROR(transaction.Execute(
+        "UPDATE drift_events SET more_asked = $2, is_more_awaited = 1 WHERE event_id = $1",
+        {event_id, asked}));
+    RETURN_IF_ERROR(desired_.Refresh(transaction, device_id));
+    RETURN_IF_ERROR(fleet::Note(transaction, {.at = now,
+                                              .device_id = device_id,
+                                              .kind = "labels",
+                                              .text = by + " asked for more samples",
+                                              .ref = event_id}));
+    return access::WriteAudit(transaction, {.at = now,
+                                            .who = by,
+                                            .action = "samples.request",
+                                            .subject = event_id,
+                                            .detail = base::StrCat(asked, " in all")});
+  });
+  if (!written.ok()) return written.error();
+  events_.Publish("drift_event", Json::MakeObject({{"id", event_id}}));
+  events_.Publish("device", Json::MakeObject({{"id", device_id}}));
+  return Json::MakeObject(
+      {{"asked", asked}, {"is_awaited", true}, {"left", kMoreSamplesMax - asked}});
 }
 
 base::Status DriftHub::KeepVerdictFile(const store::Job& job) {

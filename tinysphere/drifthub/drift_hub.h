@@ -16,6 +16,7 @@
 #include "tinysphere/feedback/feedbacks.h"
 #include "tinysphere/http/events.h"
 #include "tinysphere/http/router.h"
+#include "tinysphere/rollout/desired_states.h"
 #include "tinysphere/store/database.h"
 #include "tinysphere/store/object_store.h"
 #include "tinysphere/store/queue.h"
@@ -28,6 +29,7 @@ struct Origin {
   std::string package_id;
   std::string bundle;
   base::Time received_at{};
+  bool answers_request = false;  // The package is what people asked for beyond the question.
 };
 
 // A sample as it is stored: the record and where its picture or row is.
@@ -48,6 +50,9 @@ struct Verdicts {
   std::optional<protocol::EventVerdict> event_verdict;
 };
 
+// Of an event, beyond its question and in all, whoever asks however often.
+inline constexpr std::int64_t kMoreSamplesMax = 1000;
+
 inline constexpr std::string_view kVerdictFileJob = "verdict_file";
 
 // May be used from several threads.
@@ -56,14 +61,15 @@ class DriftHub {
   // All must outlive it.
   DriftHub(store::Database& database, store::ObjectStore& objects, store::Queue& queue,
            base::Clock& clock, http::EventHub& events, feedback::Feedbacks& feedbacks,
-           adaptation::Adaptations& adaptations)
+           adaptation::Adaptations& adaptations, const rollout::DesiredStates& desired)
       : database_(database),
         objects_(objects),
         queue_(queue),
         clock_(clock),
         events_(events),
         feedbacks_(feedbacks),
-        adaptations_(adaptations) {}
+        adaptations_(adaptations),
+        desired_(desired) {}
 
   // Idempotent. kConflict if another device has used that id.
   base::Status TakeEvent(store::Transaction& transaction, const Origin& origin,
@@ -76,6 +82,12 @@ class DriftHub {
   base::Result<base::Json> List(const http::Request& request);
   base::Result<base::Json> Get(const std::string& event_id);
   base::Result<http::Response> Image(const http::Request& request, const std::string& sample_id);
+
+  // A person wants to see `samples` more of an event. Waits in the device's desired state until its
+  // package came, with or without any. Gives what the event page shows as "more_samples"; asked
+  // again meanwhile, the same. kConflict where no more may be asked for.
+  base::Result<base::Json> AskForMore(const std::string& event_id, std::int64_t samples,
+                                      const std::string& by);
 
   // A person's labels. Gives {"feedback_id"}; null where nothing new was said.
   base::Result<base::Json> Give(const std::string& event_id, const Verdicts& verdicts,
@@ -105,6 +117,7 @@ class DriftHub {
   http::EventHub& events_;
   feedback::Feedbacks& feedbacks_;
   adaptation::Adaptations& adaptations_;
+  const rollout::DesiredStates& desired_;
 };
 
 }  // namespace tinysphere::drifthub

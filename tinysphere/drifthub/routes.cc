@@ -58,6 +58,18 @@ void DriftHub::AddRoutes(http::Router& router) {
                 return Answer(Give(request.Param("event_id"), verdicts, request.identity.id));
               },
               .too_large = nullptr});
+  router.Add({.method = Method::kPost,
+              .path = "/api/v1/drift-events/{event_id}/request-samples",
+              .access = Access::kOperator,
+              .body = BodyRule::Memory(1024),
+              .handler = [this](Request& request) -> base::Result<Response> {
+                ASSIGN_OR_RETURN(const base::Json body, request.body.ParseJson());
+                base::JsonReader reader(body, "request");
+                const std::int64_t samples = reader.Int("samples");
+                RETURN_IF_ERROR(reader.status());
+                return Answer(AskForMore(request.Param("event_id"), samples, request.identity.id));
+              },
+              .too_large = nullptr});
   router.Add(
       {.method = Method::kGet,
        .path = "/api/v1/samples/{sample_id}/image",

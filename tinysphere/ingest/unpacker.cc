@@ -306,7 +306,8 @@ base::Status Unpacker::Store(Transaction& transaction, const Package& package,
   const drifthub::Origin origin{.device_id = package.device_id,
                                 .package_id = package.package_id,
                                 .bundle = package.manifest.bundle,
-                                .received_at = package.received_at};
+                                .received_at = package.received_at,
+                                .answers_request = package.manifest.type == protocol::kTypeSamples};
   const fleet::ReportOrigin report_origin = package.report_origin();
   if (documents.event) {
     RETURN_IF_ERROR(hub_.TakeEvent(transaction, origin, *documents.event));

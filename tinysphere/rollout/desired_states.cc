@@ -11,6 +11,8 @@
 namespace tinysphere::rollout {
 namespace {
 
+constexpr std::int64_t kRequestsMax = 1000;  // As many as the document may hold.
+
 // The target of the newest rollout that offers the device one.
 base::Status FillTarget(store::Transaction& transaction, const std::string& device_id,
                         protocol::Desired& desired) {
@@ -52,6 +54,15 @@ base::Status DesiredStates::Refresh(store::Transaction& transaction,
                                      "state <> 'applied' ORDER BY created_at, feedback_id",
                                      {device_id}));
   for (const store::Row& row : waiting) desired.feedback.push_back(row.Text("feedback_id"));
+  ASSIGN_OR_RETURN(const store::Rows requests,
+                   transaction.Query("SELECT event_id, more_asked FROM drift_events WHERE "
+                                     "device_id = $1 AND is_more_awaited = 1 "
+                                     "ORDER BY received_at, event_id LIMIT $2",
+                                     {device_id, kRequestsMax}));
+  for (const store::Row& row : requests) {
+    desired.requests.push_back(
+        {.event_id = row.Text("event_id"), .samples = row.Int("more_asked")});
+  }
   desired.poll_after_s = std::chrono::ceil<std::chrono::seconds>(poll_).count();
 
   ASSIGN_OR_RETURN(const auto before,

@@ -346,10 +346,19 @@ CREATE TABLE learned_versions (
 CREATE INDEX learned_versions_by_time ON learned_versions (received_at);
 )sql";
 
+// How many samples beyond its question people asked for of an event, in all, and whether the device
+// still owes the answer.
+constexpr std::string_view kMoreSamples = R"sql(
+ALTER TABLE drift_events ADD COLUMN more_asked BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE drift_events ADD COLUMN is_more_awaited BIGINT NOT NULL DEFAULT 0;
+CREATE INDEX drift_events_by_device ON drift_events (device_id, is_more_awaited);
+)sql";
+
 constexpr std::array kMigrations = {
     Migration{.number = 1, .name = "first", .sql = kFirst},
     Migration{.number = 2, .name = "desired mode", .sql = kDesiredMode},
     Migration{.number = 3, .name = "adaptations", .sql = kAdaptations},
+    Migration{.number = 4, .name = "more samples", .sql = kMoreSamples},
 };
 
 }  // namespace

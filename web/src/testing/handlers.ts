@@ -11,7 +11,7 @@ export function fault(status: number, code: string, message: string) {
 }
 
 function summaryOf(event: DriftEventDetail) {
-  const { samples: _samples, adaptations: _adaptations, reference_row_mean: _mean, reference_row_sd: _sd, ...summary } = event;
+  const { samples: _samples, more_samples: _more, adaptations: _adaptations, reference_row_mean: _mean, reference_row_sd: _sd, ...summary } = event;
   return summary;
 }
 
@@ -108,6 +108,14 @@ export function handlersOf(world: World) {
       event.state = 'answered';
       event.feedback = { feedback_id: 'f-9', state: 'pending', applied_at: null };
       return HttpResponse.json({ feedback_id: 'f-9' });
+    }),
+    http.post(`${api}/drift-events/:id/request-samples`, async ({ params, request }) => {
+      const event = eventOf(params.id);
+      if (event === undefined) return missing();
+      const { samples } = (await request.json()) as { samples: number };
+      const { asked, left } = event.more_samples;
+      event.more_samples = { asked: asked + samples, is_awaited: true, left: left - samples };
+      return HttpResponse.json(event.more_samples);
     }),
     http.get(`${api}/samples/:id/image`, ({ params }) =>
       new HttpResponse(picture(String(params.id)), { headers: { 'Content-Type': 'image/svg+xml' } }),

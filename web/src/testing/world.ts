@@ -168,6 +168,7 @@ export function makeEvent(device: Device, samples: Sample[], changes: Partial<Dr
     event_verdict: null,
     feedback: null,
     samples,
+    more_samples: { asked: 0, is_awaited: false, left: 1000 },
     adaptations: [],
     reference_row_mean: null,
     reference_row_sd: null,

@@ -14,6 +14,7 @@ import { viewOf } from '@/lib/view';
 import { useWhyNotJudged } from '@/lib/why_not_judged';
 import { driftEventQuery } from './api/get_drift_event';
 import { Labelling } from './Labelling';
+import { MoreSamples } from './MoreSamples';
 import classes from './drift.module.css';
 
 function channelsOf(event: DriftEventDetail): number | null {
@@ -116,6 +117,7 @@ export function EventPage({ eventId }: { eventId: string }) {
               ) : (
                 <Labelling event={data} named={named} />
               )}
+              <MoreSamples event={data} />
             </Panel>
             {data.adaptations.length > 0 && (
               <Panel title="What the device did about it" note="newest first" flush>

@@ -181,11 +181,37 @@ describe('Drift Hub', () => {
     expect(within(moved).getByText(/^channel 16: [4-7]\.\d\d σ$/)).toBeInTheDocument();
   });
 
+  it('asks the device for more samples once, and says that they are awaited', async () => {
+    const world = makeWorld(now);
+    const { user } = open('/drift/e-camera-east', world);
+    await user.click(await screen.findByRole('button', { name: 'Ask for more samples' }));
+    expect(await screen.findByText('More samples are asked for. camera-east sends what it has when it next asks.')).toBeVisible();
+    expect(screen.queryByRole('button', { name: 'Ask for more samples' })).not.toBeInTheDocument();
+    expect(world.events.find((event) => event.event_id === 'e-camera-east')?.more_samples).toEqual({ asked: 24, is_awaited: true, left: 976 });
+  });
+
+  it('offers no more samples than are left, and says so', async () => {
+    const world = makeWorld(now);
+    for (const event of world.events) event.more_samples = { asked: 990, is_awaited: false, left: 10 };
+    const { user } = open('/drift/e-camera-east', world);
+    await user.click(await screen.findByRole('button', { name: 'Ask for more samples' }));
+    await waitFor(() => expect(world.events.find((event) => event.event_id === 'e-camera-east')?.more_samples.asked).toBe(1000));
+  });
+
+  it('says why the device was not asked for more samples', async () => {
+    const { user } = open('/drift/e-camera-east', makeWorld(now));
+    const button = await screen.findByRole('button', { name: 'Ask for more samples' });
+    server.use(http.post('*/request-samples', () => fault(409, 'conflict', 'They were asked for already.')));
+    await user.click(button);
+    expect(await screen.findByText(/Not asked: They were asked for already./)).toBeVisible();
+  });
+
   it('shows a viewer the samples but offers no labels', async () => {
     const world = makeWorld(now);
     world.session = { name: 'eve', role: 'viewer' };
     open('/drift/e-camera-east', world);
     expect(await screen.findByText('An operator can label these samples.')).toBeVisible();
     expect(screen.queryByRole('group', { name: 'Label of this sample' })).not.toBeInTheDocument();
+    expect(screen.queryByRole('button', { name: 'Ask for more samples' })).not.toBeInTheDocument();
   });
 });
