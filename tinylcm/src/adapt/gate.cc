@@ -46,9 +46,10 @@ Gate AccuracyHolds(const AccuracyClaim& claim, double at_least) {
     return {false, StrCat("how many answers are right is unknown; surely ", asked, " is asked")};
   }
   return {
-      claim.low >= at_least,
+      claim.low - claim.gap >= at_least,
       StrCat("about ", FormatShort(100.0 * claim.mean), " % of the answers are right, at least ",
-             FormatShort(100.0 * claim.low), " %; surely ", asked, " is asked")};
+             FormatShort(100.0 * claim.low), " %, if one may judge by inputs of which ",
+             FormatShort(100.0 * claim.gap), " % are of a new kind; surely ", asked, " is asked")};
 }
 
 Gate InputHelps(const InputSearchResult& result) {

@@ -89,6 +89,17 @@ TEST(Gates, SayWhyInWords) {
       AccuracyHolds({.is_known = true, .mean = 0.6, .low = 0.49, .high = 0.7}, 0.5).passed);
   EXPECT_TRUE(AccuracyHolds({.is_known = true, .mean = 0.6, .low = 0.5, .high = 0.7}, 0.5).passed);
 
+  // 80 % at least are right, were all of them of a known kind. Where 31 % are not, only 49 are
+  // sure.
+  AccuracyClaim claim{.is_known = true, .mean = 0.85, .low = 0.8, .high = 0.9, .gap = 0.25};
+  EXPECT_TRUE(AccuracyHolds(claim, 0.5).passed);
+  claim.gap = 0.31;
+  EXPECT_FALSE(AccuracyHolds(claim, 0.5).passed);
+  EXPECT_EQ(
+      AccuracyHolds(claim, 0.5).reason,
+      "about 85 % of the answers are right, at least 80 %, if one may judge by inputs of which "
+      "31 % are of a new kind; surely 50 % is asked");
+
   EXPECT_EQ(CanaryHolds({.before = 0.98, .after = 0.9}, {}).reason,
             "canary accuracy 0.9, 0.98 before");
 

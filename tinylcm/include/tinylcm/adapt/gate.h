@@ -39,6 +39,7 @@ struct AccuracyClaim {
   double mean = 0.0;
   double low = 0.0;  // 90 % interval.
   double high = 1.0;
+  double gap = 0.0;  // Of the ranks of the distances among the held-out ones, 0 to 1.
 };
 
 // What the judge found (adapt/judge.h).
@@ -56,6 +57,10 @@ struct JudgeFigures {
 // alarms at the samples between false alarms. Nothing to compare (an alarm rule of the user's own):
 // passed.
 Gate EvidenceHolds(std::optional<double> log10_e, std::optional<double> target_samples);
+// `claim.low` is made to hold in 9 of 10 windows, but after an alarm each window is one of the odd
+// ones. A gap of g says that at least g of the answers are of inputs such as the score was not kept
+// on (Kolmogorov and Smirnov's distance is no more than the total variation); all of these may be
+// wrong, so sure is what is left of `low` without them.
 Gate AccuracyHolds(const AccuracyClaim& claim, double at_least);
 Gate InputHelps(const InputSearchResult& result);
 Gate LabelsAgree(const JudgeFigures& figures);
