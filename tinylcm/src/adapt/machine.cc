@@ -185,6 +185,7 @@ class Machine {
   void On(const ServeRefused& refused);
   void On(const BundleTookOver& bundle);
   void On(const SnapshotRestored& snapshot);
+  void On(const ModeChanged& changed);
 
  private:
   bool MayChange() const { return options_.mode != Mode::kMonitoringOnly && options_.is_adaptable; }
@@ -203,6 +204,22 @@ class Machine {
   // The same labels, over all samples of the event.
   void JudgeAgain(std::uint64_t index, std::uint32_t count);
   OrderFate Obey(const AdaptationOrder& order, std::uint64_t index);
+  void Withdraw();       // Nothing is proposed any more.
+  void ForgetFigures();  // They were of what does not serve any more.
+  // For labels or approval, with nothing on its way.
+  bool IsOnlyWaiting() const {
+    return state_.state == AdaptState::kAdapting && !state_.is_collecting && !state_.labels_waiting;
+  }
+  // What a person undid is not brought back by labels that were judged before.
+  void ForgetProvisional();
+  // The event is answered by having told of it: nothing will be changed for it.
+  void OnlyWatch(std::uint64_t index, const std::string& why);
+  // What these labels taught is neither gone back to nor proposed.
+  void PurgeWaysBack(const std::vector<std::string>& retract);
+  // And serves no more. Where no judge will speak: what is left without them serves at once.
+  void StopServing(const std::vector<std::string>& retract, std::uint64_t index);
+  // A person: nothing was wrong, or the change was to be.
+  void CloseEvent(EventVerdict verdict, std::uint64_t index);
   // Gives the fates of the labels that were judged to the first report.
   void TellFates();
 
@@ -214,6 +231,7 @@ class Machine {
 
 AdaptState Machine::AtRest() const {
   if (state_.event_id.empty()) return AdaptState::kStable;
+  if (!MayChange()) return state_.is_collecting ? AdaptState::kAdapting : AdaptState::kStable;
   const bool is_answered = state_.is_judged || state_.is_changed;
   if (state_.is_unsure && !is_answered) return AdaptState::kEscalated;
   // Samples are still being collected, or labels are awaited and nothing helped without them.
@@ -232,6 +250,34 @@ Action& Machine::Report(const std::string& text) {
   Action& report = Add(ActionKind::kReport);
   report.text = text;
   return report;
+}
+
+void Machine::Withdraw() {
+  state_.proposed.reset();
+  state_.proposed_why.clear();
+}
+
+void Machine::ForgetProvisional() {
+  state_.is_provisional = false;
+  state_.is_interrupted = false;
+  // Labels that are new have a letter to answer; those that are judged again have none.
+  if (state_.feedback_id.empty()) state_.labels_waiting = false;
+}
+
+void Machine::ForgetFigures() {
+  state_.trial = {};
+  state_.is_unsure = false;
+  state_.is_told_right = false;
+  state_.labels_right = 1.0;
+  state_.labels_gain = 0.0;
+}
+
+void Machine::OnlyWatch(std::uint64_t index, const std::string& why) {
+  Withdraw();
+  state_.is_unsure = false;
+  state_.is_judged = true;
+  Enter(state_, AdaptState::kStable, index, why);
+  Add(ActionKind::kRebaseline);
 }
 
 void Machine::Ask(std::uint64_t index) {
@@ -260,8 +306,7 @@ void Machine::Serve(AdaptationPtr adaptation, std::uint64_t index, const std::st
   if (!replaces_trial_) state_.champion = state_.served;
   state_.served = std::move(adaptation);
   state_.is_changed = true;
-  state_.proposed.reset();
-  state_.proposed_why.clear();
+  Withdraw();
   state_.trial = {};
   Enter(state_, AdaptState::kProbation, index, why);
   Add(ActionKind::kServe).adaptation = state_.served;
@@ -296,11 +341,12 @@ void Machine::TellFates() {
 
 void Machine::On(const Alarm& alarm) {
   // A further change is a new event, also after going back and where labels did not help; once
-  // escalated without them, a person is awaited.
-  const bool is_at_rest = state_.state == AdaptState::kStable ||
-                          state_.state == AdaptState::kRolledBack ||
-                          (state_.state == AdaptState::kEscalated && state_.is_judged);
-  if (!is_at_rest || state_.is_collecting) {
+  // escalated without them, a person is awaited. Who only watches awaits nobody.
+  const bool is_watching = !MayChange() && state_.state != AdaptState::kProbation;
+  const bool is_at_rest =
+      state_.state == AdaptState::kStable || state_.state == AdaptState::kRolledBack ||
+      (state_.state == AdaptState::kEscalated && state_.is_judged) || is_watching;
+  if (!is_at_rest || state_.is_collecting || state_.labels_waiting) {
     ++state_.suppressed_since;
     return;
   }
@@ -321,8 +367,7 @@ void Machine::On(const Alarm& alarm) {
   state_.is_told_right = false;
   state_.labels_right = 1.0;
   state_.labels_gain = 0.0;
-  state_.proposed.reset();
-  state_.proposed_why.clear();
+  Withdraw();
   state_.before = state_.served;
   Enter(state_, AdaptState::kSuspect, alarm.index, "alarm: " + evidence.reason);
   Add(ActionKind::kBeginQuarantine);
@@ -351,9 +396,11 @@ void Machine::On(const Collected& collected) {
   const bool was_asked = state_.is_asked;
   if (!was_asked) Ask(collected.index);
   if (!MayChange()) {
-    // Told once; from here on the new level is the one that is watched.
-    Enter(state_, AdaptState::kStable, collected.index, "monitoring only: told");
-    Add(ActionKind::kRebaseline);
+    // Told once; from here on the new level is the one that is watched. A trial goes to its end,
+    // and labels on their way are answered for.
+    if (state_.state != AdaptState::kProbation && !state_.labels_waiting) {
+      OnlyWatch(collected.index, "monitoring only: told");
+    }
   } else if (state_.is_provisional && !state_.labels_waiting) {
     JudgeAgain(collected.index, collected.count);
   } else if (state_.state != AdaptState::kProbation && !state_.labels_waiting) {
@@ -364,9 +411,9 @@ void Machine::On(const Collected& collected) {
 }
 
 void Machine::On(const Passed& passed) {
-  if (state_.state != AdaptState::kAdapting || !state_.is_asked || state_.is_judged ||
-      state_.proposed != nullptr || options_.patience_samples == 0 ||
-      passed.index < state_.waiting_since ||
+  if (state_.state != AdaptState::kAdapting || !MayChange() || !state_.is_asked ||
+      state_.is_judged || state_.labels_waiting || state_.proposed != nullptr ||
+      options_.patience_samples == 0 || passed.index < state_.waiting_since ||
       passed.index - state_.waiting_since < options_.patience_samples) {
     return;
   }
@@ -439,17 +486,17 @@ OrderFate Machine::Obey(const AdaptationOrder& order, std::uint64_t index) {
   const bool is_proposed =
       state_.proposed != nullptr && DigestOf(*state_.proposed) == order.adaptation_sha256;
   if (!is_served && !is_proposed) return {order, "unknown_adaptation"};
-  if (!MayChange()) return {order, "unused"};
   switch (order.order) {
     case Order::kApprove:
+      if (!MayChange()) return {order, "unused"};
       if (is_proposed) {
         Serve(state_.proposed, index, "approved by a person: " + state_.proposed_why);
       }
       return {order, "done"};  // What serves needs no approval.
     case Order::kReject:
       if (!is_proposed) return {order, "unused"};
-      state_.proposed.reset();
-      state_.proposed_why.clear();
+      Withdraw();
+      ForgetProvisional();
       // The event is answered: what serves stays, and the stream as it is becomes what is watched.
       state_.is_judged = true;
       Settle(index, "rejected by a person: what served before stays");
@@ -458,11 +505,63 @@ OrderFate Machine::Obey(const AdaptationOrder& order, std::uint64_t index) {
       return {order, "done"};
     case Order::kRollBack:
       if (!is_served || ServesTheSame(*state_.served, *state_.base)) return {order, "unused"};
+      ForgetProvisional();
+      state_.is_recognised = true;  // Nothing is tried in its place: a person is asked.
+      state_.is_searched = true;
       RollBack(ServesTheSame(*state_.champion, *state_.served) ? state_.base : state_.champion,
                index, "ordered by a person");
       return {order, "done"};
   }
   return {order, "unused"};
+}
+
+void Machine::PurgeWaysBack(const std::vector<std::string>& retract) {
+  if (retract.empty()) return;
+  for (AdaptationPtr* kept : {&state_.champion, &state_.before}) {
+    if (!IsTaughtBy(**kept, retract)) continue;
+    *kept = std::make_shared<const Adaptation>(WithoutWhatTheyTaught(**kept, retract));
+  }
+  if (state_.proposed != nullptr && IsTaughtBy(*state_.proposed, retract)) Withdraw();
+}
+
+void Machine::StopServing(const std::vector<std::string>& retract, std::uint64_t index) {
+  if (retract.empty() || !IsTaughtBy(*state_.served, retract)) return;
+  const bool is_on_trial = state_.state == AdaptState::kProbation || state_.is_interrupted;
+  state_.is_provisional = false;
+  state_.is_interrupted = false;
+  RollBack(is_on_trial && !IsTaughtBy(*state_.champion, retract)
+               ? state_.champion
+               : std::make_shared<const Adaptation>(WithoutWhatTheyTaught(*state_.served, retract)),
+           index, "labels that taught it were taken back");
+}
+
+void Machine::CloseEvent(EventVerdict verdict, std::uint64_t index) {
+  const bool is_false_alarm = verdict == EventVerdict::kFalseAlarm;
+  const bool is_interrupted = std::exchange(state_.is_interrupted, false);
+  Withdraw();
+  state_.is_provisional = false;
+  state_.is_collecting = false;
+  state_.is_unsure = false;
+  state_.labels_waiting = false;
+  if (!is_false_alarm && state_.state == AdaptState::kProbation) {
+    // A word about the change is none about what is tried for it: the trial goes to its end.
+    state_.is_judged = true;
+    return;
+  }
+  const bool is_on_trial = state_.state == AdaptState::kProbation || is_interrupted;
+  const bool is_undone = is_false_alarm && state_.is_changed &&
+                         (is_on_trial || !ServesTheSame(*state_.served, *state_.before));
+  // What labels had interrupted has proven nothing, and they will not be judged any more.
+  if (is_undone || is_interrupted) {
+    state_.served = is_undone ? state_.before : state_.champion;
+    state_.champion = state_.served;
+    state_.trial = {};
+    Add(ActionKind::kRollBack).adaptation = state_.served;
+  }
+  Enter(state_, AdaptState::kStable, index,
+        is_false_alarm ? "a person: a false alarm" : "a person: the change was expected");
+  state_.event_id.clear();
+  state_.is_changed = false;
 }
 
 void Machine::On(const Told& told) {
@@ -475,6 +574,8 @@ void Machine::On(const Told& told) {
       settled.push_back({label.sample_id, feedback.feedback_id, "monitoring_only"});
     }
   }
+  // What was taken back must not come again by going back, nor by an order in the same letter.
+  PurgeWaysBack(feedback.retract);
   std::vector<OrderFate> orders;
   for (const AdaptationOrder& order : feedback.orders) orders.push_back(Obey(order, told.index));
 
@@ -489,25 +590,18 @@ void Machine::On(const Told& told) {
         settled.push_back({label.sample_id, feedback.feedback_id, "judged"});
       }
     }
-    const bool is_undone = *feedback.verdict == EventVerdict::kFalseAlarm && state_.is_changed &&
-                           !ServesTheSame(*state_.served, *state_.before);
-    if (is_undone) {
-      state_.served = state_.before;
-      Add(ActionKind::kRollBack).adaptation = state_.served;
+    // Labels that were on their way to the judge are answered for here.
+    for (LabelFate& fate : state_.fates) {
+      if (fate.fate.empty()) fate.fate = "judged";
+      settled.push_back(std::move(fate));
     }
-    Enter(state_, AdaptState::kStable, told.index,
-          *feedback.verdict == EventVerdict::kFalseAlarm ? "a person: a false alarm"
-                                                         : "a person: the change was expected");
-    state_.event_id.clear();
-    state_.is_collecting = false;
-    state_.is_changed = false;
-    state_.is_unsure = false;
-    state_.labels_waiting = false;
-    state_.proposed.reset();
-    state_.proposed_why.clear();
+    state_.fates.clear();
+    StopServing(feedback.retract, told.index);
+    CloseEvent(*feedback.verdict, told.index);
     Add(ActionKind::kRebaseline).from_collected = true;
     is_work = false;
   }
+  if (!is_work && !is_quiet) StopServing(feedback.retract, told.index);
   if (!is_work) {
     // Orders have reported themselves; the last report acknowledges.
     Action* report = nullptr;
@@ -528,18 +622,13 @@ void Machine::On(const Told& told) {
     Action& report = Report("orders of a person");
     report.orders = std::move(orders);
   }
-  // What was taken back must not come again by going back.
-  if (!feedback.retract.empty()) {
-    for (AdaptationPtr* kept : {&state_.champion, &state_.before, &state_.proposed}) {
-      if (*kept == nullptr || !IsTaughtBy(**kept, feedback.retract)) continue;
-      *kept = std::make_shared<const Adaptation>(WithoutWhatTheyTaught(**kept, feedback.retract));
-    }
-    // Whatever the judge says now, the way back leads to what they taught nothing of.
-    if (IsTaughtBy(*state_.served, feedback.retract) && state_.state != AdaptState::kProbation) {
-      state_.champion = std::make_shared<const Adaptation>(
-          WithoutWhatTheyTaught(*state_.served, feedback.retract));
-      state_.is_interrupted = true;
-    }
+  // Whatever the judge says now, the way back leads to what the labels taken back taught nothing
+  // of.
+  if (!feedback.retract.empty() && IsTaughtBy(*state_.served, feedback.retract) &&
+      state_.state != AdaptState::kProbation) {
+    state_.champion =
+        std::make_shared<const Adaptation>(WithoutWhatTheyTaught(*state_.served, feedback.retract));
+    state_.is_interrupted = true;
   }
   state_.fates.insert(state_.fates.end(), settled.begin(), settled.end());
   for (const Label& label : feedback.labels) {
@@ -557,8 +646,13 @@ void Machine::On(const Told& told) {
 }
 
 void Machine::On(const Judged& judged) {
+  // What it answers was settled by a person meanwhile.
+  if (!state_.labels_waiting) return;
   const JudgeFigures& figures = judged.figures;
-  const bool was_on_trial = std::exchange(state_.is_interrupted, false);
+  const bool was_on_trial =
+      std::exchange(state_.is_interrupted, false) || state_.state == AdaptState::kProbation;
+  // What the labels have not chosen must not be approved any more.
+  Withdraw();
   state_.labels_waiting = false;
   state_.is_provisional = state_.is_collecting;
   const Gate agree = LabelsAgree(figures);
@@ -578,8 +672,15 @@ void Machine::On(const Judged& judged) {
     for (LabelFate& fate : state_.fates) {
       if (fate.fate == "learned" || fate.fate == "judged") fate.fate = "monitoring_only";
     }
+    const std::string why = "monitoring only: nothing is changed";
     state_.is_judged = true;
-    Enter(state_, AdaptState::kStable, judged.index, "monitoring only: nothing is changed");
+    if (was_on_trial && !ServesTheSame(*state_.champion, *state_.served)) {
+      RollBack(state_.champion, judged.index, "monitoring only: the trial was not at its end");
+    } else if (state_.is_collecting) {
+      Settle(judged.index, why);
+    } else {
+      OnlyWatch(judged.index, why);
+    }
     Report("monitoring only, nothing is changed: " + agree.reason);
     TellFates();
     return;
@@ -667,6 +768,7 @@ void Machine::On(const ServeRefused& refused) {
   if (state_.state != AdaptState::kProbation) return;
   state_.served = state_.champion;
   state_.is_changed = !ServesTheSame(*state_.served, *state_.before);
+  state_.is_judged = false;  // What labels chose does not serve: they are still awaited.
   state_.trial = {};
   const std::string why = "adaptation refused: " + refused.why;
   // What still answers is what was on trial: it goes, too.
@@ -682,16 +784,17 @@ void Machine::On(const BundleTookOver& bundle) {
   state_.served = bundle.carried;
   state_.champion = bundle.carried;
   state_.before = bundle.base;
-  state_.proposed.reset();
-  state_.proposed_why.clear();
-  state_.trial = {};
-  state_.is_unsure = false;
+  Withdraw();
+  ForgetFigures();
   state_.is_interrupted = false;
+  const std::string why = bundle.why.empty() ? "another bundle runs" : bundle.why;
   // A new model answers an escalation; labels that are still awaited stay awaited.
   if (state_.state == AdaptState::kProbation || state_.state == AdaptState::kRolledBack ||
       state_.state == AdaptState::kEscalated) {
     Enter(state_, state_.is_collecting ? AdaptState::kAdapting : AdaptState::kStable, bundle.index,
-          bundle.why.empty() ? "another bundle runs" : bundle.why);
+          why);
+  } else if (IsOnlyWaiting()) {
+    Settle(bundle.index, why);  // What was proposed is gone; nobody is waited for in vain.
   }
 }
 
@@ -699,17 +802,34 @@ void Machine::On(const SnapshotRestored& snapshot) {
   state_.served = snapshot.adaptation;
   state_.champion = snapshot.adaptation;
   state_.before = snapshot.adaptation;
-  state_.proposed.reset();
-  state_.proposed_why.clear();
-  state_.trial = {};
-  state_.is_unsure = false;
-  state_.is_interrupted = false;
+  Withdraw();
+  ForgetProvisional();
+  ForgetFigures();
   if (state_.state == AdaptState::kProbation || state_.state == AdaptState::kEscalated) {
     Enter(state_, state_.is_collecting ? AdaptState::kAdapting : AdaptState::kRolledBack,
           snapshot.index, snapshot.why);
+  } else if (IsOnlyWaiting() && AtRest() != AdaptState::kAdapting) {
+    Enter(state_, AdaptState::kRolledBack, snapshot.index, snapshot.why);
   }
   Add(ActionKind::kRebaseline);
   Report(snapshot.why);
+}
+
+void Machine::On(const ModeChanged& changed) {
+  if (MayChange() || state_.event_id.empty() || state_.labels_waiting ||
+      (state_.state != AdaptState::kAdapting && state_.state != AdaptState::kEscalated)) {
+    return;
+  }
+  const std::string why = "monitoring only: nothing is changed for this event";
+  const bool was_awaiting = state_.awaits().has_value();
+  if (state_.is_collecting) {
+    Withdraw();
+    state_.is_unsure = false;
+    Settle(changed.index, why);
+  } else {
+    OnlyWatch(changed.index, why);
+  }
+  if (was_awaiting) Report(why);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "tinylcm/src/state/wire.h"
@@ -56,6 +57,8 @@ Searched NothingFound(AccuracyClaim accuracy) {
 }
 
 constexpr AccuracyClaim kSurelyHalf{.is_known = true, .mean = 0.7, .low = 0.55, .high = 0.8};
+constexpr AccuracyClaim kSurelyHalfOfOthers{
+    .is_known = true, .mean = 0.7, .low = 0.55, .high = 0.8, .gap = 0.3};
 constexpr AccuracyClaim kPerhapsHalf{.is_known = true, .mean = 0.6, .low = 0.45, .high = 0.8};
 constexpr AccuracyClaim kNobodyKnows{};
 
@@ -107,7 +110,7 @@ Shadowed ALittleBetter() { return Pair(0.5f, 0.49f, 0.6f, 0.61f); }
 Shadowed MuchWorse() { return Pair(0.2f, 0.5f, 0.9f, 0.4f); }
 
 class MachineTest : public testing::Test {
- protected:
+ public:  // For the tables' functions.
   void Start(MachineOptions options) {
     options.probation_samples = 40;
     options_ = options;
@@ -147,6 +150,14 @@ class MachineTest : public testing::Test {
     Feed(NothingFound(kSurelyHalf));
     Feed(Chosen(adaptation));
     ASSERT_EQ(state_.state, State::kProbation);
+  }
+  // server_assisted: labels chose it, and it waits for approval.
+  void Proposed(const AdaptationPtr& adaptation = Composed(kAligned)) {
+    Asked();
+    Feed(TwoLabels());
+    Feed(NothingFound(kSurelyHalf));
+    Feed(Chosen(adaptation));
+    ASSERT_EQ(state_.awaits(), "approval");
   }
   Kinds Repeat(const Shadowed& sample, int times) {
     for (int i = 0; i < times; ++i) {
@@ -280,10 +291,84 @@ TEST_F(MachineTest, LabelsOnTheirWayWhenTheModeChangesAreAnsweredForAndChangeNot
   Feed(TwoLabels());
   options_.mode = Mode::kMonitoringOnly;
   EXPECT_EQ(Feed(Found(true)), Kinds{kJudge});
-  EXPECT_EQ(Feed(Chosen(Composed(kAligned))), Kinds{kReport});
-  EXPECT_EQ(last_[0].fates, (std::vector<LabelFate>{{"s1", "f-1", "monitoring_only"},
+  EXPECT_EQ(Feed(Chosen(Composed(kAligned))), (Kinds{kRebaseline, kReport}));
+  EXPECT_EQ(last_[1].fates, (std::vector<LabelFate>{{"s1", "f-1", "monitoring_only"},
                                                     {"s2", "f-1", "monitoring_only"}}));
   EXPECT_EQ(state_.state, State::kStable);
+  EXPECT_TRUE(state_.served->is_none());
+}
+
+// Whatever was waited for when nothing may be changed any more: the next alarm is heard.
+TEST_F(MachineTest, WatchesAgainWhenTheModeChangesWhileSomethingIsAwaited) {
+  struct Case {
+    const char* awaited;
+    void (*wait)(MachineTest&);
+  };
+  const Case cases[] = {
+      {"labels", [](MachineTest& test) { test.Asked(); }},
+      {"labels, escalated",
+       [](MachineTest& test) {
+         test.Alarmed();
+         test.Collect(1, 100);
+         test.Feed(NothingFound(kNobodyKnows));
+         test.Collect(101, 300);
+       }},
+      {"approval", [](MachineTest& test) { test.Proposed(); }},
+  };
+  for (const Case& one : cases) {
+    for (const bool is_told : {true, false}) {  // Also where nobody told of the mode.
+      SCOPED_TRACE(one.awaited);
+      Start({.mode = Mode::kServerAssisted});
+      one.wait(*this);
+      ASSERT_TRUE(state_.awaits().has_value());
+      options_.mode = Mode::kMonitoringOnly;
+      if (is_told) {
+        EXPECT_EQ(Feed(ModeChanged{1500}), (Kinds{kRebaseline, kReport}));
+        EXPECT_EQ(state_.state, State::kStable);
+        EXPECT_EQ(state_.awaits(), std::nullopt);
+        EXPECT_EQ(Feed(ModeChanged{1501}), Kinds{});
+      }
+      EXPECT_EQ(Feed(Alarm{"e-2", 5000, {}, {}}), Kinds{kBeginQuarantine});
+      EXPECT_EQ(state_.awaits(), std::nullopt);
+    }
+  }
+}
+
+TEST_F(MachineTest, AProposalEndsWithTheCollectingWhenTheModeChangesMeanwhile) {
+  Start({.mode = Mode::kServerAssisted});
+  Alarmed();
+  Collect(1, 100);
+  Feed(Found(true));
+  options_.mode = Mode::kMonitoringOnly;
+  EXPECT_EQ(Feed(ModeChanged{1500}), Kinds{kReport});
+  EXPECT_EQ(state_.awaits(), std::nullopt);
+  EXPECT_EQ(Collect(101, 300), (Kinds{kAskForLabels, kRebaseline, kReport}));
+  EXPECT_EQ(state_.state, State::kStable);
+}
+
+TEST_F(MachineTest, ATrialGoesToItsEndWhenTheModeChanges) {
+  Start({});
+  Alarmed();
+  Collect(1, 100);
+  Feed(Found(true));
+  options_.mode = Mode::kMonitoringOnly;
+  EXPECT_EQ(Feed(ModeChanged{1100}), Kinds{});
+  EXPECT_EQ(Collect(101, 300), (Kinds{kAskForLabels, kReport}));
+  ASSERT_EQ(state_.state, State::kProbation);
+  EXPECT_EQ(Repeat(MuchWorse(), 40), (Kinds{kRollBack, kRebaseline, kReport}));
+  EXPECT_TRUE(state_.served->is_none());
+}
+
+TEST_F(MachineTest, WhatServesCanBeTakenBackInEveryMode) {
+  Start({});
+  OnTrial(Composed(kAligned));
+  Repeat(ALittleBetter(), 40);
+  options_.mode = Mode::kMonitoringOnly;
+  const Adaptation served = *state_.served;
+  EXPECT_EQ(Feed(Ordered(Order::kApprove, served)), Kinds{kReport});
+  EXPECT_EQ(last_[0].orders[0].outcome, "unused");
+  EXPECT_EQ(Feed(Ordered(Order::kRollBack, served)), (Kinds{kRollBack, kRebaseline, kReport}));
+  EXPECT_EQ(last_[2].orders[0].outcome, "done");
   EXPECT_TRUE(state_.served->is_none());
 }
 
@@ -324,7 +409,7 @@ TEST_F(MachineTest, NothingKnownIsThereAgain) {
 // ---- Escalation ---------------------------------------------------------------------------------
 
 TEST_F(MachineTest, EscalatesAndAsksAtOnceWhereNothingHelpsAndHalfRightIsNotSure) {
-  for (const AccuracyClaim& claim : {kPerhapsHalf, kNobodyKnows}) {
+  for (const AccuracyClaim& claim : {kPerhapsHalf, kSurelyHalfOfOthers, kNobodyKnows}) {
     for (const Mode mode : {Mode::kAutonomous, Mode::kServerAssisted}) {
       Start({.mode = mode});
       Alarmed();
@@ -409,6 +494,41 @@ TEST_F(MachineTest, AFurtherChangeIsANewEventWhereLabelsDidNotHelp) {
   Feed(Chosen(Composed({}), 5, 24));
   ASSERT_EQ(state_.state, State::kEscalated);
   EXPECT_EQ(Feed(Alarm{"e-2", 5000, {}, {}}), Kinds{kBeginQuarantine});
+}
+
+// What a person undid at 150 samples is not chosen again by the same labels at 300.
+TEST_F(MachineTest, WhatAPersonUndidDoesNotComeBackWithTheLastSample) {
+  struct Case {
+    const char* undone_by;
+    Mode mode;
+    void (*undo)(MachineTest&);
+  };
+  const Case cases[] = {
+      {"an order to go back", Mode::kAutonomous,
+       [](MachineTest& test) { test.Feed(Ordered(Order::kRollBack, *test.state_.served)); }},
+      {"a rejection", Mode::kServerAssisted,
+       [](MachineTest& test) { test.Feed(Ordered(Order::kReject, *test.state_.proposed)); }},
+      {"a snapshot", Mode::kAutonomous,
+       [](MachineTest& test) { test.Feed(SnapshotRestored{1150, Base(), "went back by hand"}); }},
+  };
+  for (const Case& one : cases) {
+    SCOPED_TRACE(one.undone_by);
+    Start({.mode = one.mode});
+    Alarmed();
+    Collect(1, 100);
+    Feed(NothingFound(kNobodyKnows));
+    Feed(TwoLabels());
+    Feed(NothingFound(kNobodyKnows));
+    Feed(Chosen(Composed(kAligned)));
+    one.undo(*this);
+    const Kinds later = Collect(150, 300);
+    EXPECT_EQ(std::ranges::count(later, kSearchInput), 0);
+    EXPECT_EQ(std::ranges::count(later, kJudge), 0);
+    EXPECT_TRUE(state_.served->is_none());
+    EXPECT_EQ(state_.proposed, nullptr);
+    // New labels are another matter.
+    EXPECT_EQ(Feed(TwoLabels("f-2")), Kinds{kSearchInput});
+  }
 }
 
 // ---- Labels that contradict one another ---------------------------------------------------------
@@ -561,7 +681,8 @@ TEST_F(MachineTest, WhatCannotBeServedIsRefusedAndNothingHasChanged) {
   EXPECT_EQ(Feed(ServeRefused{2001, "snapshot: no space left"}), Kinds{kReport});
   EXPECT_EQ(last_[0].text, "adaptation refused: snapshot: no space left");
   EXPECT_EQ(Serialise(*state_.served), before);
-  EXPECT_NE(state_.state, State::kProbation);
+  EXPECT_EQ(state_.state, State::kAdapting);
+  EXPECT_EQ(state_.awaits(), "labels");
   // And it is not tried again by itself.
   EXPECT_EQ(Feed(Passed{9000}), Kinds{});
 }
@@ -609,6 +730,24 @@ TEST_F(MachineTest, RejectedIsNotServed) {
   EXPECT_EQ(last_[0].orders[0].outcome, "unknown_adaptation");
 }
 
+TEST_F(MachineTest, WhatLabelsDidNotChooseCannotBeApprovedAnyMore) {
+  for (const bool contradict : {false, true}) {
+    Start({.mode = Mode::kServerAssisted});
+    Proposed();
+    const Adaptation proposed = *state_.proposed;
+    Feed(TwoLabels("f-2"));
+    Feed(NothingFound(kSurelyHalf));
+    Judged judged = Chosen(Base(), 20, 24);  // What serves is best, after all.
+    judged.figures.is_trusted = !contradict;
+    Feed(judged);
+    EXPECT_EQ(state_.proposed, nullptr);
+    EXPECT_NE(state_.awaits(), "approval");
+    Feed(Ordered(Order::kApprove, proposed));
+    EXPECT_EQ(last_[0].orders[0].outcome, "unknown_adaptation");
+    EXPECT_TRUE(state_.served->is_none());
+  }
+}
+
 TEST_F(MachineTest, AnOrderTakesBackWhatServes) {
   Start({});
   OnTrial(Composed(kAligned));
@@ -647,6 +786,88 @@ TEST_F(MachineTest, KeepsWhatItDidForAnExpectedChange) {
   Repeat(ALittleBetter(), 40);
   EXPECT_EQ(Feed(Verdict(EventVerdict::kExpected)), (Kinds{kRebaseline, kReport}));
   EXPECT_EQ(state_.served->hypothesis, FlatField());
+  EXPECT_EQ(state_.state, State::kStable);
+}
+
+TEST_F(MachineTest, AnExpectedChangeDoesNotEndATrial) {
+  for (const bool worse : {false, true}) {
+    Start({});
+    Alarmed();
+    Collect(1, 100);
+    Feed(Found(true));
+    EXPECT_EQ(Feed(Verdict(EventVerdict::kExpected)), (Kinds{kRebaseline, kReport}));
+    EXPECT_EQ(state_.state, State::kProbation);
+    EXPECT_EQ(Collect(101, 300), Kinds{}) << "nobody is asked any more";
+    EXPECT_EQ(Repeat(worse ? MuchWorse() : ALittleBetter(), 40),
+              (Kinds{worse ? kRollBack : kCommit, kRebaseline, kReport}));
+    EXPECT_EQ(last_[0].event_id, "e-1");
+    EXPECT_EQ(state_.state, worse ? State::kRolledBack : State::kStable);
+    EXPECT_EQ(state_.served->is_none(), worse);
+    EXPECT_EQ(state_.awaits(), std::nullopt);
+  }
+}
+
+TEST_F(MachineTest, AFalseAlarmEndsATrialEvenIfItLeadsBackToWhatServedBefore) {
+  Start({});
+  OnTrial(Composed(kAligned));
+  Repeat(ALittleBetter(), 40);
+  Feed(TwoLabels("f-2"));
+  Feed(NothingFound(kSurelyHalf));
+  Feed(Chosen(Base()));  // Now the bundle by itself is on trial, against what it had learned.
+  ASSERT_EQ(state_.state, State::kProbation);
+  EXPECT_EQ(Feed(Verdict(EventVerdict::kFalseAlarm)), (Kinds{kRollBack, kRebaseline, kReport}));
+  EXPECT_TRUE(state_.served->is_none());
+  EXPECT_TRUE(state_.champion->is_none()) << "nothing is gone back to by mistake";
+}
+
+// ---- Labels that are taken back -----------------------------------------------------------------
+
+// Where no judge is asked, what the label taught stops at once, and does not come again.
+TEST_F(MachineTest, WhatALabelTaughtStopsWhenItIsTakenBack) {
+  struct Case {
+    const char* how;
+    std::optional<EventVerdict> verdict;
+    Mode mode;
+    bool on_trial;
+  };
+  const Case cases[] = {
+      {"the change was expected", EventVerdict::kExpected, Mode::kAutonomous, false},
+      {"the change was expected, on trial", EventVerdict::kExpected, Mode::kAutonomous, true},
+      {"a false alarm", EventVerdict::kFalseAlarm, Mode::kAutonomous, false},
+      {"monitoring only", std::nullopt, Mode::kMonitoringOnly, false},
+      {"monitoring only, on trial", std::nullopt, Mode::kMonitoringOnly, true},
+  };
+  for (const Case& one : cases) {
+    SCOPED_TRACE(one.how);
+    Start({});
+    OnTrial(Composed(kRemembered));  // Of the label of s1.
+    if (!one.on_trial) Repeat(ALittleBetter(), 40);
+    options_.mode = one.mode;
+    Told told;
+    told.index = 4000;
+    told.feedback.feedback_id = "f-2";
+    told.feedback.retract = {"s1"};
+    told.feedback.verdict = one.verdict;
+    told.settled = {{"s1", "f-2", "retracted"}};
+    const Kinds kinds = Feed(told);
+    ASSERT_FALSE(kinds.empty());
+    EXPECT_EQ(kinds[0], kRollBack);
+    EXPECT_TRUE(last_[0].adaptation->is_none());
+    EXPECT_EQ(last_.back().fates, told.settled);
+    for (const AdaptationPtr& kept : {state_.served, state_.champion, state_.before}) {
+      EXPECT_TRUE(kept->entries.empty());
+    }
+  }
+}
+
+TEST_F(MachineTest, AProposalThatALabelTaughtGoesWithIt) {
+  Start({.mode = Mode::kServerAssisted});
+  Proposed(Composed(kRemembered));
+  const Adaptation proposed = *state_.proposed;
+  Told told = Ordered(Order::kApprove, proposed);  // Both in one letter: it must not be served.
+  told.feedback.retract = {"s1"};
+  EXPECT_EQ(std::ranges::count(Feed(told), kServe), 0);
+  EXPECT_EQ(state_.proposed, nullptr);
 }
 
 TEST_F(MachineTest, TellsWhatBecameOfEachLabel) {
@@ -783,6 +1004,33 @@ TEST_F(MachineTest, TakesWhatWasCarriedOverToANewBundle) {
   EXPECT_EQ(*state_.served, carried);
   EXPECT_EQ(state_.state, State::kStable);
   EXPECT_EQ(state_.base->bundle, "bundle-2");
+}
+
+// Nobody waits for ever for a proposal that is gone.
+TEST_F(MachineTest, WhatIsProposedEndsWithTheBundleOrASnapshot) {
+  for (const bool by_bundle : {true, false}) {
+    Start({.mode = Mode::kServerAssisted});
+    Proposed();
+    if (by_bundle) {
+      Feed(BundleTookOver{4000, Base("bundle-2"), Base("bundle-2"), "bundle 2 takes over"});
+    } else {
+      Feed(SnapshotRestored{4000, Base(), "went back by hand"});
+    }
+    EXPECT_EQ(state_.state, by_bundle ? State::kStable : State::kRolledBack);
+    EXPECT_EQ(state_.awaits(), std::nullopt);
+    EXPECT_EQ(Feed(Alarm{"e-2", 5000, {}, {}}), Kinds{kBeginQuarantine});
+  }
+}
+
+TEST_F(MachineTest, LabelsStayAwaitedOverABundleThatCanLearn) {
+  for (const bool can_learn : {true, false}) {
+    Start({});
+    Asked();
+    options_.is_adaptable = can_learn;
+    Feed(BundleTookOver{4000, Base("bundle-2"), Base("bundle-2"), "bundle 2 takes over"});
+    EXPECT_EQ(state_.awaits().has_value(), can_learn);
+    EXPECT_EQ(state_.state, can_learn ? State::kAdapting : State::kStable);
+  }
 }
 
 TEST(MachineNames, ReadBack) {

@@ -11,9 +11,9 @@
 //
 // autonomous: what was met before, or a corrected input, is served before labels come; labels can
 // veto it later. server_assisted: whatever would be served is proposed, and served once a person
-// approves. monitoring_only: nothing ever is. Where nothing is found without labels and it is not
-// sure that half of the answers are right, it escalates: labels are asked for at once, and answers
-// of little confidence are held back.
+// approves. monitoring_only: nothing ever is, but it can still be gone back. Where nothing is found
+// without labels and it is not sure that half of the answers are right, it escalates: labels are
+// asked for at once, and answers of little confidence are held back.
 //
 // No clock: it counts samples. Every change of state is logged with its reason.
 
@@ -194,6 +194,11 @@ struct BundleTookOver {
   AdaptationPtr base;
   std::string why;
 };
+// The mode is another one now. What was proposed or asked for is not waited for any more where
+// nothing may be changed.
+struct ModeChanged {
+  std::uint64_t index = 0;
+};
 // A person went back to a snapshot on the device itself; it serves already.
 struct SnapshotRestored {
   std::uint64_t index = 0;
@@ -203,7 +208,7 @@ struct SnapshotRestored {
 
 using MachineEvent =
     std::variant<Alarm, Collected, Passed, Recognised, Searched, Told, Judged, Shadowed,
-                 CanaryMeasured, ServeRefused, BundleTookOver, SnapshotRestored>;
+                 CanaryMeasured, ServeRefused, BundleTookOver, SnapshotRestored, ModeChanged>;
 
 // ---- What is to be done -----------------------------------------------------------------------
 
