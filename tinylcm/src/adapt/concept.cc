@@ -296,14 +296,6 @@ ConceptCache::Answer ConceptCache::Recognise(const ConceptSketch* own,
   return answer;
 }
 
-void ConceptCache::Met(const std::string& event_id) {
-  for (KnownConcept& known : concepts_) {
-    if (known.event_id != event_id) continue;
-    ++known.met;
-    known.last_met = ++meetings_;
-  }
-}
-
 std::size_t ConceptCache::ForgetAdaptation(const std::string& adaptation_sha256) {
   return std::erase_if(concepts_, [&](const KnownConcept& known) {
     return known.adaptation_sha256 == adaptation_sha256;

@@ -164,11 +164,12 @@ TEST(ConceptCache, KeepsEightAndDropsTheOneNotMetForLongest) {
   base::Random random(18);
   ConceptCache cache("bundle");
   for (int drift = 1; drift <= 8; ++drift) Learn(cache, random, drift);
-  cache.Met("e-1");
+  cache.Learn("e-1-again", SketchOf(random, 1), 1.0, AdaptationFor(1));
   Learn(cache, random, 9);
   ASSERT_EQ(cache.concepts().size(), ConceptCache::kConceptsMax);
-  EXPECT_EQ(cache.concepts().front().event_id, "e-1");
-  EXPECT_EQ(cache.concepts().front().met, 2u);
+  EXPECT_EQ(cache.concepts().front().event_id, "e-3");
+  EXPECT_EQ(cache.concepts()[6].event_id, "e-1-again");
+  EXPECT_EQ(cache.concepts()[6].met, 2u);
   EXPECT_EQ(cache.concepts().back().event_id, "e-9");
   for (const KnownConcept& known : cache.concepts()) EXPECT_NE(known.event_id, "e-2");
 }
@@ -205,7 +206,7 @@ TEST(ConceptCache, ReadsBackToTheByteAndAnswersTheSame) {
   base::Random random(21);
   ConceptCache cache("bundle");
   for (int drift = 1; drift <= 3; ++drift) Learn(cache, random, drift);
-  cache.Met("e-2");
+  Learn(cache, random, 2);  // Met again.
   const base::Bytes bytes = cache.Save();
   const ConceptCache read = ConceptCache::Parse("bundle", bytes).value();
   EXPECT_EQ(read.Save(), bytes);

@@ -1,9 +1,12 @@
 #include "tinylcm/pipeline/concepts.h"
 
 #include <algorithm>
+#include <set>
+#include <string_view>
 #include <utility>
 
 #include "base/text.h"
+#include "tinylcm/adapt/machine.h"
 
 namespace tinylcm::pipeline {
 
@@ -23,21 +26,19 @@ bool IsConceptsFile(std::string_view name) {
   return name.starts_with(kPrefix) && name.ends_with(".bin");
 }
 
-// The same answers for every input.
-bool AnswersTheSame(const adapt::Adaptation& a, const adapt::Adaptation& b) {
-  return a.hypothesis == b.hypothesis && a.transform == b.transform && a.memory == b.memory &&
-         a.head == b.head && a.opened == b.opened;
-}
-
-// Mean distance of the answers to the current event's samples; nullopt where none could be
-// answered.
-std::optional<double> DistanceUnder(Serving& serving, const adapt::Quarantine& quarantine) {
+// Mean distance of the answers to the current event's samples but for those that `taught` it, which
+// lie at no distance; nullopt where none could be answered.
+std::optional<double> DistanceUnder(Serving& serving, const adapt::Quarantine& quarantine,
+                                    const std::vector<adapt::MemoryEntry>& taught = {}) {
+  std::set<std::string_view> is_known;
+  for (const adapt::MemoryEntry& entry : taught) is_known.insert(entry.sample_id);
   Inference inference;
   std::vector<std::uint8_t> picture;
   double sum = 0.0;
   std::size_t count = 0;
   const auto& samples = quarantine.samples();
   for (std::size_t i = quarantine.current_begin(); i < samples.size(); ++i) {
+    if (is_known.contains(samples[i].sample_id)) continue;
     if (serving.bundle().is_image) {
       const auto file = quarantine.Picture(samples[i].sample_id);
       if (!file.ok() || !serving.Decode({.bytes = *file}, picture).ok()) continue;
@@ -118,7 +119,7 @@ Result<Concepts::Met> Concepts::Recognise(const adapt::Quarantine& quarantine,
     again.event_id = quarantine.event_id();
     known = std::make_shared<const adapt::Adaptation>(std::move(again));
   }
-  if (AnswersTheSame(*known, *served)) {
+  if (adapt::ServesTheSame(*known, *served)) {
     met.why = answer.is_own ? "as when nothing was wrong, and the bundle alone serves"
                             : "met before, and what was learned then serves already";
     return met;
@@ -140,11 +141,11 @@ Result<Concepts::Met> Concepts::Recognise(const adapt::Quarantine& quarantine,
     met.why = StrCat(whose, ", but in the shadow ", figures);
     return met;
   }
-  if (answer.found != nullptr && answer.found->distance_after > 0.0 &&
-      *distance_then > kFartherMax * answer.found->distance_after) {
-    met.why = StrCat(whose, ", but in the shadow they lie ",
-                     base::FormatShort(*distance_then / answer.found->distance_after),
-                     " times as far as then");
+  if (answer.found != nullptr && *distance_then > kFartherMax * answer.found->distance_after) {
+    met.why =
+        StrCat(whose, ", but in the shadow they lie ",
+               base::FormatShort(*distance_then / std::max(answer.found->distance_after, 1e-12)),
+               " times as far as then");
     return met;
   }
   met.adaptation = std::move(known);
@@ -153,21 +154,30 @@ Result<Concepts::Met> Concepts::Recognise(const adapt::Quarantine& quarantine,
 }
 
 void Concepts::Learn(const adapt::Quarantine& quarantine, const AdaptationPtr& served,
-                     const AdaptationPtr& base, double distance) {
+                     const AdaptationPtr& base, std::optional<double> distance, const Maker& make) {
   CHECK(served != nullptr && base != nullptr);
-  if (AnswersTheSame(*served, *base) || served->bundle != bundle_->bundle) return;
+  if (adapt::ServesTheSame(*served, *base) || served->bundle != bundle_->bundle) return;
   const std::vector<float> features = Features(quarantine);
   auto sketch =
       adapt::ConceptSketch::Of(features, bundle_->feature_count(), bundle_->config.metric, seed_);
   if (!sketch.ok()) return;  // Too few samples to know it again by.
-  cache_.Learn(quarantine.event_id(), *std::move(sketch), distance, served);
+  if (!distance) {
+    const auto serving = make(*served);
+    if (serving.ok()) distance = DistanceUnder(**serving, quarantine, served->entries);
+  }
+  if (!distance) {
+    logger_->Warning("concept of " + quarantine.event_id() +
+                     " is not learned: no sample could be answered");
+    return;
+  }
+  cache_.Learn(quarantine.event_id(), *std::move(sketch), *distance, served);
   Save();
 }
 
 void Concepts::Forget(const adapt::Adaptation& undone) {
   std::vector<std::string> same;
   for (const adapt::KnownConcept& known : cache_.concepts()) {
-    if (AnswersTheSame(*known.adaptation, undone)) same.push_back(known.adaptation_sha256);
+    if (adapt::ServesTheSame(*known.adaptation, undone)) same.push_back(known.adaptation_sha256);
   }
   for (const std::string& sha256 : same) cache_.ForgetAdaptation(sha256);
   if (!same.empty()) Save();

@@ -86,7 +86,7 @@ TEST_F(ConceptsTest, WhatWasLearnedIsProposedWhenItIsThereAgainAndAfterARestart)
     Collect("e-1", true, 200);
     const Concepts::Met unknown = *concepts.Recognise(quarantine_, base_, base_, maker());
     EXPECT_EQ(unknown.adaptation, nullptr);
-    concepts.Learn(quarantine_, Repair(), base_, 1.0);
+    concepts.Learn(quarantine_, Repair(), base_, 1.0, maker());
   }
   fs_.Crash();
   const Concepts concepts = Open();
@@ -103,7 +103,7 @@ TEST_F(ConceptsTest, WhatWasLearnedIsProposedWhenItIsThereAgainAndAfterARestart)
 TEST_F(ConceptsTest, TheWayBackToTheBundleAloneIsAConceptToo) {
   Concepts concepts = Open();
   Collect("e-1", true, 200);
-  concepts.Learn(quarantine_, Repair(), base_, 1.0);
+  concepts.Learn(quarantine_, Repair(), base_, 1.0, maker());
   Collect("e-2", false);
   const Concepts::Met met = *concepts.Recognise(quarantine_, Repair(), base_, maker());
   EXPECT_EQ(met.adaptation, base_) << met.why;
@@ -117,7 +117,7 @@ TEST_F(ConceptsTest, TheWayBackToTheBundleAloneIsAConceptToo) {
 TEST_F(ConceptsTest, WhatDoesNotHelpInTheShadowIsNotProposed) {
   Concepts concepts = Open();
   Collect("e-1", true, 200);
-  concepts.Learn(quarantine_, Repair(false), base_, 0.0);
+  concepts.Learn(quarantine_, Repair(false), base_, 1e9, maker());
   Collect("e-2", true);
   const Concepts::Met met = *concepts.Recognise(quarantine_, base_, base_, maker());
   EXPECT_EQ(met.adaptation, nullptr);
@@ -125,17 +125,66 @@ TEST_F(ConceptsTest, WhatDoesNotHelpInTheShadowIsNotProposed) {
   // Nor what helps, but much less than it did then.
   Concepts others = Open();
   others.Forget(*Repair(false));
-  others.Learn(quarantine_, Repair(), base_, 1e-3);
+  others.Learn(quarantine_, Repair(), base_, 1e-3, maker());
   EXPECT_EQ(others.count(), 1u);
   const Concepts::Met less = *others.Recognise(quarantine_, base_, base_, maker());
   EXPECT_EQ(less.adaptation, nullptr);
   EXPECT_NE(less.why.find("times as far as then"), std::string::npos) << less.why;
 }
 
+// Committed after a restart: the trial's distances are gone, those of the samples are not.
+TEST_F(ConceptsTest, HowFarItLayIsMeasuredWhereNoTrialDid) {
+  Concepts concepts = Open();
+  Collect("e-1", true, 200);
+  concepts.Learn(quarantine_, Repair(), base_, std::nullopt, maker());
+  ASSERT_EQ(concepts.count(), 1u);
+  double sum = 0.0;
+  const std::unique_ptr<Serving> repaired = Make(*Repair()).value();
+  for (const adapt::QuarantinedSample& sample : quarantine_.samples()) {
+    Inference inference;
+    inference.raw = sample.raw;
+    ASSERT_TRUE(repaired->InferDecoded(inference).ok());
+    sum += static_cast<double>(inference.prediction.mean_distance);
+  }
+  EXPECT_EQ(concepts.cache().concepts()[0].distance_after, sum / 200.0);
+  Collect("e-2", true);
+  EXPECT_NE(concepts.Recognise(quarantine_, base_, base_, maker())->adaptation, nullptr);
+}
+
+// A sample that is remembered lies at no distance from itself: it says nothing of those to come.
+TEST_F(ConceptsTest, SamplesThatTaughtItAreNotMeasured) {
+  Concepts concepts = Open();
+  Collect("e-1", true, 200);
+  adapt::Adaptation remembers = *Repair();
+  for (const adapt::QuarantinedSample& sample : quarantine_.samples()) {
+    remembers.entries.emplace_back().sample_id = sample.sample_id;
+  }
+  remembers.entries.pop_back();
+  concepts.Learn(quarantine_, std::make_shared<const adapt::Adaptation>(remembers), base_,
+                 std::nullopt, [this](const adapt::Adaptation&) { return Make(*Repair()); });
+  Inference last;
+  last.raw = quarantine_.samples().back().raw;
+  ASSERT_TRUE(Make(*Repair()).value()->InferDecoded(last).ok());
+  ASSERT_EQ(concepts.count(), 1u);
+  EXPECT_EQ(concepts.cache().concepts()[0].distance_after,
+            static_cast<double>(last.prediction.mean_distance));
+}
+
+TEST_F(ConceptsTest, WhatCannotBeMeasuredIsNotLearned) {
+  Concepts concepts = Open();
+  Collect("e-1", true, 200);
+  concepts.Learn(quarantine_, Repair(), base_, std::nullopt,
+                 [](const adapt::Adaptation&) -> base::Result<std::unique_ptr<Serving>> {
+                   return base::Error{base::ErrorCode::kExhausted, "no memory"};
+                 });
+  EXPECT_EQ(concepts.count(), 0u);
+  EXPECT_NE(logger_.said.find("concept of e-1 is not learned"), std::string::npos);
+}
+
 TEST_F(ConceptsTest, WhatWasUndoneDoesNotComeAgain) {
   Concepts concepts = Open();
   Collect("e-1", true, 200);
-  concepts.Learn(quarantine_, Repair(), base_, 1.0);
+  concepts.Learn(quarantine_, Repair(), base_, 1.0, maker());
   concepts.ForgetLabels(std::vector<std::string>{"e-1-3"});  // It was learned from no label.
   EXPECT_EQ(concepts.count(), 1u);
   concepts.Forget(*Repair());
@@ -146,7 +195,7 @@ TEST_F(ConceptsTest, WhatWasUndoneDoesNotComeAgain) {
 TEST_F(ConceptsTest, TheBundleAloneIsNothingToLearn) {
   Concepts concepts = Open();
   Collect("e-1", true, 200);
-  concepts.Learn(quarantine_, base_, base_, 1.0);
+  concepts.Learn(quarantine_, base_, base_, 1.0, maker());
   EXPECT_EQ(concepts.count(), 0u);
   EXPECT_TRUE(fs_.List("d")->empty());
 }
@@ -155,7 +204,7 @@ TEST_F(ConceptsTest, WhatCannotBeReadIsSetAsideAndSaid) {
   {
     Concepts concepts = Open();
     Collect("e-1", true, 200);
-    concepts.Learn(quarantine_, Repair(), base_, 1.0);
+    concepts.Learn(quarantine_, Repair(), base_, 1.0, maker());
   }
   const std::string path = "d/concepts-" + bundle_->bundle.substr(0, 16) + ".bin";
   fs_.FlipBit(path, 100, 3);
@@ -173,7 +222,7 @@ TEST_F(ConceptsTest, ACrashLeavesTheOldOnesOrTheNew) {
     tests::FakeFileSystem fs;
     ASSERT_TRUE(fs.CreateDirectories("d").ok());
     Concepts concepts = Concepts::Open(fs, logger_, "d", bundle_, kSeed);
-    concepts.Learn(first, Repair(), base_, 1.0);
+    concepts.Learn(first, Repair(), base_, 1.0, maker());
     fs.PowerOffAt(fs.operations() + n);
     concepts.Forget(*Repair());
     reached = fs.power_is_off();

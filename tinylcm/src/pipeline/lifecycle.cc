@@ -893,9 +893,11 @@ Status Lifecycle::Recognise() {
 void Lifecycle::Commit(const adapt::Action& action) {
   if (machine_.state != adapt::AdaptState::kProbation) way_back_.reset();
   if (quarantine_.event_id() != action.event_id) return;
-  const double distance =
-      trial_count_ == 0 ? 0.0 : trial_distance_ / static_cast<double>(trial_count_);
-  concepts_.Learn(quarantine_, action.adaptation, machine_.base, distance);
+  std::optional<double> distance;
+  if (trial_count_ > 0) distance = trial_distance_ / static_cast<double>(trial_count_);
+  concepts_.Learn(
+      quarantine_, action.adaptation, machine_.base, distance,
+      [this](const adapt::Adaptation& adaptation) { return Make(bundle_, adaptation, 0); });
 }
 
 Result<Lifecycle::WayBack> Lifecycle::MakeWayBack() const {

@@ -102,7 +102,8 @@ class ConceptCache {
   const std::vector<KnownConcept>& concepts() const { return concepts_; }
 
   // An adaptation was committed for a stream like `sketch`. It takes the place of what was known
-  // for the same event, or for a stream that is the same by RecogniseRule either way round.
+  // for the same event, or for a stream that is the same by RecogniseRule either way round; of the
+  // latter it is another meeting.
   void Learn(const std::string& event_id, ConceptSketch sketch, double distance_after,
              std::shared_ptr<const Adaptation> adaptation);
   // Which of those known is there again; `own` (may be null) is the bundle's own sketch, and that
@@ -114,8 +115,6 @@ class ConceptCache {
   };
   Answer Recognise(const ConceptSketch* own, std::span<const float> features, std::size_t dims,
                    const RecogniseRule& rule = {}) const;
-  // It was there again, and its adaptation was committed again.
-  void Met(const std::string& event_id);
   // What was undone by a person, or learned from a label that was taken back or replaced, must not
   // come again. How many were dropped.
   std::size_t ForgetAdaptation(const std::string& adaptation_sha256);

@@ -54,10 +54,11 @@ class Concepts {
                               const AdaptationPtr& base, const Maker& make) const;
 
   // What serves was committed for the quarantine's event. `distance`: the mean distance of answers
-  // on trial; 0 where none was measured. What cannot be written is learned again next time, and the
-  // log says so.
+  // on trial; where none was measured (a restart in between) it is that of the event's samples
+  // which did not teach it, by `make`. What cannot be measured or written is learned again next
+  // time, and the log says so.
   void Learn(const adapt::Quarantine& quarantine, const AdaptationPtr& served,
-             const AdaptationPtr& base, double distance);
+             const AdaptationPtr& base, std::optional<double> distance, const Maker& make);
   // It was undone: on trial, or by a person. Whatever answers the same must not come again.
   void Forget(const adapt::Adaptation& undone);
   // Labels were taken back: neither must what was learned from them.
