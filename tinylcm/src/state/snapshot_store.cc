@@ -318,14 +318,20 @@ Status SnapshotStore::Remove(const std::string& id) {
   return RemoveUnnamedBlobs();
 }
 
-// Those of sheets that cannot be read go too: nothing tells what they were.
+// Those of damaged sheets go too: nothing tells what they were. A sheet that cannot be read now, or
+// only by a newer agent, may name any of them: then all stay.
 Status SnapshotStore::RemoveUnnamedBlobs() {
   const std::string folder = base::JoinPath(folder_, kBlobs);
   ASSIGN_OR_RETURN(const std::vector<base::FileInfo> files, fs_->List(folder));
-  ASSIGN_OR_RETURN(const Listing listing, List());
+  ASSIGN_OR_RETURN(const std::vector<base::FileInfo> sheets, fs_->List(folder_));
   std::set<std::string> named;
-  for (const SnapshotInfo& info : listing.snapshots) {
-    for (const BlobInfo& blob : info.blobs) named.insert(blob.sha256);
+  for (const base::FileInfo& sheet : sheets) {
+    const auto number = NumberOfFile(sheet.name);
+    if (!number) continue;
+    const Result<SnapshotInfo> info = Show(IdOf(*number));
+    if (!info.ok() && info.error().code != ErrorCode::kCorrupt) return {};
+    if (!info.ok()) continue;
+    for (const BlobInfo& blob : info->blobs) named.insert(blob.sha256);
   }
   for (const base::FileInfo& file : files) {
     if (!named.contains(file.name)) RETURN_IF_ERROR(fs_->Remove(base::JoinPath(folder, file.name)));

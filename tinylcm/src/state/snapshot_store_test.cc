@@ -130,6 +130,18 @@ TEST_F(SnapshotStoreTest, ListsTheOthersBesideADamagedOne) {
   EXPECT_NE(listing.damaged[0].find("s-00000002"), std::string::npos);
 }
 
+// A sheet of a newer agent is not read by this one, but it is no damaged one.
+TEST_F(SnapshotStoreTest, KeepsTheBytesOfASheetThatOnlyANewerAgentReads) {
+  SnapshotStore store = Open();
+  const std::string id = store.Save(kNow, "newer", {{"x", ToBytes("kept")}}).value();
+  const std::string sheet = "snapshots/" + id + ".tls";
+  fs_.FlipBit(sheet, 4, 3);  // Version 2 is 10.
+  ASSERT_EQ(store.Show(id).error().code, ErrorCode::kUnsupported);
+  ASSERT_TRUE(store.Save(kNow, "after the downgrade", {{"x", ToBytes("other")}}).ok());
+  fs_.FlipBit(sheet, 4, 3);
+  EXPECT_EQ(store.Load(id)->at("x"), ToBytes("kept"));
+}
+
 TEST_F(SnapshotStoreTest, KeepsTheNewestWithinItsCount) {
   SnapshotStore store = Open({.snapshots_max = 2});
   for (int i = 0; i < 4; ++i) ASSERT_TRUE(store.Save(kNow, "r", {{"x", Bytes(10)}}).ok());
