@@ -75,6 +75,9 @@ class Reload(unittest.TestCase):
         self.assertEqual(self.device.status()["mode"], "autonomous", "not half of it")
 
 
+UNTOUCHED = {"hypothesis": "identity", "challenger": "none", "adaptation_sha256": None, "revision": 0}
+
+
 class Modes(unittest.TestCase):
     """The same drift before three devices: the light fades and the lens is dirty."""
 
@@ -90,17 +93,18 @@ class Modes(unittest.TestCase):
         device.wait_for(lambda: device.status()["adaptation"]["hypothesis"] != "identity", "the correction")
         self.assertEqual(device.status()["labels_applied"], 0)
 
-    def test_server_assisted_asks_and_serves_nothing_before_labels(self):
+    def test_server_assisted_proposes_and_serves_nothing_before_approval(self):
         device = self.after_the_drift("server_assisted")
-        # The event with its question is on its way; the search behind it is done; and then more frames.
+        # What corrects the input waits for a person; and then more frames.
+        device.wait_for(lambda: device.status()["awaits"] == "approval", "the proposal")
         device.wait_for_frames(device.status()["frames"] + 300)
         self.assertEqual(device.status()["state"], "adapting")
-        self.assertEqual(device.status()["adaptation"], {"hypothesis": "identity", "challenger": "none", "revision": 0})
+        self.assertEqual(device.status()["adaptation"], UNTOUCHED)
 
     def test_monitoring_only_tells_and_never_changes_anything(self):
         device = self.after_the_drift("monitoring_only")
         device.wait_for_frames(device.status()["frames"] + 300)
-        self.assertEqual(device.status()["adaptation"], {"hypothesis": "identity", "challenger": "none", "revision": 0})
+        self.assertEqual(device.status()["adaptation"], UNTOUCHED)
         self.assertIn(device.status()["state"], ["stable", "learning"], "the new level is the one that is watched")
 
 
