@@ -195,6 +195,26 @@ TEST_F(FeedbackIntake, RetractsWhatWasLearnedEvenWhereTheSampleIsGone) {
   EXPECT_TRUE(Labelled().empty());
 }
 
+TEST_F(FeedbackIntake, RetractsAgainWhatATryThatWasCutShortHadTakenOut) {
+  Tell(Of("f-1", {{"s0", "a", 1.0, 1}}));
+  protocol::Feedback feedback = Of("f-2", {{"s1", "b", 1.0, 1}});
+  feedback.retract = {"s0"};
+  int appends = 0;
+  fs_.SetFault([&](tests::FakeFileSystem::Operation operation,
+                   const std::string& path) -> std::optional<base::Error> {
+    if (operation != tests::FakeFileSystem::Operation::kAppend || ++appends == 1) return {};
+    return base::Error{base::ErrorCode::kExhausted, path + ": no space left on device"};
+  });
+  ASSERT_FALSE(TakeIn(feedback, context_, *quarantine_).ok()) << "the label found no room";
+  ASSERT_TRUE(Labelled().empty()) << "but the other one is gone";
+  fs_.SetFault(nullptr);
+  const TakenIn taken = Tell(feedback);
+  EXPECT_EQ(taken.told.feedback.retract, std::vector<std::string>{"s0"})
+      << "what it taught must go, too";
+  EXPECT_EQ(OutcomesOf(taken.told.settled), (Outcomes{{"s0", "retracted"}}));
+  EXPECT_EQ(Labelled(), std::vector<std::string>{"s1"});
+}
+
 TEST_F(FeedbackIntake, HearsAVerdictOnTheOpenEventOnly) {
   protocol::Feedback feedback = Of("f-1", {});
   feedback.events = {{"e-0", protocol::EventVerdict::kFalseAlarm}};

@@ -302,5 +302,31 @@ TEST_F(FeedbackLoop, SendsMoreSamplesOnceAndNotAgainAfterARestart) {
   EXPECT_TRUE(outbox_.Samples(protocol::kTypeSamples).back().samples.empty());
 }
 
+TEST_F(FeedbackLoop, OpensAClassThatAPersonNamesAndSaysItByItsName) {
+  Show(true);
+  protocol::Feedback feedback = Answers("f-1");
+  std::size_t opened = 0;
+  for (auto& label : feedback.labels) {
+    if (label.label != "d") continue;
+    label.label = "crab";
+    label.opens_class = true;
+    ++opened;
+  }
+  ASSERT_GT(opened, 2u);
+  ASSERT_TRUE(lifecycle_->OnFeedback(feedback).ok());
+  Show(true);
+  const auto reports = outbox_.Acknowledged("f-1");
+  ASSERT_EQ(reports.size(), 1u);
+  std::map<std::string, int> outcomes;
+  for (const auto& label : reports[0].labels) ++outcomes[label.outcome];
+  EXPECT_EQ(outcomes["opened_class"], 1) << "the first that named it";
+  EXPECT_EQ(lifecycle_->quarantine().opened(), std::vector<std::string>{"crab"});
+  KillAndRestart();
+  EXPECT_EQ(lifecycle_->quarantine().opened(), std::vector<std::string>{"crab"});
+  for (const auto& [id, label] : lifecycle_->quarantine().labels()) {
+    EXPECT_LE(label.label, kClasses) << id;
+  }
+}
+
 }  // namespace
 }  // namespace tinylcm::pipeline
