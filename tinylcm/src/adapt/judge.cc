@@ -105,6 +105,34 @@ class Trial {
   // From all labels.
   Challenger Make(ChallengerKind kind) { return Make(kind, folds_); }
 
+  // What remembers and would not pass the gate that guards its trial is not eligible.
+  Status RefuseWhatForgets(std::vector<ChallengerScore>& scores, const KnownBefore& known) {
+    const auto count = static_cast<double>(known.canary->size());
+    ASSIGN_OR_RETURN(const std::size_t alone,
+                     RightOfCanary(knn_, *known.canary, {}, rule_.opened, std::nullopt));
+    for (ChallengerScore& score : scores) {
+      if (!score.is_eligible || score.kind.memory == Memory::kNone ||
+          score.kind.memory == Memory::kConcept) {
+        continue;
+      }
+      const Challenger challenger = Make(score.kind);
+      ASSIGN_OR_RETURN(
+          const std::size_t right,
+          RightOfCanary(knn_, *known.canary, challenger.memory, rule_.opened, challenger.head));
+      const Gate gate =
+          CanaryHolds({.before = std::max(known.right, static_cast<double>(alone) / count),
+                       .after = static_cast<double>(right) / count,
+                       .count = static_cast<std::uint32_t>(known.canary->size()),
+                       .labels_gain = static_cast<double>(score.correct - scores.front().correct) /
+                                      static_cast<double>(labelled_.size())},
+                      rule_.canary_rule);
+      if (gate.passed) continue;
+      score.is_eligible = false;
+      score.why_not = "it forgets what was known: " + gate.reason;
+    }
+    return {};
+  }
+
  private:
   struct Fold {
     std::vector<LabelledRow> seen;
@@ -237,7 +265,7 @@ Status CheckInput(const classify::KnnClassifier& knn, std::span<const float> fea
 
 Result<Judgement> Decide(classify::KnnClassifier& knn, std::span<const float> features,
                          std::span<const LabelledRow> labelled, const JudgeRule& rule,
-                         const Challenger* met_before) {
+                         const Challenger* met_before, const KnownBefore& known) {
   Trial trial(knn, features, labelled, rule);
   Judgement judgement;
   judgement.labels = static_cast<int>(labelled.size());
@@ -270,16 +298,27 @@ Result<Judgement> Decide(classify::KnnClassifier& knn, std::span<const float> fe
   const bool has_opened =
       std::any_of(labelled.begin(), labelled.end(),
                   [&](const LabelledRow& label) { return label.label >= knn.options().classes; });
+  for (std::size_t i = 1; i < scores.size(); ++i) {
+    ChallengerScore& score = scores[i];
+    const bool is_needed = score.kind.memory != Memory::kNone &&
+                           (has_opened || best_aligned <= rule.hopeless * weights);
+    if (labelled.size() < rule.labels_min) {
+      score.why_not = "too few labels";
+    } else if (score.right < none.right) {
+      score.why_not = StrCat("the bundle alone has ", none.correct);
+    } else if (score.distance > rule.nearer_ratio * none.distance &&
+               score.right < none.right + gain && !is_needed) {
+      score.why_not = "neither nearer to the anchors nor surely better";
+    }
+    score.is_eligible = score.why_not.empty();
+  }
+  scores.front().is_eligible = true;
+  if (known.canary != nullptr && known.canary->size() > 0) {
+    RETURN_IF_ERROR(trial.RefuseWhatForgets(scores, known));
+  }
   std::size_t surest = 0;
   for (std::size_t i = 0; i < scores.size(); ++i) {
-    ChallengerScore& score = scores[i];
-    const bool is_memory = score.kind.memory != Memory::kNone;
-    score.is_eligible =
-        i == 0 ||
-        (labelled.size() >= rule.labels_min && score.right >= none.right &&
-         (score.distance <= rule.nearer_ratio * none.distance || score.right >= none.right + gain ||
-          (is_memory && (has_opened || best_aligned <= rule.hopeless * weights))));
-    if (score.is_eligible && score.expected > scores[surest].expected) surest = i;
+    if (scores[i].is_eligible && scores[i].expected > scores[surest].expected) surest = i;
   }
   judgement.winner =
       scores[surest].expected > none.expected + rule.none_margin ? surest : std::size_t{0};
@@ -288,9 +327,11 @@ Result<Judgement> Decide(classify::KnnClassifier& knn, std::span<const float> fe
     judgement.poison_odds =
         PoisonOdds(scores[surest_of_all], labelled,
                    static_cast<double>(knn.options().classes + rule.opened), rule.share_floor);
+    const double half = rule.hopeless * weights;
     judgement.is_trusted =
-        judgement.poison_odds <=
-        (best_aligned > rule.hopeless * weights ? rule.poison_odds : rule.poison_odds_hopeless);
+        judgement.poison_odds <= (none.right > half     ? rule.poison_odds
+                                  : best_aligned > half ? rule.poison_odds_aligned
+                                                        : rule.poison_odds_hopeless);
   }
   if (!judgement.is_trusted) {
     judgement.winner = 0;
@@ -306,14 +347,31 @@ Result<Judgement> Decide(classify::KnnClassifier& knn, std::span<const float> fe
 
 }  // namespace
 
+Result<std::size_t> RightOfCanary(classify::KnnClassifier& knn, const classify::Anchors& canary,
+                                  const classify::Anchors& memory, std::uint32_t opened,
+                                  const std::optional<classify::HeadTensors>& head) {
+  const classify::Anchors memory_before = knn.memory();
+  const std::uint32_t opened_before = knn.classes() - knn.options().classes;
+  RETURN_IF_ERROR(knn.SetMemory(memory, opened));
+  std::vector<float> votes(knn.classes());
+  std::size_t right = 0;
+  for (std::size_t i = 0; i < canary.size(); ++i) {
+    classify::Prediction said = knn.Classify(canary.row(i), votes);
+    if (head) AnswerByHead(*head, knn, canary.row(i), votes, said);
+    right += said.nearest == canary.labels[i] ? 1 : 0;
+  }
+  RETURN_IF_ERROR(knn.SetMemory(memory_before, opened_before));
+  return right;
+}
+
 Result<Judgement> Judge(classify::KnnClassifier& knn, std::span<const float> features,
                         std::span<const LabelledRow> labelled, const JudgeRule& rule,
-                        const Challenger* met_before) {
+                        const Challenger* met_before, const KnownBefore& known) {
   RETURN_IF_ERROR(CheckInput(knn, features, labelled, rule));
   const classify::Anchors memory_before = knn.memory();
   const std::uint32_t opened_before = knn.classes() - knn.options().classes;
   RETURN_IF_ERROR(knn.SetMemory({}, rule.opened));
-  Result<Judgement> judgement = Decide(knn, features, labelled, rule, met_before);
+  Result<Judgement> judgement = Decide(knn, features, labelled, rule, met_before, known);
   RETURN_IF_ERROR(knn.SetMemory(memory_before, opened_before));
   return judgement;
 }

@@ -176,6 +176,58 @@ TEST_P(JudgeTest, RefusesAMemoryThatTheCanaryWouldLetPass) {
       << judgement.challenger.kind.name();
 }
 
+TEST_P(JudgeTest, DoesNotChooseWhatItsTrialWouldUndoForForgetting) {
+  SCOPED_TRACE(testing::Message() << "seed " << GetParam());
+  Stream(false);
+  // Every 3 is called 2 from now on.
+  for (std::uint16_t& label : truth_) label = label == 3 ? std::uint16_t{2} : label;
+  const std::vector<LabelledRow> labelled = Label(24);
+  const Judgement unasked = Judge(*knn_, features_, labelled, {.seed = GetParam()}).value();
+  ASSERT_NE(unasked.challenger.kind.memory, Memory::kNone);
+
+  // The canary is of the old world: 80 that are right with that memory, too, and 20 that it
+  // forgets.
+  Anchors canary, called_wrongly;
+  canary.dims = called_wrongly.dims = kDims;
+  int kept = 0;
+  int forgotten = 0;
+  for (int i = 0; i < 20000 && (kept < 80 || forgotten < 20); ++i) {
+    const auto label = static_cast<std::uint16_t>(i % kClasses);
+    Anchors one;
+    one.dims = kDims;
+    one.Add(Draw(label), label);
+    const auto is_right = [&](const Challenger& with) {
+      return RightOfCanary(*knn_, one, with.memory, 0, with.head).value() == 1;
+    };
+    if (!is_right({})) continue;
+    int& count = is_right(unasked.challenger) ? kept : forgotten;
+    if (count == (&count == &kept ? 80 : 20)) continue;
+    ++count;
+    canary.Add(one.row(0), label);
+    called_wrongly.Add(one.row(0), static_cast<std::uint16_t>((label + 1) % kClasses));
+  }
+  ASSERT_EQ(canary.size(), 100u);
+
+  const Judgement judgement =
+      Judge(*knn_, features_, labelled, {.seed = GetParam()}, nullptr, {.canary = &canary}).value();
+  const ChallengerScore& refused = judgement.scores[unasked.winner];
+  EXPECT_FALSE(refused.is_eligible);
+  EXPECT_EQ(refused.why_not, "it forgets what was known: canary accuracy 0.8, 1 before");
+  // The next best of those that are left.
+  EXPECT_NE(judgement.winner, unasked.winner);
+  for (const ChallengerScore& score : judgement.scores) {
+    if (!score.is_eligible) continue;
+    EXPECT_LE(score.expected, judgement.scores[judgement.winner].expected + 0.03)
+        << score.kind.name();
+  }
+
+  // What serves knew all of a canary of which the bundle alone knows little: that counts, too.
+  const KnownBefore known{.canary = &called_wrongly, .right = 1.0};
+  const Judgement strict =
+      Judge(*knn_, features_, labelled, {.seed = GetParam()}, nullptr, known).value();
+  EXPECT_EQ(strict.challenger.kind.memory, Memory::kNone) << strict.challenger.kind.name();
+}
+
 TEST_P(JudgeTest, DoesNotTrustLabelsOfWhichThreeInTenAreWrong) {
   SCOPED_TRACE(testing::Message() << "seed " << GetParam());
   Stream(false);

@@ -72,7 +72,7 @@ Result<adapt::Carried> CarryOver(Serving& bench, const adapt::Adaptation& served
     return carried;
   }
   ASSIGN_OR_RETURN(const Embedded embedded,
-                   EmbedQuarantine(bench, quarantine, adapt::InputHypothesis{}));
+                   EmbedQuarantine(bench, quarantine, adapt::InputHypothesis{}, Events::kAll));
   adapt::CarryRequest request;
   request.bundle = bundle.bundle;
   request.adaptation = &served;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <span>
 #include <utility>
 
 #include "base/text.h"
@@ -12,7 +13,7 @@ using base::Result;
 using base::StrCat;
 
 Result<Embedded> EmbedQuarantine(Serving& bench, const adapt::Quarantine& quarantine,
-                                 const adapt::InputHypothesis& hypothesis) {
+                                 const adapt::InputHypothesis& hypothesis, Events events) {
   const model::ModelBundle& bundle = bench.bundle();
   Embedded out;
   std::optional<adapt::PictureTransform> transform;
@@ -30,7 +31,9 @@ Result<Embedded> EmbedQuarantine(Serving& bench, const adapt::Quarantine& quaran
   }
   std::vector<float> raw, feature(bundle.feature_count());
   std::vector<std::uint8_t> picture;
-  for (const adapt::QuarantinedSample& sample : quarantine.samples()) {
+  const std::span<const adapt::QuarantinedSample> samples = quarantine.samples();
+  const std::size_t begin = events == Events::kAll ? 0 : quarantine.current_begin();
+  for (const adapt::QuarantinedSample& sample : samples.subspan(begin)) {
     if (bundle.is_image) {
       const auto file = quarantine.Picture(sample.sample_id);
       if (!file.ok() || !bench.Decode({.bytes = *file}, picture).ok()) continue;
@@ -73,13 +76,26 @@ bool IsOfItsOwn(const adapt::Adaptation& served, const adapt::InputHypothesis& h
   });
 }
 
+// The bundle's canary, and how much of it is right with what serves.
+Result<adapt::KnownBefore> KnownTo(Serving& bench, const adapt::Adaptation& served) {
+  const classify::Anchors& canary = bench.bundle().canary;
+  if (canary.size() == 0) return adapt::KnownBefore{};
+  ASSIGN_OR_RETURN(
+      const std::size_t right,
+      adapt::RightOfCanary(bench.classifier(), canary, served.memory,
+                           static_cast<std::uint32_t>(served.opened.size()), served.head));
+  return adapt::KnownBefore{
+      .canary = &canary, .right = static_cast<double>(right) / static_cast<double>(canary.size())};
+}
+
 }  // namespace
 
 Result<Judged> JudgeChallengers(Serving& bench, const adapt::Quarantine& quarantine,
                                 const adapt::InputHypothesis& hypothesis,
                                 const std::string& event_id, std::uint64_t seed,
                                 const adapt::Adaptation& served) {
-  ASSIGN_OR_RETURN(const Embedded embedded, EmbedQuarantine(bench, quarantine, hypothesis));
+  ASSIGN_OR_RETURN(const Embedded embedded,
+                   EmbedQuarantine(bench, quarantine, hypothesis, Events::kCurrent));
   adapt::JudgeRule rule;
   rule.seed = seed;
   rule.opened = static_cast<std::uint32_t>(quarantine.opened().size());
@@ -91,10 +107,11 @@ Result<Judged> JudgeChallengers(Serving& bench, const adapt::Quarantine& quarant
                                    .provenance = {},
                                    .head = served.head};
   }
+  ASSIGN_OR_RETURN(const adapt::KnownBefore known, KnownTo(bench, served));
   Judged out;
   ASSIGN_OR_RETURN(out.judgement,
                    adapt::Judge(bench.classifier(), embedded.features, embedded.labelled, rule,
-                                met_before ? &*met_before : nullptr));
+                                met_before ? &*met_before : nullptr, known));
   const adapt::Judgement& judgement = out.judgement;
   for (std::size_t i = 0; i < judgement.scores.size(); ++i) {
     const adapt::ChallengerScore& score = judgement.scores[i];
@@ -106,7 +123,7 @@ Result<Judged> JudgeChallengers(Serving& bench, const adapt::Quarantine& quarant
     }
     candidate.verdict = i == judgement.winner ? "served" : "rejected";
     candidate.reason = StrCat(score.correct, " of ", judgement.labels, " labels right",
-                              score.is_eligible ? "" : ", not eligible");
+                              score.is_eligible ? "" : ", not eligible: ", score.why_not);
     out.candidates.push_back(std::move(candidate));
   }
   const adapt::ChallengerScore& winner = judgement.scores[judgement.winner];

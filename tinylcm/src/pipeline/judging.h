@@ -24,9 +24,12 @@ struct Embedded {
   std::vector<adapt::LabelledRow> labelled;
   std::vector<adapt::Label> labels;  // One a labelled row.
 };
+// Labelled samples of earlier events were taken under other changes than this one: they say nothing
+// about it, only about another bundle.
+enum class Events { kCurrent, kAll };
 // `bench`: the bundle alone.
 base::Result<Embedded> EmbedQuarantine(Serving& bench, const adapt::Quarantine& quarantine,
-                                       const adapt::InputHypothesis& hypothesis);
+                                       const adapt::InputHypothesis& hypothesis, Events events);
 
 struct Judged {
   adapt::Judgement judgement;
@@ -36,7 +39,7 @@ struct Judged {
 };
 // `bench`: the bundle alone, which must be adaptable. `seed` deals the labels into folds. `served`
 // is judged beside them, as what was met before, where it is made for the same input and none of
-// the labels taught it.
+// the labels taught it. Samples of the current event only.
 base::Result<Judged> JudgeChallengers(Serving& bench, const adapt::Quarantine& quarantine,
                                       const adapt::InputHypothesis& hypothesis,
                                       const std::string& event_id, std::uint64_t seed,
