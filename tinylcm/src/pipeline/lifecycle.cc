@@ -826,7 +826,8 @@ adapt::AccuracyClaim Lifecycle::AccuracySinceTheAlarm() const {
   return {.is_known = estimate.known(),
           .mean = estimate.mean,
           .low = estimate.low,
-          .high = estimate.high};
+          .high = estimate.high,
+          .gap = estimate.gap};
 }
 
 Status Lifecycle::SearchInput() {

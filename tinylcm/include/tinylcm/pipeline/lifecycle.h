@@ -123,6 +123,7 @@ class Lifecycle {
     if (way_back_) path.Prepare(*way_back_->stage);
     live_revision_ = revision_;
     path.SetCycle(options_.cycle);
+    Happened(adapt::ModeChanged{first_index_});  // Perhaps between two lives.
     UpdateWants();  // Whether it abstains was decided in an earlier life.
   }
 
@@ -180,6 +181,7 @@ class Lifecycle {
   void SetMode(adapt::Mode mode) {
     options_.mode = mode;
     machine_options_.mode = mode;
+    if (path_ != nullptr) Happened(adapt::ModeChanged{last_index_});
     UpdateWants();
   }
   // What answers may be called: the bundle's classes, then those that people opened.
