@@ -24,10 +24,15 @@ using tests::FakeFileSystem;
 
 class TakingOutbox final : public Outbox {
  public:
-  base::Status Send(std::string_view, const std::string&,
-                    std::vector<protocol::PackageFile>) override {
+  base::Status Send(std::string_view type, const std::string&,
+                    std::vector<protocol::PackageFile> files) override {
+    if (type != protocol::kTypeAdaptation) return {};
+    auto report = protocol::ParseAdaptationReport(base::AsText(files.at(0).bytes)).value();
+    if (!report.feedback_id) return {};
+    for (const auto& label : report.labels) outcomes[*report.feedback_id].insert(label.outcome);
     return {};
   }
+  std::map<std::string, std::set<std::string>> outcomes;  // Of labels, by feedback.
 };
 
 // Keeps what was said while the power was on, and which adaptations were said to serve, by digest.
@@ -157,6 +162,9 @@ class LivedDevice {
     }
     return false;
   }
+  std::set<std::string> Outcomes(const std::string& feedback_id) {
+    return outbox_.outcomes[feedback_id];
+  }
   bool was_taught_wrongly() const { return was_taught_wrongly_; }
   bool Is(std::string_view state) const { return lifecycle_->status().state == state; }
   Lifecycle& lifecycle() { return *lifecycle_; }
@@ -283,6 +291,9 @@ TEST(LifecycleFaults, OnAFullDiskAnAdaptationIsRefusedAndInferenceGoesOn) {
       << "the error, the state's change and the report";
   EXPECT_FALSE(device.Is("probation"));
   EXPECT_TRUE(device.lifecycle().Snapshots()->snapshots.empty());
+  // Nothing has learned from the labels, so it does not say so.
+  EXPECT_EQ(device.Outcomes("f-1"), std::set<std::string>{"unused"});
+  EXPECT_EQ(device.lifecycle().status().awaits, "labels");
 
   // A restart on the full disk serves the same; then there is room again.
   device.Start();

@@ -29,7 +29,9 @@ class CollectingOutbox final : public Outbox {
  public:
   base::Status Send(std::string_view type, const std::string&,
                     std::vector<protocol::PackageFile> files) override {
-    if (fails) return base::Error{base::ErrorCode::kExhausted, "queue: no room"};
+    if (fails || type == fails_for) {
+      return base::Error{base::ErrorCode::kExhausted, "queue: no room"};
+    }
     sent.emplace_back(std::string(type), std::move(files));
     return {};
   }
@@ -51,6 +53,7 @@ class CollectingOutbox final : public Outbox {
   }
   std::vector<std::pair<std::string, std::vector<protocol::PackageFile>>> sent;
   bool fails = false;
+  std::string_view fails_for;  // Packages of this type only.
 };
 
 class KeepingLogger final : public base::Logger {
@@ -157,6 +160,15 @@ TEST_F(LifecycleTest, StaysQuietWhileNothingChanges) {
   EXPECT_EQ(outbox_.Count(protocol::kTypeDriftEvent), 0);
   EXPECT_TRUE(lifecycle_->status().events.empty());
   EXPECT_FALSE(lifecycle_->wants_frames());
+}
+
+TEST_F(LifecycleTest, AnAlarmIsLoggedWithItsEvidence) {
+  Stream(1000, false);
+  Stream(100, true);
+  ASSERT_FALSE(lifecycle_->status().transitions.empty());
+  const std::string why = lifecycle_->status().transitions[0].why;
+  EXPECT_TRUE(why.starts_with("alarm: evidence 10^")) << why;
+  EXPECT_TRUE(why.ends_with(", 10^6 is asked")) << why;
 }
 
 TEST_F(LifecycleTest, AsksForAtMostTwentyFourLabelsOnceSomethingAges) {
@@ -637,6 +649,12 @@ TEST_F(LifecycleTest, ServerAssistedServesWhatLabelsChoseOnceAPersonApproves) {
   const auto report = *protocol::ParseAdaptationReport(
       base::AsText(outbox_.File(protocol::kTypeAdaptation, protocol::kAdaptationPath).bytes));
   EXPECT_EQ(report.awaits, "approval");
+  // What it would change, in figures of its own: labels and known examples right, without and with.
+  ASSERT_TRUE(report.label_accuracy_before && report.label_accuracy_after);
+  EXPECT_GT(*report.label_accuracy_after, *report.label_accuracy_before);
+  ASSERT_TRUE(report.canary_before && report.canary_after);
+  EXPECT_GT(*report.canary_before, 0.9) << "it serves as it was fitted";
+  EXPECT_FALSE(report.snapshot.has_value()) << "nothing was exchanged yet";
   const auto& bytes = outbox_.File(protocol::kTypeAdaptation, protocol::kAdaptationBytesPath).bytes;
   EXPECT_EQ(report.adaptation_sha256, base::Sha256Hex(bytes));
   KillAndRestart(MakeBundle("1.0.0", 1), adapt::Mode::kServerAssisted);
@@ -652,6 +670,51 @@ TEST_F(LifecycleTest, ServerAssistedServesWhatLabelsChoseOnceAPersonApproves) {
   EXPECT_EQ(lifecycle_->status().state, "learning");  // Committed: what is usual is learned anew.
 }
 
+TEST_F(LifecycleTest, AModelThatHadToWaitIsSentAsItWasCommitted) {
+  is_crossed_ = true;
+  Stream(1000, false);
+  Stream(400, true);
+  outbox_.fails_for = protocol::kTypeModel;
+  ASSERT_TRUE(lifecycle_->OnFeedback(Answers("f-1")).ok());
+  Stream(600, true);
+  ASSERT_EQ(lifecycle_->status().state, "stable");
+  const std::optional<std::string> committed = lifecycle_->status().adaptation_sha256;
+  ASSERT_TRUE(committed.has_value());
+  ASSERT_EQ(outbox_.Count(protocol::kTypeModel), 0);
+  // Meanwhile something else is on trial: the bundle alone, for the cables were put right.
+  for (int i = 0; i < 400 && lifecycle_->status().state != "probation"; ++i) Stream(1, false);
+  ASSERT_EQ(lifecycle_->status().state, "probation");
+  outbox_.fails_for = {};
+  Stream(1, false);
+  ASSERT_EQ(outbox_.Count(protocol::kTypeModel), 1);
+  const auto& bytes = outbox_.File(protocol::kTypeModel, protocol::kAdaptationBytesPath).bytes;
+  EXPECT_EQ(base::Sha256Hex(bytes), *committed);
+  Stream(300, false);
+  EXPECT_NE(lifecycle_->status().state, "probation") << "its trial has an end all the same";
+  EXPECT_EQ(outbox_.Count(protocol::kTypeModel), 1);
+}
+
+TEST_F(LifecycleTest, WhatWaitedForABundleThatWentAwayIsNotDoneToTheOther) {
+  Stream(1000, false);
+  for (int i = 0; i < 200 && lifecycle_->quarantine().taken_count() < 70; ++i) Stream(1, true);
+  ASSERT_EQ(lifecycle_->quarantine().taken_count(), 70u);
+  auto wrong = std::make_shared<model::ModelBundle>(*MakeBundle("1.2.0", 3));
+  for (auto* labels : {&wrong->anchors.labels, &wrong->golden.labels}) {
+    for (std::uint16_t& label : *labels) label = static_cast<std::uint16_t>((label + 1) % kClasses);
+  }
+  std::optional<bool> verdict;
+  ASSERT_TRUE(
+      lifecycle_
+          ->SwapBundle(wrong, "d-1",
+                       [&](bool healthy, const protocol::UpdateReport&) { verdict = healthy; })
+          .ok());
+  Stream(49, true);  // At 100 the input is put right for the new bundle, once it is healthy.
+  ASSERT_EQ(verdict, std::nullopt);
+  Stream(2, true);
+  ASSERT_EQ(verdict, false);
+  EXPECT_EQ(logger_.Count("serve: "), 0) << logger_.said;
+}
+
 TEST_F(LifecycleTest, EscalatesAndAnswersUnknownWhereNothingHelpsWithoutLabels) {
   is_crossed_ = true;
   Stream(1000, false);
@@ -660,6 +723,9 @@ TEST_F(LifecycleTest, EscalatesAndAnswersUnknownWhereNothingHelpsWithoutLabels) 
   EXPECT_EQ(lifecycle_->status().escalations, 1u);
   EXPECT_EQ(lifecycle_->status().revision, 0u);
   EXPECT_EQ(outbox_.Count(protocol::kTypeDriftEvent), 1) << "asked at once";
+  // Also by the life after this one.
+  KillAndRestart(MakeBundle("1.0.0", 1));
+  ASSERT_EQ(lifecycle_->status().state, "escalated");
   int unknown = 0;
   int unsure = 0;
   for (int i = 0; i < 200; ++i) {
