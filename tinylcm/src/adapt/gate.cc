@@ -86,6 +86,13 @@ double PairedLoss(const ProbationSample& sample) {
   const double farther = static_cast<double>(sample.challenger_distance) -
                          static_cast<double>(sample.champion_distance);
   if (!std::isfinite(less_sure) || !std::isfinite(farther)) return 0.0;
+  // A memory alone moves no distance, and is sure of what it was told. Where it contradicts the
+  // anchors, these are right with the chance they were calibrated to give.
+  const bool is_moved = std::abs(farther) > 1e-6 * static_cast<double>(sample.champion_distance);
+  if (!is_moved) {
+    if (sample.champion_label == sample.challenger_label) return 0.0;
+    return std::clamp(2.0 * static_cast<double>(sample.champion_confidence) - 1.0, -1.0, 1.0);
+  }
   if ((less_sure > 0.0) != (farther > 0.0)) return 0.0;
   const double weight = sample.champion_label == sample.challenger_label ? 0.25 : 1.0;
   return weight * std::clamp(less_sure, -1.0, 1.0);
@@ -152,7 +159,9 @@ Gate EndHolds(const Trial& trial, const TrialRule& rule) {
   const bool is_less_sure =
       trial.challenger_confidence <
       trial.champion_confidence - rule.confidence_loss * static_cast<double>(trial.count);
-  return {!(is_farther && is_less_sure), Figures(trial)};
+  // Nor may it have lost to the bet that it is worse, five times the stake.
+  const bool is_suspect = trial.worse.Wealth() >= rule.suspect_wealth;
+  return {!(is_farther && is_less_sure) && !is_suspect, Figures(trial)};
 }
 
 Gate IsProven(const Trial& trial, const TrialRule& rule) {

@@ -25,14 +25,29 @@ TEST(PairedLoss, CountsWhereDistanceAndConfidenceSayTheSame) {
     double loss;
   };
   const Case cases[] = {
-      {Pair(0.2f, 0.5f, 0.75f, 0.25f), 0.5},         // Farther and less sure.
-      {Pair(0.5f, 0.2f, 0.25f, 0.75f), -0.5},        // Nearer and surer.
-      {Pair(0.2f, 0.5f, 0.25f, 0.75f), 0.0},         // Farther, but surer: a memory may be.
-      {Pair(0.5f, 0.2f, 0.75f, 0.25f), 0.0},         // Nearer, but less sure.
-      {Pair(0.2f, 0.5f, 0.75f, 0.25f, 1, 1), 0.125}  // The same answer: a quarter.
+      {Pair(0.2f, 0.5f, 0.75f, 0.25f), 0.5},          // Farther and less sure.
+      {Pair(0.5f, 0.2f, 0.25f, 0.75f), -0.5},         // Nearer and surer.
+      {Pair(0.2f, 0.5f, 0.25f, 0.75f), 0.0},          // Farther, but surer: a memory may be.
+      {Pair(0.5f, 0.2f, 0.75f, 0.25f), 0.0},          // Nearer, but less sure.
+      {Pair(0.2f, 0.5f, 0.75f, 0.25f, 1, 1), 0.125},  // The same answer: a quarter.
+      // No distance moved: only where the answer changed, by what the old one was worth, 2 p - 1.
+      {Pair(0.5f, 0.5f, 0.75f, 1.0f), 0.5},
+      {Pair(0.5f, 0.5f, 0.25f, 1.0f), -0.5},
+      {Pair(0.5f, 0.5f, 0.75f, 0.25f, 1, 1), 0.0},
   };
   for (const Case& one : cases) EXPECT_DOUBLE_EQ(PairedLoss(one.sample), one.loss);
   EXPECT_EQ(PairedLoss(Pair(NAN, 0.5f, 0.75f, 0.25f)), 0.0);
+}
+
+TEST(EndHolds, NotWhereABetThatItIsWorseHasWonFiveTimesItsStake) {
+  // A memory that contradicts answers of chance .75 loses .5 each time. 1.05^n, 1.1^n, 1.2^n and
+  // 1.4^n have a mean of 5 between the eighth (1.48 + 2.14 + 4.30 + 14.8) / 4 = 5.7 and the
+  // seventh (1.41 + 1.95 + 3.58 + 10.5) / 4 = 4.4 sample.
+  Trial trial;
+  for (int i = 0; i < 7; ++i) trial.Add(Pair(0.5f, 0.5f, 0.75f, 1.0f));
+  EXPECT_TRUE(EndHolds(trial, {}).passed);
+  trial.Add(Pair(0.5f, 0.5f, 0.75f, 1.0f));
+  EXPECT_FALSE(EndHolds(trial, {}).passed);
 }
 
 TEST(Bets, WinByMultiplyingWhatTheyStake) {

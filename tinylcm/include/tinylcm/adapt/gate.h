@@ -93,7 +93,8 @@ struct ProbationSample {
 // How much worse off the stream is with the challenger by this sample, in [-1, 1]. A change counts
 // only where distance and confidence say the same: a memory that labels chose may lie farther from
 // the anchors and still be right, and one that is made of its own answers is sure of itself. Where
-// both give the same answer it counts a quarter.
+// both give the same answer it counts a quarter. Where no distance moved (a memory alone), what
+// counts is which answers changed: against one of chance p of being right, it loses 2 p - 1.
 double PairedLoss(const ProbationSample& sample);
 
 // Stakes on one side of a paired comparison. A plain value.
@@ -132,6 +133,7 @@ struct TrialRule {
   std::uint32_t looks_from = 30;  // Samples, for the classes and for an early end.
   double distance_max = 1.05;     // At the end: worse only if farther than this...
   double confidence_loss = 0.02;  // ...and this much less sure than the champion.
+  double suspect_wealth = 5.0;    // Or a bet that it is worse has won so much by then.
 };
 Gate BetsHold(const Trial& trial, const TrialRule& rule);
 // Fewer classes are a repair, not a collapse, where the answers lie nearer to the anchors.
