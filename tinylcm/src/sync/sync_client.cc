@@ -195,7 +195,7 @@ SyncResult SyncClient::SyncOnce(Duration now) {
     return result;
   }
   const auto finish = [&]() {
-    for (const auto& [id, feedback] : feedback_) result.feedback.push_back(feedback);
+    result.feedback = FeedbackInOrder();
     if (not_before_ > now) {
       result.next = not_before_;
     } else if (asked_for_send_ || poll_now_) {
@@ -478,7 +478,7 @@ bool SyncClient::FetchFeedback(Duration now, SyncResult& result) {
   std::vector<std::string> done;
   bool go_on = true;
   for (const std::string& id : feedback_wanted_) {
-    if (feedback_.contains(id) || feedback_taken_.contains(id)) continue;
+    if (Fetched(id) != nullptr || feedback_taken_.contains(id)) continue;
     if (stopped_.load()) return false;
     HttpRequest request;
     request.method = "GET";
@@ -513,14 +513,39 @@ bool SyncClient::FetchFeedback(Duration now, SyncResult& result) {
       feedback_taken_.insert(id);
       continue;
     }
-    feedback_.emplace(id, *feedback);
+    feedback_.push_back(*feedback);
   }
   for (const std::string& id : done) std::erase(feedback_wanted_, id);
   return go_on;
 }
 
+const protocol::Feedback* SyncClient::Fetched(const std::string& feedback_id) const {
+  const auto found = std::ranges::find(feedback_, feedback_id, &protocol::Feedback::feedback_id);
+  return found == feedback_.end() ? nullptr : &*found;
+}
+
+// A later letter may take back what an earlier one says, so none overtakes another.
+std::vector<protocol::Feedback> SyncClient::FeedbackInOrder() const {
+  std::vector<protocol::Feedback> ordered;
+  // What the server no longer lists came before all that it does.
+  for (const protocol::Feedback& feedback : feedback_) {
+    if (std::ranges::find(feedback_wanted_, feedback.feedback_id) == feedback_wanted_.end()) {
+      ordered.push_back(feedback);
+    }
+  }
+  for (const std::string& id : feedback_wanted_) {
+    if (feedback_taken_.contains(id)) continue;
+    const protocol::Feedback* feedback = Fetched(id);
+    if (feedback == nullptr) break;
+    ordered.push_back(*feedback);
+  }
+  return ordered;
+}
+
 void SyncClient::FeedbackTaken(const std::string& feedback_id) {
-  feedback_.erase(feedback_id);
+  std::erase_if(feedback_, [&](const protocol::Feedback& feedback) {
+    return feedback.feedback_id == feedback_id;
+  });
   feedback_taken_.insert(feedback_id);
 }
 

@@ -460,6 +460,42 @@ TEST_F(SyncClientTest, GivesFeedbackUntilItIsTaken) {
   EXPECT_EQ(SyncFor(1).feedback.size(), 1u);
 }
 
+TEST_F(SyncClientTest, GivesFeedbackInTheOrderOfTheServerAndNotOfItsIds) {
+  for (const char* id : {"f9", "f1"}) {
+    server_.feedback[id].feedback_id = id;
+    server_.feedback[id].labels = {{"s1", id, 1.0, 1}};
+  }
+  server_.desired.revision = 1;
+  server_.desired.feedback = {"f9", "f1"};  // The second corrects the first.
+  const SyncResult both = SyncFor(1);
+  ASSERT_EQ(both.feedback.size(), 2u);
+  EXPECT_EQ(both.feedback[0].feedback_id, "f9");
+  EXPECT_EQ(both.feedback[1].feedback_id, "f1");
+  client_->FeedbackTaken("f9");
+  const SyncResult rest = SyncFor(1);
+  ASSERT_EQ(rest.feedback.size(), 1u);
+  EXPECT_EQ(rest.feedback[0].feedback_id, "f1");
+}
+
+TEST_F(SyncClientTest, GivesNoFeedbackBeforeAnEarlierOneThatHasNotCome) {
+  server_.feedback["f1"].feedback_id = "f1";
+  server_.desired.revision = 1;
+  server_.desired.feedback = {"f1"};
+  ASSERT_EQ(SyncFor(1).feedback.size(), 1u);  // Fetched, not taken yet.
+  server_.feedback["f9"].feedback_id = "f9";
+  server_.desired.revision = 2;
+  server_.desired.feedback = {"f9", "f1"};
+  server_.tamper = [](const HttpRequest& request, HttpAnswer& answer) {
+    if (request.path.ends_with("/feedback/f9")) answer = HttpAnswer{503, {}, ""};
+  };
+  EXPECT_TRUE(SyncFor(2).feedback.empty());
+  server_.tamper = nullptr;
+  const SyncResult both = SyncFor(2);
+  ASSERT_EQ(both.feedback.size(), 2u);
+  EXPECT_EQ(both.feedback[0].feedback_id, "f9");
+  EXPECT_EQ(both.feedback[1].feedback_id, "f1");
+}
+
 TEST_F(SyncClientTest, OffersWhatWasAcknowledgedToAServerThatWasRestored) {
   const std::string first = Make();
   const std::string second = Make();

@@ -42,14 +42,15 @@ namespace tinylcm::sync {
 
 struct SyncResult {
   std::optional<protocol::Desired> desired;  // A new one; each is given once.
-  std::vector<protocol::Feedback> feedback;  // Until FeedbackTaken(id).
-  std::uint64_t sent = 0;                    // Of this call: stored, and ...
-  std::uint64_t duplicates = 0;              // ... held already,
-  std::uint64_t refused = 0;                 // ... refused for good,
-  std::uint64_t conflicts = 0;               // ... and made anew under another name.
-  bool reached = false;                      // Something of what came back was signed, or a 304.
-  bool held = false;                         // The server does not accept us now.
-  base::Duration next{0};                    // Uptime at which to call again.
+  // Until FeedbackTaken(id); in the server's order, none before an earlier one has come.
+  std::vector<protocol::Feedback> feedback;
+  std::uint64_t sent = 0;        // Of this call: stored, and ...
+  std::uint64_t duplicates = 0;  // ... held already,
+  std::uint64_t refused = 0;     // ... refused for good,
+  std::uint64_t conflicts = 0;   // ... and made anew under another name.
+  bool reached = false;          // Something of what came back was signed, or a 304.
+  bool held = false;             // The server does not accept us now.
+  base::Duration next{0};        // Uptime at which to call again.
 };
 
 // What status shows.
@@ -128,6 +129,8 @@ class SyncClient {
   bool SendWaiting(base::Duration now, SyncResult& result);
   bool Poll(base::Duration now, SyncResult& result);
   bool FetchFeedback(base::Duration now, SyncResult& result);
+  const protocol::Feedback* Fetched(const std::string& feedback_id) const;
+  std::vector<protocol::Feedback> FeedbackInOrder() const;
   bool Offer(base::Duration now, SyncResult& result);
   base::Status Conflict(const QueuedPackage& package);
   void RequeueDeadSince(base::Time since);
@@ -170,8 +173,8 @@ class SyncClient {
   std::string new_generation_;                       // To be offered to, then saved.
   std::map<std::string, int> tries_;                 // By package id: failed ones.
   std::map<std::string, base::Duration> held_back_;  // By package id: not before.
-  std::vector<std::string> feedback_wanted_;
-  std::map<std::string, protocol::Feedback> feedback_;
+  std::vector<std::string> feedback_wanted_;         // In the server's order.
+  std::vector<protocol::Feedback> feedback_;         // Fetched, not taken; as they came.
   std::set<std::string> feedback_taken_;
 
   std::atomic<bool> stopped_{false};
