@@ -186,6 +186,13 @@ std::string TextOf(const Json& status, std::string_view key) {
   return value->is_string() ? value->as_string() : value->Write();
 }
 
+// "; row_gain + none waits for approval".
+std::string ProposedLine(const Json& status) {
+  const Json* proposed = status.Find("proposed");
+  if (proposed == nullptr || !proposed->is_object()) return "";
+  return "; " + TextOf(*proposed, "name") + " waits for approval";
+}
+
 // "watching 6 signals, evidence 12.5 of the 1e+06 an alarm takes".
 std::string DriftLine(const Json& drift) {
   const std::string phase = TextOf(drift, "phase");
@@ -227,7 +234,8 @@ void PrintStatus(const Json& status) {
             << "  state       " << TextOf(status, "state") << ", mode " << TextOf(status, "mode")
             << " (by the " << TextOf(status, "mode_source") << ")\n"
             << "  serves      hypothesis " << TextOf(part("adaptation"), "hypothesis")
-            << ", challenger " << TextOf(part("adaptation"), "challenger") << '\n'
+            << ", challenger " << TextOf(part("adaptation"), "challenger") << ProposedLine(status)
+            << '\n'
             << "  drift       " << DriftLine(part("drift")) << '\n'
             << "  frames      " << TextOf(status, "frames") << " answered, "
             << TextOf(status, "skipped") << " bad, " << TextOf(status, "dropped") << " dropped\n"

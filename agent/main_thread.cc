@@ -111,6 +111,11 @@ void Agent::WriteStatus(bool is_running) {
     transitions.Append(pipeline::ToJson(transition));
   }
   const Json adaptation = lifecycle.adaptation_sha256 ? Json(*lifecycle.adaptation_sha256) : Json();
+  const Json proposed =
+      lifecycle.proposed
+          ? Json::MakeObject({{"name", lifecycle.proposed->name},
+                              {"adaptation_sha256", lifecycle.proposed->adaptation_sha256}})
+          : Json();
   Json status =
       Json::MakeObject({{"device_id", device_id_},
                         {"name", config_.name},
@@ -132,6 +137,7 @@ void Agent::WriteStatus(bool is_running) {
                                                          {"challenger", lifecycle.challenger},
                                                          {"adaptation_sha256", adaptation},
                                                          {"revision", lifecycle.revision}})},
+                        {"proposed", proposed},
                         {"awaits", lifecycle.awaits ? Json(*lifecycle.awaits) : Json()},
                         {"transitions", std::move(transitions)},
                         {"labels_applied", lifecycle.labels_applied},

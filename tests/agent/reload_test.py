@@ -5,7 +5,7 @@ import json
 import signal
 import unittest
 
-from device import STRENGTHS, WORKSHOP, Device, main
+from device import STRENGTHS, WORKSHOP, Device, done, main
 
 
 def write(device: Device, **changes) -> str:
@@ -99,6 +99,9 @@ class Modes(unittest.TestCase):
         device.wait_for(lambda: device.status()["awaits"] == "approval", "the proposal")
         device.wait_for_frames(device.status()["frames"] + 300)
         self.assertEqual(device.status()["state"], "adapting")
+        proposed = device.status()["proposed"]
+        self.assertNotIn("identity", proposed["name"])
+        self.assertIn(f'; {proposed["name"]} waits for approval', done("status", "--config", device.config))
         self.assertEqual(device.status()["adaptation"], UNTOUCHED)
 
     def test_monitoring_only_tells_and_never_changes_anything(self):

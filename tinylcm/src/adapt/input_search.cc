@@ -159,8 +159,11 @@ InputSearchResult InputSearch::Finish(const SearchRule& rule) const {
   const InputSearchResult::Score& identity = result.scores.front();
   const InputSearchResult::Score& best = result.scores[result.best];
   result.ratio = identity.distance > 0.0 ? best.distance / identity.distance : 1.0;
-  const bool is_near =
+  const bool is_nearer =
       result.best != 0 && result.ratio <= RatioMax(tried_[result.best].hypothesis, rule);
+  result.is_far = is_nearer && rule.usual_distance > 0.0 &&
+                  best.distance > rule.usual_times_max * rule.usual_distance;
+  const bool is_near = is_nearer && !result.is_far;
   result.is_vetoed = is_near && best.correct < identity.correct - rule.labels_lost_max;
   result.is_adopted = is_near && !result.is_vetoed;
   if (result.is_adopted) result.hypothesis = tried_[result.best].hypothesis;

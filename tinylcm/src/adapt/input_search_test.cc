@@ -273,7 +273,7 @@ class RowSearchTest : public testing::Test {
     return row;
   }
   template <typename Drift>
-  InputSearchResult Search(Drift drift) {
+  InputSearchResult Search(Drift drift, const SearchRule& rule = {}) {
     std::vector<std::vector<float>> rows;
     std::vector<SearchedRow> searched;
     for (int i = 0; i < 100; ++i) {
@@ -281,13 +281,23 @@ class RowSearchTest : public testing::Test {
       drift(rows.back());
     }
     for (const auto& row : rows) searched.push_back({row, std::nullopt});
-    return SearchRows(reference_, searched, *knn_,
-                      [](std::span<const float> row, std::span<float> feature) {
-                        std::copy(row.begin(), row.end(), feature.begin());
-                        return base::Status();
-                      },
-                      {}, {})
+    return SearchRows(
+               reference_, searched, *knn_,
+               [](std::span<const float> row, std::span<float> feature) {
+                 std::copy(row.begin(), row.end(), feature.begin());
+                 return base::Status();
+               },
+               {}, rule)
         .value();
+  }
+  // Mean distance of undrifted rows to the anchors.
+  double Usual() {
+    double sum = 0.0;
+    for (int i = 0; i < 100; ++i) {
+      const std::vector<float> row = Draw(static_cast<std::uint16_t>(i % 2));
+      sum += static_cast<double>(knn_->Classify(row).anchor_distance);
+    }
+    return sum / 100.0;
   }
   // Both channels: mean 2, variance 4 + .25; they go together by 4.
   const std::vector<float> mean_ = {2, 2};
@@ -302,6 +312,25 @@ TEST_F(RowSearchTest, LetsTheOtherChannelTellADeadOne) {
   const InputSearchResult result = Search([](std::vector<float>& row) { row[1] = 9.0f; });
   ASSERT_TRUE(result.is_adopted);
   EXPECT_EQ(result.hypothesis.name(), "repair");  // Nearer than at the mean of two classes.
+}
+
+TEST_F(RowSearchTest, TakesOnlyWhatLeadsBackToWhereKnownSamplesLie) {
+  SearchRule rule;
+  rule.usual_distance = Usual();
+  rule.usual_times_max = 1.5;
+  const auto dead = [](std::vector<float>& row) { row[1] = 9.0f; };
+  EXPECT_TRUE(Search(dead, rule).is_adopted);
+  // The other channel reads something else as well: told by it, the dead one is nearer than 9 was,
+  // and the row still lies far from both classes.
+  const InputSearchResult astray = Search(
+      [](std::vector<float>& row) {
+        row[0] += 12.0f;
+        row[1] = 40.0f;
+      },
+      rule);
+  EXPECT_LT(astray.ratio, 0.9);
+  EXPECT_TRUE(astray.is_far);
+  EXPECT_FALSE(astray.is_adopted);
 }
 
 TEST_F(RowSearchTest, LeavesAQuietStreamAlone) {

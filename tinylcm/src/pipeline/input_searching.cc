@@ -21,6 +21,21 @@ std::optional<std::uint16_t> LabelOf(const adapt::Quarantine& quarantine, const 
 
 using Samples = std::span<const adapt::QuarantinedSample>;
 
+// What rows are put right by brings them all the way back, or was not what happened to them: a
+// plug-board that was plugged otherwise comes a third nearer by gains and offsets, and is as wrong
+// as before. (A picture that was out of focus stays farther off and is better all the same.)
+constexpr double kRowsUsualTimesMax = 1.5;
+
+// Mean distance of the bundle's canary to its anchors; 0 without one.
+double UsualDistance(Serving& bench) {
+  const classify::Anchors& canary = bench.bundle().canary;
+  double sum = 0.0;
+  for (std::size_t i = 0; i < canary.size(); ++i) {
+    sum += static_cast<double>(bench.classifier().Classify(canary.row(i)).anchor_distance);
+  }
+  return canary.size() == 0 ? 0.0 : sum / static_cast<double>(canary.size());
+}
+
 Result<adapt::InputSearchResult> SearchPictures(Serving& bench, const adapt::Quarantine& quarantine,
                                                 Samples samples,
                                                 const adapt::InputHypothesis& served) {
@@ -55,17 +70,21 @@ Result<adapt::InputSearchResult> SearchRows(Serving& bench, const adapt::Quarant
   for (const adapt::QuarantinedSample& sample : samples) {
     rows.push_back({sample.raw, LabelOf(quarantine, sample.sample_id)});
   }
+  adapt::SearchRule rule;
+  rule.usual_distance = UsualDistance(bench);
+  rule.usual_times_max = kRowsUsualTimesMax;
   std::vector<float> raw;
-  return adapt::SearchRows({.mean = known.channel_mean,
-                            .sd = known.channel_sd,
-                            .mode_share = known.channel_mode_share,
-                            .covariance = known.channel_covariance},
-                           rows, bench.classifier(),
-                           [&](std::span<const float> row, std::span<float> feature) {
-                             raw.assign(row.begin(), row.end());
-                             return bench.Embed({}, raw, feature);
-                           },
-                           served, {});
+  return adapt::SearchRows(
+      {.mean = known.channel_mean,
+       .sd = known.channel_sd,
+       .mode_share = known.channel_mode_share,
+       .covariance = known.channel_covariance},
+      rows, bench.classifier(),
+      [&](std::span<const float> row, std::span<float> feature) {
+        raw.assign(row.begin(), row.end());
+        return bench.Embed({}, raw, feature);
+      },
+      served, rule);
 }
 
 // What there is to say where nothing could be tried.
@@ -102,6 +121,7 @@ Result<InputSearched> SearchInput(Serving& bench, const adapt::Quarantine& quara
                        : !is_best           ? "another is nearer to the anchors"
                        : result.is_vetoed   ? "vetoed by labels"
                        : result.is_adopted  ? "nearest to the anchors"
+                       : result.is_far      ? "nearer, but not where known samples lie"
                        : result.judged == 0 ? "nothing to search by"
                                             : "not near enough to change the input";
     out.candidates.push_back(std::move(candidate));

@@ -1330,6 +1330,14 @@ Status Lifecycle::RollBackTo(const std::string& snapshot_id) {
   return {};
 }
 
+const std::string& Lifecycle::Digested::Of(const adapt::AdaptationPtr& asked) {
+  if (adaptation != asked) {
+    adaptation = asked;
+    digest = adapt::DigestOf(*asked);
+  }
+  return digest;
+}
+
 LifecycleStatus Lifecycle::status() const {
   LifecycleStatus status;
   if (path_ != nullptr) status.drift = path_->drift_standing();
@@ -1344,13 +1352,13 @@ LifecycleStatus Lifecycle::status() const {
   const std::size_t shown = std::min(machine_.log.size(), kTransitionsShown);
   status.transitions.assign(machine_.log.end() - static_cast<std::ptrdiff_t>(shown),
                             machine_.log.end());
-  const adapt::AdaptationPtr& named =
-      machine_.proposed != nullptr ? machine_.proposed : machine_.served;
-  if (digested_ != named) {
-    digested_ = named;
-    digest_ = adapt::DigestOf(*named);
+  if (!machine_.served->is_none()) {
+    status.adaptation_sha256 = digest_of_served_.Of(machine_.served);
   }
-  if (!named->is_none()) status.adaptation_sha256 = digest_;
+  if (machine_.proposed != nullptr) {
+    status.proposed = {.name = machine_.proposed->name(),
+                       .adaptation_sha256 = digest_of_proposed_.Of(machine_.proposed)};
+  }
   status.revision = revision_;
   status.labels_applied = labels_applied_;
   status.adaptations = adaptations_;

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -43,6 +44,11 @@ struct SearchRule {
   float pairs_from = 0.97f;  // Pairs are tried if a single step brings this share of identity's.
   // What is served already stays if its distance is at most this share of the best one's.
   float served_ratio_max = 1.05f;
+  // A correction that is right leads back to where known samples lie (`usual_distance`, of the
+  // bundle's canary; 0: not known): one that stays farther off than so many times as much is a
+  // guess at something else.
+  double usual_distance = 0.0;
+  double usual_times_max = std::numeric_limits<double>::infinity();
   std::size_t judged_max = 100;  // Samples measured; all that are labelled, and these beside them.
 };
 
@@ -57,6 +63,7 @@ struct InputSearchResult {
   double ratio = 1.0;         // Its distance / identity's.
   bool is_adopted = false;    // By distance, and not vetoed.
   bool is_vetoed = false;     // By labels.
+  bool is_far = false;        // Nearer, but not where known samples lie.
   int labelled = 0;
   std::size_t judged = 0;      // Samples measured.
   InputHypothesis hypothesis;  // What to serve: the best, or identity.

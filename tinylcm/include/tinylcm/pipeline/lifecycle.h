@@ -88,8 +88,13 @@ struct LifecycleStatus {
   std::uint64_t escalations = 0;
   double swap_gap_ms = 0.0;                      // Of the last bundle.
   std::optional<std::string> awaits;             // "labels" or "approval" of a person.
-  std::optional<std::string> adaptation_sha256;  // Of what serves, or is proposed; none: neither.
-  std::vector<adapt::Transition> transitions;    // The machine's last 16, oldest first.
+  std::optional<std::string> adaptation_sha256;  // Of what serves; none: the bundle alone.
+  struct Proposed {
+    std::string name;  // "row_gain + none".
+    std::string adaptation_sha256;
+  };
+  std::optional<Proposed> proposed;            // Waits for a person's approval.
+  std::vector<adapt::Transition> transitions;  // The machine's last 16, oldest first.
   drift::DriftMonitor::Standing drift;
   std::vector<EventSummary> events;
 };
@@ -288,8 +293,13 @@ class Lifecycle {
   adapt::Quarantine quarantine_;
   adapt::MachineOptions machine_options_;
   adapt::MachineState machine_;
-  mutable adapt::AdaptationPtr digested_;  // status() is asked for often: of this one it is known
-  mutable std::string digest_;             // ... that it is called so.
+  // status() is asked for often: of these it is known what they are called.
+  struct Digested {
+    adapt::AdaptationPtr adaptation;
+    std::string digest;
+    const std::string& Of(const adapt::AdaptationPtr& asked);
+  };
+  mutable Digested digest_of_served_, digest_of_proposed_;
   FramePath* path_ = nullptr;
   std::unique_ptr<Stage> first_stage_;
   std::unique_ptr<Serving> bench_;  // The bundle alone, for embedding off the frame path.
