@@ -708,7 +708,10 @@ void Lifecycle::Do(adapt::Actions actions) {
       waiting_.push_back(action);  // One change of what serves at a time.
       continue;
     }
-    if (action.kind == adapt::ActionKind::kReport) Save();
+    if (action.kind == adapt::ActionKind::kReport) {
+      SayIfKept();
+      Save();
+    }
     const Status done = DoOne(action);
     if (done.ok()) continue;
     parts_.logger->Error(StrCat(adapt::Name(action.kind), ": ", done.error().message));
@@ -722,8 +725,17 @@ void Lifecycle::Do(adapt::Actions actions) {
     }
   }
   is_doing_ = false;
+  SayIfKept();
   Save();
   UpdateWants();
+}
+
+// What serves may stay and have other labels behind it, hence another digest: said, as every digest
+// is, before it is written down.
+void Lifecycle::SayIfKept() {
+  if (offered_ == nullptr || swap_ || !waiting_.empty() || *machine_.served == *offered_) return;
+  offered_ = machine_.served;
+  SayServing("serving ", *offered_);
 }
 
 // What was to be served cannot be: its report, which still waits, says so instead.

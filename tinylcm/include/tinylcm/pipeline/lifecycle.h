@@ -269,6 +269,7 @@ class Lifecycle {
   };
   base::Result<WayBack> MakeWayBack() const;
   LifecycleRecord MakeRecord(const std::string& file) const;
+  void SayIfKept();
   void SayServing(const char* what, const adapt::Adaptation& adaptation) const;
   base::Status Recognise();
   void Commit(const adapt::Action& action);
