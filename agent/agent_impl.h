@@ -83,7 +83,7 @@ inline constexpr std::size_t kDeploymentsKept = 32;
 
 // What the network thread hands to the control thread.
 struct Order {
-  std::optional<protocol::Feedback> feedback;
+  std::vector<protocol::Feedback> feedback;  // In this order.
   std::optional<protocol::Desired> desired;
   std::string archive;  // Downloaded, of desired->target.
   std::optional<Error> failed;
@@ -188,6 +188,7 @@ class Agent final : public pipeline::Outbox {
   std::vector<Order> orders_;
   std::vector<std::string> feedback_taken_;  // Applied; and what could not be, to come again.
   std::vector<std::string> feedback_back_;
+  bool is_rollback_put_off_ = false;                  // And it was said. Of the control thread.
   std::vector<protocol::Desired::Request> requests_;  // Not answered yet. The control thread's,
   std::vector<std::string> labels_;                   // ... as what the monitor calls answers.
   std::atomic<bool> stopping_{false};

@@ -176,13 +176,17 @@ void Agent::ReportFailed(const protocol::Desired& desired, const Error& error) {
 }
 
 void Agent::Carry(Order order) {
-  if (order.feedback) {
-    const Status applied = lifecycle_->OnFeedback(*order.feedback);
-    if (!applied.ok()) {
-      logger_.Warning("feedback, later again: " + applied.error().message);
+  bool is_in_order = true;  // A later letter may correct one that could not be applied.
+  for (const protocol::Feedback& feedback : order.feedback) {
+    if (is_in_order) {
+      const Status applied = lifecycle_->OnFeedback(feedback);
+      if (!applied.ok()) {
+        logger_.Warning("feedback, later again: " + applied.error().message);
+        is_in_order = false;
+      }
     }
     const std::scoped_lock lock(orders_mutex_);
-    (applied.ok() ? feedback_taken_ : feedback_back_).push_back(order.feedback->feedback_id);
+    (is_in_order ? feedback_taken_ : feedback_back_).push_back(feedback.feedback_id);
   }
   if (!order.desired) return;
   if (order.failed) {
@@ -291,6 +295,14 @@ void Agent::TakeRollbackRequest() {
   const auto request = base::ReadTextFile(fs_, layout_.rollback_request, 256);
   if (!request.ok()) return;
   const Status done = lifecycle_->RollBackTo(std::string(base::Trim(*request)));
+  // A new bundle is being watched; it is asked again when that is over.
+  if (!done.ok() && done.error().code == ErrorCode::kUnavailable) {
+    if (!std::exchange(is_rollback_put_off_, true)) {
+      logger_.Warning("state rollback, later again: " + done.error().message);
+    }
+    return;
+  }
+  is_rollback_put_off_ = false;
   // Afterwards: a kill in between brings it about twice, not never.
   static_cast<void>(fs_.Remove(layout_.rollback_request).ok());
   if (!done.ok()) logger_.Error("state rollback: " + done.error().message);

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <iterator>
 #include <set>
 #include <utility>
@@ -23,12 +24,19 @@ void Agent::NetworkLoop() {
     }
     sync::SyncResult result = client_->SyncOnce(clock_.Uptime());
     std::vector<Order> orders;
-    for (protocol::Feedback& feedback : result.feedback) {
-      // It comes again until it was taken; once is enough for the control thread.
-      if (!handed_on.insert(feedback.feedback_id).second) continue;
+    base::Duration next = result.next;
+    // Letters come again until they were taken. What is new waits for those the control thread
+    // works on: should one of them have to come again, nothing may have overtaken it.
+    const bool is_new = std::ranges::any_of(result.feedback, [&](const auto& feedback) {
+      return !handed_on.contains(feedback.feedback_id);
+    });
+    if (handed_on.empty() && is_new) {
+      for (const auto& feedback : result.feedback) handed_on.insert(feedback.feedback_id);
       Order order;
-      order.feedback = std::move(feedback);
+      order.feedback = std::move(result.feedback);
       orders.push_back(std::move(order));
+    } else if (is_new) {
+      next = std::min(next, clock_.Uptime() + kSecond);
     }
     if (result.desired) {
       const bool installs = result.desired->action == protocol::DesiredAction::kInstall;
@@ -48,7 +56,6 @@ void Agent::NetworkLoop() {
       order.desired = std::move(result.desired);
       orders.push_back(std::move(order));
     }
-    base::Duration next = result.next;
     if (wanted) {
       const std::string file =
           base::JoinPath(layout_.downloads, wanted->target->archive_sha256 + ".tar.zst");
