@@ -705,7 +705,9 @@ void Machine::On(const Judged& judged) {
           ? static_cast<double>(figures.correct - figures.correct_before) / figures.labels
           : 0.0;
   const int gain_min = std::max(3, static_cast<int>(std::lround(0.15 * figures.labels)));
-  state_.is_told_right = state_.labels_right >= options_.escalate_below &&
+  // Where most labels are wrong by the bundle alone, its own beliefs are no witness against them.
+  const bool is_lost = 2 * figures.correct_before < figures.labels;
+  state_.is_told_right = (is_lost || state_.labels_right >= options_.escalate_below) &&
                          figures.correct - figures.correct_before >= gain_min;
   const std::string text = StrCat(figures.correct, " of ", figures.labels, " labels right with ",
                                   judged.composed->name());
