@@ -136,6 +136,7 @@ struct Config {
   std::uint32_t quarantine_samples = 300;
   std::uint32_t labels_per_event = 24;
   std::uint64_t patience = 0;  // Samples without labels until it escalates; 0: never.
+  bool pseudo_labels = false;
   SyncConfig sync;
   std::uint32_t datalog_every = 1;  // Log one prediction in so many; 0: none.
   std::uint64_t datalog_bytes = 64ull << 20;

@@ -399,6 +399,11 @@ std::vector<ConfigKey> MakeKeys() {
           "Samples for which labels that were asked for are waited for; then answers of little "
           "confidence are held back until somebody labels. 0: for ever.")
           .Count(FIELD(patience), 0));
+  add(Key("adapt.pseudo_labels",
+          "Whether what the model says itself of new samples may be remembered as if a person had "
+          "said it: of whole clusters, until labels come; in mode autonomous only. At your own "
+          "risk.")
+          .Flag(FIELD(pseudo_labels)));
 
   add(Key("sync.server", "https://host:port; without it that of the enrolment.")
           .Text(FIELD(sync.server)));

@@ -131,6 +131,7 @@ Status Agent::OpenSlots() {
       options.quarantine_samples = config_.quarantine_samples;
       options.labels_per_event = config_.labels_per_event;
       options.patience_samples = config_.patience;
+      options.pseudo_labels = config_.pseudo_labels;
       options.send_images = config_.consent_images;
       for (const MaskConfig& mask : config_.datalog_images.masks) {
         options.masks.push_back({mask.x, mask.y, mask.width, mask.height});

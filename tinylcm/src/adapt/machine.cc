@@ -7,6 +7,7 @@
 
 #include "base/crypto.h"
 #include "base/text.h"
+#include "tinylcm/adapt/pseudo_labels.h"
 #include "tinylcm/adapt/retract.h"
 #include "tinylcm/src/adapt/adaptation_wire.h"
 
@@ -96,6 +97,8 @@ const char* Name(ActionKind kind) {
       return "recognise";
     case ActionKind::kSearchInput:
       return "search_input";
+    case ActionKind::kPseudoLabel:
+      return "pseudo_label";
     case ActionKind::kAskForLabels:
       return "ask_for_labels";
     case ActionKind::kJudge:
@@ -177,6 +180,7 @@ class Machine {
   void On(const Collected& collected);
   void On(const Passed& passed);
   void On(const Recognised& recognised);
+  void On(const PseudoLabelled& labelled);
   void On(const Searched& searched);
   void On(const Told& told);
   void On(const Judged& judged);
@@ -189,6 +193,7 @@ class Machine {
 
  private:
   bool MayChange() const { return options_.mode != Mode::kMonitoringOnly && options_.is_adaptable; }
+  bool MayPseudoLabel() const;
   // Where an event stands when nothing is on trial.
   AdaptState AtRest() const;
   void Settle(std::uint64_t index, const std::string& why) { Enter(state_, AtRest(), index, why); }
@@ -368,6 +373,12 @@ void Machine::On(const Alarm& alarm) {
   state_.labels_right = 1.0;
   state_.labels_gain = 0.0;
   Withdraw();
+  // What models said of the stream before is nothing to go by in the one that comes.
+  if (HasPseudo(*state_.served)) {
+    state_.served = std::make_shared<const Adaptation>(WithoutPseudo(*state_.served));
+    state_.champion = state_.served;
+    Add(ActionKind::kRollBack).adaptation = state_.served;
+  }
   state_.before = state_.served;
   Enter(state_, AdaptState::kSuspect, alarm.index, "alarm: " + evidence.reason);
   Add(ActionKind::kBeginQuarantine);
@@ -408,9 +419,21 @@ void Machine::On(const Collected& collected) {
                                    was_asked ? "" : ": labels are asked for"));
   }
   if (!was_asked) Report(StrCat(collected.count, " samples are collected: labels are asked for"));
+  if (MayPseudoLabel()) Add(ActionKind::kPseudoLabel);
 }
 
 void Machine::On(const Passed& passed) {
+  if (HasPseudo(*state_.served) && !state_.is_collecting && !state_.labels_waiting) {
+    const bool is_allowed = options_.pseudo_labels && options_.mode == Mode::kAutonomous;
+    const bool is_alive = passed.index < state_.drift_index ||
+                          passed.index - state_.drift_index < options_.pseudo_life;
+    if (!is_allowed || !is_alive) {
+      RollBack(std::make_shared<const Adaptation>(WithoutPseudo(*state_.served)), passed.index,
+               is_allowed ? "no person confirmed what the models said themselves"
+                          : "pseudo-labels are not wanted any more");
+      return;
+    }
+  }
   if (state_.state != AdaptState::kAdapting || !MayChange() || !state_.is_asked ||
       state_.is_judged || state_.labels_waiting || state_.proposed != nullptr ||
       options_.patience_samples == 0 || passed.index < state_.waiting_since ||
@@ -430,6 +453,18 @@ void Machine::On(const Recognised& recognised) {
     return;
   }
   Offer(recognised.adaptation, recognised.index, "met before: " + recognised.why);
+}
+
+bool Machine::MayPseudoLabel() const {
+  return options_.pseudo_labels && options_.mode == Mode::kAutonomous && options_.is_adaptable &&
+         !state_.event_id.empty() && state_.state == AdaptState::kAdapting && state_.is_searched &&
+         !state_.is_changed && !state_.is_unsure && !state_.is_judged && !state_.labels_waiting &&
+         state_.proposed == nullptr && state_.served->challenger.is_none();
+}
+
+void Machine::On(const PseudoLabelled& labelled) {
+  if (labelled.adaptation == nullptr || !MayPseudoLabel()) return;
+  Serve(labelled.adaptation, labelled.index, "no person said so: " + labelled.why);
 }
 
 void Machine::On(const Searched& searched) {
@@ -629,6 +664,14 @@ void Machine::On(const Told& told) {
     state_.champion =
         std::make_shared<const Adaptation>(WithoutWhatTheyTaught(*state_.served, feedback.retract));
     state_.is_interrupted = true;
+  }
+  // What models said themselves gives way to a person's word, and no way leads back to it.
+  if (HasPseudo(*state_.served) && state_.state != AdaptState::kProbation) {
+    state_.champion = std::make_shared<const Adaptation>(WithoutPseudo(*state_.served));
+    state_.is_interrupted = true;
+  }
+  for (AdaptationPtr* kept : {&state_.champion, &state_.before}) {
+    if (HasPseudo(**kept)) *kept = std::make_shared<const Adaptation>(WithoutPseudo(**kept));
   }
   state_.fates.insert(state_.fates.end(), settled.begin(), settled.end());
   for (const Label& label : feedback.labels) {

@@ -8,12 +8,14 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "protocol/learned_model.h"
+#include "tinylcm/adapt/pseudo_labels.h"
 #include "tinylcm/adapt/retract.h"
 #include "tinylcm/pipeline/accuracy.h"
 #include "tinylcm/pipeline/taught.h"
 #include "tinylcm/src/pipeline/feedback_intake.h"
 #include "tinylcm/src/pipeline/input_searching.h"
 #include "tinylcm/src/pipeline/judging.h"
+#include "tinylcm/src/pipeline/pseudo_labelling.h"
 #include "tinylcm/src/pipeline/question.h"
 #include "tinylcm/src/pipeline/stage_making.h"
 
@@ -125,6 +127,7 @@ adapt::MachineOptions Lifecycle::MakeMachineOptions() const {
   options.labels_asked = options_.labels_per_event;
   options.probation_samples = options_.probation_samples;
   options.patience_samples = options_.patience_samples;
+  options.pseudo_labels = options_.pseudo_labels;
   return options;
 }
 
@@ -429,7 +432,9 @@ void Lifecycle::OnSeen(const Seen& seen) {
                                 .challenger_label = seen.prediction.nearest}});
     }
   }
-  if (machine_options_.patience_samples > 0) Happened(adapt::Passed{seen.index});
+  if (machine_options_.patience_samples > 0 || adapt::HasPseudo(*machine_.served)) {
+    Happened(adapt::Passed{seen.index});
+  }
 }
 
 // That the field is not the factory is no drift, but a person should know.
@@ -789,6 +794,8 @@ Status Lifecycle::DoOne(const adapt::Action& action) {
       return AskForLabels(action);
     case adapt::ActionKind::kRecognise:
       return Recognise();
+    case adapt::ActionKind::kPseudoLabel:
+      return PseudoLabel(action);
     case adapt::ActionKind::kSearchInput:
       return SearchInput();
     case adapt::ActionKind::kJudge:
@@ -798,7 +805,8 @@ Status Lifecycle::DoOne(const adapt::Action& action) {
       return Serve(action);
     case adapt::ActionKind::kCommit:
       Commit(action);
-      return SendModel(action.adaptation);
+      // What no person said is for here and now: it is kept nowhere, and no other device's.
+      return adapt::HasPseudo(*action.adaptation) ? Status{} : SendModel(action.adaptation);
     case adapt::ActionKind::kRebaseline:
       if (action.from_collected) {
         RebaselineFromCollected();
@@ -862,9 +870,10 @@ Status Lifecycle::SearchInput() {
 
 Status Lifecycle::Judge(const adapt::Action& action) {
   RETURN_IF_ERROR(Workbench());
-  ASSIGN_OR_RETURN(Judged judged,
-                   JudgeChallengers(*bench_, quarantine_, action.adaptation->hypothesis,
-                                    action.event_id, options_.seed, *machine_.served));
+  ASSIGN_OR_RETURN(
+      Judged judged,
+      JudgeChallengers(*bench_, quarantine_, action.adaptation->hypothesis, action.event_id,
+                       options_.seed, adapt::WithoutPseudo(*machine_.served)));
   const adapt::Judgement& judgement = judged.judgement;
   std::move(judged.candidates.begin(), judged.candidates.end(), std::back_inserter(candidates_));
   const adapt::ChallengerScore& winner = judgement.scores[judgement.winner];
@@ -881,6 +890,16 @@ Status Lifecycle::Judge(const adapt::Action& action) {
   }
   event.composed = std::make_shared<const adapt::Adaptation>(std::move(judged.composed));
   Happened(event);
+  return {};
+}
+
+Status Lifecycle::PseudoLabel(const adapt::Action& action) {
+  if (quarantine_.event_id() != action.event_id) return {};  // It waited until the next alarm.
+  RETURN_IF_ERROR(Workbench());
+  ASSIGN_OR_RETURN(PseudoLabelled labelled, MakePseudo(*bench_, quarantine_, *machine_.served,
+                                                       action.event_id, options_.seed));
+  parts_.logger->Info("pseudo-labels: " + labelled.why);
+  Happened(adapt::PseudoLabelled{last_index_, std::move(labelled.adaptation), labelled.why});
   return {};
 }
 
@@ -905,7 +924,7 @@ Status Lifecycle::Recognise() {
 
 void Lifecycle::Commit(const adapt::Action& action) {
   if (machine_.state != adapt::AdaptState::kProbation) way_back_.reset();
-  if (quarantine_.event_id() != action.event_id) return;
+  if (quarantine_.event_id() != action.event_id || adapt::HasPseudo(*action.adaptation)) return;
   std::optional<double> distance;
   if (trial_count_ > 0) distance = trial_distance_ / static_cast<double>(trial_count_);
   concepts_.Learn(
@@ -1249,6 +1268,7 @@ void Lifecycle::FinishSwap(bool healthy, const std::string& detail) {
              action.kind == adapt::ActionKind::kRollBack ||
              action.kind == adapt::ActionKind::kJudge ||
              action.kind == adapt::ActionKind::kRecognise ||
+             action.kind == adapt::ActionKind::kPseudoLabel ||
              action.kind == adapt::ActionKind::kSearchInput;
     });
     if (machine_.labels_waiting) JudgeAgain();

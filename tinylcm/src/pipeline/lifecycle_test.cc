@@ -83,6 +83,7 @@ class LifecycleTest : public testing::Test {
     options.masks = masks_;
     options.cycle = cycle_;
     options.alarm = alarm_;
+    options.pseudo_labels = pseudo_labels_;
     Lifecycle::Parts parts;
     parts.fs = &fs_;
     parts.clock = &clock_;
@@ -124,6 +125,23 @@ class LifecycleTest : public testing::Test {
     return static_cast<double>(right) / rows;
   }
 
+  // Rows as they always were, but seven in ten (.6 + .4 / 4) are of class "a": an alarm about how
+  // often each class comes, and nothing to put right.
+  void StreamMostlyA(int rows) {
+    for (int i = 0; i < rows; ++i) {
+      source::Frame frame;
+      const auto label = static_cast<std::uint16_t>(
+          random_.Uniform() < 0.6 ? 0 : static_cast<std::uint16_t>(random_.Below(kClasses)));
+      frame.row = MakeRow(random_, label, false);
+      frame.time = clock_.Now();
+      auto seen = path_->Process(std::move(frame));
+      ASSERT_TRUE(seen.ok());
+      truth_[seen->index] = label;
+      lifecycle_->OnSeen(*seen);
+    }
+    lifecycle_->Tick();
+  }
+
   protocol::SampleSet Asked() {
     const auto& file = outbox_.File(protocol::kTypeDriftEvent, protocol::kSamplesPath);
     return *protocol::ParseSampleSet(base::AsText(file.bytes));
@@ -146,6 +164,7 @@ class LifecycleTest : public testing::Test {
   KeepingLogger logger_;
   base::Duration cycle_{0};
   std::optional<drift::AlarmRule> alarm_;
+  bool pseudo_labels_ = false;
   std::unique_ptr<Lifecycle> lifecycle_;
   std::unique_ptr<FramePath> path_;
   base::Random random_{kSeed};
@@ -770,6 +789,37 @@ TEST_F(LifecycleTest, MonitoringOnlyChangesNothing) {
   Stream(200, true);
   EXPECT_EQ(lifecycle_->status().revision, 0u);
   EXPECT_EQ(lifecycle_->status().challenger, "none");
+}
+
+// ---- What no person said ----
+
+TEST_F(LifecycleTest, PseudoLabelsServeWhereTheyAreAskedForAndGoWhenLabelsCome) {
+  pseudo_labels_ = true;
+  Start(MakeBundle("1.0.0", 1));
+  Stream(1000, false);
+  StreamMostlyA(1000);
+  ASSERT_EQ(outbox_.Count(protocol::kTypeDriftEvent), 1);
+  EXPECT_EQ(lifecycle_->status().challenger, "pseudo") << logger_.said;
+  EXPECT_EQ(lifecycle_->status().state, "stable") << "it stood its trial";
+  EXPECT_EQ(outbox_.Count(protocol::kTypeModel), 0) << "nobody else learns it";
+  // A kill forgets it no more than anything else.
+  KillAndRestart(MakeBundle("1.0.0", 1));
+  EXPECT_EQ(lifecycle_->status().challenger, "pseudo");
+  StreamMostlyA(50);
+
+  ASSERT_TRUE(lifecycle_->OnFeedback(Answers("f-1")).ok());
+  EXPECT_NE(lifecycle_->status().challenger, "pseudo");
+  StreamMostlyA(300);
+  EXPECT_NE(lifecycle_->status().challenger, "pseudo");
+}
+
+TEST_F(LifecycleTest, PseudoLabelsAreNeverServedUnlessAskedFor) {
+  Stream(1000, false);
+  StreamMostlyA(1000);
+  ASSERT_EQ(outbox_.Count(protocol::kTypeDriftEvent), 1);
+  EXPECT_EQ(lifecycle_->status().challenger, "none");
+  EXPECT_EQ(lifecycle_->status().adaptations, 0u);
+  EXPECT_EQ(logger_.Count("pseudo-labels"), 0);
 }
 
 // ---- A head answers ----

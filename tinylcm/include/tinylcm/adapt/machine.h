@@ -68,6 +68,11 @@ struct MachineOptions {
   CanaryRule canary = {};          // For changes of the memory.
   double accuracy_at_least = 0.5;  // Surely right answers, where nothing helps without labels.
   double escalate_below = 0.7;     // Share of labels right under what is served.
+  // What models say themselves is served where nothing else helps and no person has spoken yet
+  // (pseudo_labels.h); autonomous only. It goes when labels come, and so many samples after the
+  // alarm.
+  bool pseudo_labels = false;
+  std::uint64_t pseudo_life = 5000;
 };
 
 // Where things stand. A plain value; the adaptations are never null but for `proposed`.
@@ -151,6 +156,12 @@ struct Recognised {
   double sure = 0.0;
   std::string why;
 };
+// Answers kPseudoLabel. Null: no cluster is believed.
+struct PseudoLabelled {
+  std::uint64_t index = 0;
+  AdaptationPtr adaptation;
+  std::string why;
+};
 // Answers kSearchInput. `accuracy`: of what serves, since the alarm.
 struct Searched {
   std::uint64_t index = 0;
@@ -206,9 +217,9 @@ struct SnapshotRestored {
   std::string why;
 };
 
-using MachineEvent =
-    std::variant<Alarm, Collected, Passed, Recognised, Searched, Told, Judged, Shadowed,
-                 CanaryMeasured, ServeRefused, BundleTookOver, SnapshotRestored, ModeChanged>;
+using MachineEvent = std::variant<Alarm, Collected, Passed, Recognised, PseudoLabelled, Searched,
+                                  Told, Judged, Shadowed, CanaryMeasured, ServeRefused,
+                                  BundleTookOver, SnapshotRestored, ModeChanged>;
 
 // ---- What is to be done -----------------------------------------------------------------------
 
@@ -216,6 +227,7 @@ enum class ActionKind {
   kBeginQuarantine,  // For `event_id`: start to collect.
   kRecognise,        // Was this met before? Then Recognised.
   kSearchInput,      // Try the hypotheses about the input over the quarantine, then Searched.
+  kPseudoLabel,      // Are there clusters to believe? Then PseudoLabelled.
   kAskForLabels,     // Send the event with the `labels` samples asked for.
   kJudge,            // Judge() in the space of `adaptation->hypothesis`, then Judged.
   kServe,            // Snapshot what is served now, then serve `adaptation`; then CanaryMeasured.

@@ -1,5 +1,4 @@
-// PseudoLabels: what models say themselves, remembered as if a person had said it. No device serves
-// them: nothing in the machine or the pipeline calls this.
+// PseudoLabels: what models say themselves, remembered as if a person had said it. Off by default.
 //
 // A memory fed with its own answers collapses. So only whole clusters are believed, and of them
 // those that
@@ -13,7 +12,8 @@
 //
 // Of such a cluster the members for which all of that is so are remembered, nearest to the anchors
 // first, and in all at most half as many a class as it has anchors. The feature is left as it is.
-// No person stands behind any of it, so all of it can be taken out again at once.
+// No person stands behind any of it: it goes when labels come, at the next alarm, and after
+// MachineOptions::pseudo_life samples (machine.h).
 
 #pragma once
 

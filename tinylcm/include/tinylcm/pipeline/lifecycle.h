@@ -64,6 +64,7 @@ struct LifecycleOptions {
   std::uint32_t labels_per_event = 24;
   std::uint32_t probation_samples = 100;
   std::uint64_t patience_samples = 0;  // Inferences without labels until it escalates; 0: never.
+  bool pseudo_labels = false;          // adapt/pseudo_labels.h.
   std::uint32_t health_frames = 100;   // Watched after a new bundle took over.
   bool send_images = false;            // Local consent.
   // Black in every picture that is kept or sent; the model sees the whole one.
@@ -271,6 +272,7 @@ class Lifecycle {
   LifecycleRecord MakeRecord(const std::string& file) const;
   void SayIfKept();
   void SayServing(const char* what, const adapt::Adaptation& adaptation) const;
+  base::Status PseudoLabel(const adapt::Action& action);
   base::Status Recognise();
   void Commit(const adapt::Action& action);
 
