@@ -358,9 +358,9 @@ std::vector<ConfigKey> MakeKeys() {
           .Text(FIELD(source.label_column)));
 
   add(Key("mode",
-          "autonomous: a corrected input is served before labels come; server_assisted: "
-          "nothing is served before a person's labels; monitoring_only: nothing is ever "
-          "changed. The server may ask for another mode.")
+          "autonomous: a corrected input is served before labels come, and what labels choose, "
+          "both on trial; server_assisted: each change waits for a person's approval; "
+          "monitoring_only: nothing is ever changed. The server may ask for another mode.")
           .ChoiceOf(
               {"autonomous", "server_assisted", "monitoring_only"},
               [](const Config& c) { return tinylcm::adapt::Name(c.mode); },

@@ -10,7 +10,7 @@ namespace tinylcm::adapt {
 
 enum class Mode {
   kAutonomous,      // A corrected input is served before labels come; labels can veto it later.
-  kServerAssisted,  // Nothing is served before a person's labels.
+  kServerAssisted,  // Nothing is served before a person approved it.
   kMonitoringOnly,  // Nothing is ever changed; what drifted is told and becomes the new normal.
 };
 
