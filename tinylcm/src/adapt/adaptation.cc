@@ -82,7 +82,7 @@ Result<Adaptation> ReadAdaptation(WireReader& reader, std::uint32_t version) {
   Adaptation adaptation;
   adaptation.bundle = reader.Text();
   adaptation.event_id = reader.Text();
-  const bool is_hypothesis_known = ReadHypothesis(reader, adaptation.hypothesis);
+  const bool is_hypothesis_known = ReadHypothesis(reader, version, adaptation.hypothesis);
   const std::uint8_t alignment = reader.U8();
   const std::uint8_t memory = reader.U8();
   adaptation.challenger = {static_cast<Alignment>(alignment), static_cast<Memory>(memory)};

@@ -48,10 +48,11 @@ void WriteHypothesis(WireWriter& writer, const InputHypothesis& hypothesis) {
   }
 }
 
-bool ReadHypothesis(WireReader& reader, InputHypothesis& hypothesis) {
+bool ReadHypothesis(WireReader& reader, std::uint32_t adaptation_version,
+                    InputHypothesis& hypothesis) {
   hypothesis.steps.clear();
   const std::uint8_t first = reader.U8();
-  if (first <= kOldKindMax) {
+  if (adaptation_version == 1 && first <= kOldKindMax) {
     InputStep step;
     step.angle_degrees = static_cast<std::int32_t>(reader.U32());
     ReadMaps(reader, step);

@@ -1,5 +1,5 @@
-// An input hypothesis's fields in bytes. They say themselves how they are to be read: the first
-// byte is 16 + the number of steps, or, as adaptations of version 1 had it, a kind below 5.
+// An input hypothesis's fields in bytes. The first byte is 16 + the number of steps, or, in
+// adaptations of version 1 only, a kind below 5.
 
 #pragma once
 
@@ -11,6 +11,7 @@ namespace tinylcm::adapt {
 void WriteHypothesis(state::WireWriter& writer, const InputHypothesis& hypothesis);
 
 // False where the fields do not make sense; whether the bytes sufficed is the reader's to say.
-bool ReadHypothesis(state::WireReader& reader, InputHypothesis& hypothesis);
+bool ReadHypothesis(state::WireReader& reader, std::uint32_t adaptation_version,
+                    InputHypothesis& hypothesis);
 
 }  // namespace tinylcm::adapt

@@ -2,11 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include "tinylcm/src/adapt/adaptation_wire.h"
+
 namespace tinylcm::adapt {
 namespace {
 
 using state::WireReader;
 using state::WireWriter;
+
+constexpr std::uint32_t kVersion = kAdaptationVersion;
 
 const InputStep kDarker{
     .kind = StepKind::kChannelGain, .gains = {4096, 8192, 1}, .offsets = {0, -16, 32}};
@@ -25,7 +29,7 @@ TEST(HypothesisWire, ReadsBackEverySequence) {
     WriteHypothesis(writer, hypothesis);
     WireReader reader(writer.bytes());
     InputHypothesis read;
-    EXPECT_TRUE(ReadHypothesis(reader, read)) << hypothesis.name();
+    EXPECT_TRUE(ReadHypothesis(reader, kVersion, read)) << hypothesis.name();
     EXPECT_TRUE(reader.ok() && reader.at_end()) << hypothesis.name();
     EXPECT_EQ(read, hypothesis) << hypothesis.name();
   }
@@ -50,10 +54,21 @@ TEST(HypothesisWire, ReadsWhatVersionOneWrote) {
   for (const InputHypothesis& expected :
        {InputHypothesis::Of(kTurn), InputHypothesis::Of(kDarker), InputHypothesis{}}) {
     InputHypothesis read;
-    EXPECT_TRUE(ReadHypothesis(reader, read));
+    EXPECT_TRUE(ReadHypothesis(reader, 1, read));
     EXPECT_EQ(read, expected);
   }
   EXPECT_TRUE(reader.ok() && reader.at_end());
+}
+
+TEST(HypothesisWire, RefusesWhatVersionOneWroteInALaterAdaptation) {
+  WireWriter writer;
+  writer.U8(0);  // identity
+  writer.U32(0);
+  writer.U16s({});
+  writer.U32(0);
+  WireReader reader(writer.bytes());
+  InputHypothesis read;
+  EXPECT_FALSE(ReadHypothesis(reader, kVersion, read));
 }
 
 TEST(HypothesisWire, RefusesWhatMakesNoSense) {
@@ -62,7 +77,7 @@ TEST(HypothesisWire, RefusesWhatMakesNoSense) {
     WriteHypothesis(writer, hypothesis);
     WireReader reader(writer.bytes());
     InputHypothesis read;
-    return ReadHypothesis(reader, read);
+    return ReadHypothesis(reader, kVersion, read);
   };
   EXPECT_TRUE(reads(InputHypothesis::Of(kDarker)));
   EXPECT_FALSE(reads({.steps = {kTurn, kTurn, kTurn}}));
