@@ -43,6 +43,14 @@ Label ReadLabel(WireReader& reader, std::uint32_t version) {
 
 }  // namespace
 
+Adaptation Adaptation::InputAlone() const {
+  Adaptation input;
+  input.bundle = bundle;
+  input.event_id = event_id;
+  input.hypothesis = hypothesis;
+  return input;
+}
+
 std::string Adaptation::name() const { return StrCat(hypothesis.name(), " + ", challenger.name()); }
 
 void WriteAdaptation(WireWriter& writer, const Adaptation& adaptation) {
@@ -149,16 +157,8 @@ Bytes Serialise(const Adaptation& adaptation) {
 }
 
 Result<Adaptation> ParseAdaptation(ByteView bytes) {
-  if (bytes.size() < 12) return Corrupt("cut short");
-  WireReader tail(bytes.last(4));
-  if (tail.U32() != base::Crc32c(bytes.first(bytes.size() - 4))) return Corrupt("CRC differs");
-  WireReader reader(bytes.first(bytes.size() - 4));
-  const ByteView magic = reader.Raw(kMagic.size());
-  if (!std::equal(magic.begin(), magic.end(), kMagic.begin())) return Corrupt("not one");
-  const std::uint32_t version = reader.U32();
-  if (version < 1 || version > kVersion) {
-    return Error{ErrorCode::kUnsupported, StrCat("adaptation: version ", version)};
-  }
+  ASSIGN_OR_RETURN(auto framed, state::OpenFrame(bytes, kMagic, 1, kVersion, "adaptation"));
+  auto& [reader, version] = framed;
   ASSIGN_OR_RETURN(Adaptation adaptation, ReadAdaptation(reader, version));
   if (!reader.at_end()) return Corrupt("bytes left over");
   return adaptation;

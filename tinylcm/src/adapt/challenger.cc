@@ -64,19 +64,28 @@ Moments MomentsOf(std::span<const float> features, std::size_t dims) {
 }
 
 // The anchors' moments, had they come in these shares.
-Moments Weighted(const ClassMoments& anchors, std::span<const double> priors) {
-  Moments moments{std::vector<double>(anchors.dims, 0.0), std::vector<double>(anchors.dims, 0.0)};
-  // A class without anchors has no moments; its share goes to the others.
+// Each class's share by `priors`. A class without anchors has no moments; its share goes to the
+// others.
+std::vector<double> SharesBy(const ClassMoments& anchors, std::span<const double> priors) {
   double total = 0.0;
   for (std::size_t c = 0; c < anchors.classes; ++c) {
     if (anchors.shares[c] > 0.0) total += priors[c];
   }
+  std::vector<double> shares(anchors.classes, 0.0);
   for (std::size_t c = 0; c < anchors.classes; ++c) {
     if (!(anchors.shares[c] > 0.0)) continue;
-    const double share = total > 0.0 ? priors[c] / total : anchors.shares[c];
+    shares[c] = total > 0.0 ? priors[c] / total : anchors.shares[c];
+  }
+  return shares;
+}
+
+Moments Weighted(const ClassMoments& anchors, std::span<const double> priors) {
+  Moments moments{std::vector<double>(anchors.dims, 0.0), std::vector<double>(anchors.dims, 0.0)};
+  const std::vector<double> shares = SharesBy(anchors, priors);
+  for (std::size_t c = 0; c < anchors.classes; ++c) {
     for (std::size_t j = 0; j < anchors.dims; ++j) {
-      moments.mean[j] += share * anchors.means[c * anchors.dims + j];
-      moments.variance[j] += share * anchors.squares[c * anchors.dims + j];
+      moments.mean[j] += shares[c] * anchors.means[c * anchors.dims + j];
+      moments.variance[j] += shares[c] * anchors.squares[c * anchors.dims + j];
     }
   }
   for (std::size_t j = 0; j < anchors.dims; ++j) {
@@ -509,18 +518,13 @@ FeatureTransform Coral(std::span<const float> features, const ClassMoments& anch
   Covariance reference{.mean = std::vector<double>(dims, 0.0), .sd = {}, .correlations = {}};
   reference.shrink = anchors.shrink;
   std::vector<double> products(packed, 0.0);
-  double total = 0.0;
+  const std::vector<double> shares = SharesBy(anchors, priors);
   for (std::size_t c = 0; c < anchors.classes; ++c) {
-    if (anchors.shares[c] > 0.0) total += priors[c];
-  }
-  for (std::size_t c = 0; c < anchors.classes; ++c) {
-    if (!(anchors.shares[c] > 0.0)) continue;
-    const double share = total > 0.0 ? priors[c] / total : anchors.shares[c];
     for (std::size_t j = 0; j < dims; ++j) {
-      reference.mean[j] += share * anchors.means[c * dims + j];
+      reference.mean[j] += shares[c] * anchors.means[c * dims + j];
     }
     for (std::size_t i = 0; i < packed; ++i) {
-      products[i] += share * anchors.products[c * packed + i];
+      products[i] += shares[c] * anchors.products[c * packed + i];
     }
   }
   Standardise(reference, std::move(products));

@@ -336,16 +336,8 @@ Result<ConceptCache> ConceptCache::Parse(const std::string& bundle, ByteView byt
   const auto corrupt = [](std::string_view what) {
     return Error{ErrorCode::kCorrupt, StrCat("concepts: ", what)};
   };
-  if (bytes.size() < 12) return corrupt("cut short");
-  WireReader tail(bytes.last(4));
-  if (tail.U32() != base::Crc32c(bytes.first(bytes.size() - 4))) return corrupt("CRC differs");
-  WireReader reader(bytes.first(bytes.size() - 4));
-  const ByteView magic = reader.Raw(kMagic.size());
-  if (!std::equal(magic.begin(), magic.end(), kMagic.begin())) return corrupt("not these");
-  const std::uint32_t version = reader.U32();
-  if (version != kVersion) {
-    return Error{ErrorCode::kUnsupported, StrCat("concepts: version ", version)};
-  }
+  ASSIGN_OR_RETURN(auto framed, state::OpenFrame(bytes, kMagic, kVersion, kVersion, "concepts"));
+  WireReader& reader = framed.reader;
   ConceptCache cache(reader.Text());
   cache.meetings_ = reader.U64();
   const std::uint32_t count = reader.Count(41);

@@ -1089,16 +1089,8 @@ Bytes Serialise(const MachineState& state) {
 }
 
 Result<MachineState> ParseMachineState(ByteView bytes, AdaptationPtr base) {
-  if (bytes.size() < 13) return Corrupt("cut short");
-  WireReader tail(bytes.last(4));
-  if (tail.U32() != base::Crc32c(bytes.first(bytes.size() - 4))) return Corrupt("CRC differs");
-  WireReader reader(bytes.first(bytes.size() - 4));
-  const ByteView magic = reader.Raw(kMagic.size());
-  if (!std::equal(magic.begin(), magic.end(), kMagic.begin())) return Corrupt("not one");
-  const std::uint32_t version = reader.U32();
-  if (version < 1 || version > kVersion) {
-    return Error{ErrorCode::kUnsupported, StrCat("adaptation machine: version ", version)};
-  }
+  ASSIGN_OR_RETURN(auto framed, state::OpenFrame(bytes, kMagic, 1, kVersion, "adaptation machine"));
+  auto& [reader, version] = framed;
   MachineState state = MachineState::Fresh(base);
   const std::uint8_t kind = reader.U8();
   if (kind > static_cast<std::uint8_t>(AdaptState::kEscalated)) return Corrupt("unknown state");

@@ -379,7 +379,7 @@ TEST_F(MachineTest, ServesWhatWasMetBeforeThroughTheSameProbation) {
   Alarmed();
   EXPECT_EQ(Collect(1, 24), Kinds{kRecognise});
   Collect(25, 30);
-  EXPECT_EQ(Feed(Recognised{1030, Composed(kAligned), 0.99, "the evening light"}),
+  EXPECT_EQ(Feed(Recognised{1030, Composed(kAligned), "the evening light"}),
             (Kinds{kServe, kReport}));
   EXPECT_EQ(state_.state, State::kProbation);
   // Nothing else is tried while it is on trial, nor once it is committed.
@@ -393,7 +393,7 @@ TEST_F(MachineTest, SearchesTheInputWhereWhatWasMetBeforeDoesNotHold) {
   Start({});
   Alarmed();
   Collect(1, 30);
-  Feed(Recognised{1030, Composed(kAligned), 0.99, "the evening light"});
+  Feed(Recognised{1030, Composed(kAligned), "the evening light"});
   EXPECT_EQ(Repeat(MuchWorse(), 40), (Kinds{kRollBack, kRebaseline, kReport}));
   EXPECT_EQ(Collect(31, 100), Kinds{kSearchInput});
 }
@@ -402,7 +402,7 @@ TEST_F(MachineTest, NothingKnownIsThereAgain) {
   Start({});
   Alarmed();
   Collect(1, 30);
-  EXPECT_EQ(Feed(Recognised{1030, nullptr, 0.0, ""}), Kinds{});
+  EXPECT_EQ(Feed(Recognised{1030, nullptr, ""}), Kinds{});
   EXPECT_EQ(state_.state, State::kSuspect);
 }
 

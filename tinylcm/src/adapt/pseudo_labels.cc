@@ -212,12 +212,7 @@ bool HasPseudo(const Adaptation& adaptation) {
 }
 
 Adaptation WithoutPseudo(const Adaptation& adaptation) {
-  if (!HasPseudo(adaptation)) return adaptation;
-  Adaptation left;
-  left.bundle = adaptation.bundle;
-  left.event_id = adaptation.event_id;
-  left.hypothesis = adaptation.hypothesis;
-  return left;
+  return HasPseudo(adaptation) ? adaptation.InputAlone() : adaptation;
 }
 
 }  // namespace tinylcm::adapt

@@ -16,12 +16,7 @@ bool IsTaughtBy(const Adaptation& adaptation, std::span<const std::string> sampl
 
 Adaptation WithoutWhatTheyTaught(const Adaptation& adaptation,
                                  std::span<const std::string> sample_ids) {
-  if (!IsTaughtBy(adaptation, sample_ids)) return adaptation;
-  Adaptation left;
-  left.bundle = adaptation.bundle;
-  left.event_id = adaptation.event_id;
-  left.hypothesis = adaptation.hypothesis;
-  return left;
+  return IsTaughtBy(adaptation, sample_ids) ? adaptation.InputAlone() : adaptation;
 }
 
 }  // namespace tinylcm::adapt

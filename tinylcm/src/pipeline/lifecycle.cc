@@ -738,7 +738,8 @@ void Lifecycle::Do(adapt::Actions actions) {
 // What serves may stay and have other labels behind it, hence another digest: said, as every digest
 // is, before it is written down.
 void Lifecycle::SayIfKept() {
-  if (offered_ == nullptr || swap_ || !waiting_.empty() || *machine_.served == *offered_) return;
+  if (offered_ == nullptr || offered_ == machine_.served || swap_ || !waiting_.empty()) return;
+  if (*machine_.served == *offered_) return;
   offered_ = machine_.served;
   SayServing("serving ", *offered_);
 }
@@ -911,7 +912,6 @@ Status Lifecycle::Recognise() {
       [this](const adapt::Adaptation& adaptation) { return Make(bundle_, adaptation, 0); });
   if (met.ok()) {
     event.adaptation = std::move(met->adaptation);
-    event.sure = met->sure;
     event.why = std::move(met->why);
     parts_.logger->Info("recognising: " + event.why);
   } else {

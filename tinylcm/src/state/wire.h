@@ -15,6 +15,8 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/result.h"
+#include "base/text.h"
 
 namespace tinylcm::state {
 
@@ -107,5 +109,34 @@ class WireReader {
   std::size_t at_ = 0;
   bool ok_ = true;
 };
+
+// What begins with a magic of four bytes and a version, and ends with the CRC-32C of all before it.
+struct Framed {
+  WireReader reader;  // Of what lies between the version and the CRC.
+  std::uint32_t version = 0;
+};
+
+// kCorrupt for bytes that were not written so or did not stay so, kUnsupported for a version
+// outside [version_min, version_max]; the message begins with `what`.
+inline base::Result<Framed> OpenFrame(base::ByteView bytes, base::ByteView magic,
+                                      std::uint32_t version_min, std::uint32_t version_max,
+                                      std::string_view what) {
+  const auto corrupt = [&](std::string_view how) {
+    return base::Error{base::ErrorCode::kCorrupt, base::StrCat(what, ": ", how)};
+  };
+  constexpr std::size_t kCrcBytes = 4;
+  if (bytes.size() < magic.size() + 4 + kCrcBytes) return corrupt("cut short");
+  const base::ByteView covered = bytes.first(bytes.size() - kCrcBytes);
+  WireReader crc(bytes.last(kCrcBytes));
+  if (crc.U32() != base::Crc32c(covered)) return corrupt("CRC differs");
+  Framed framed{.reader = WireReader(covered)};
+  if (base::AsText(framed.reader.Raw(magic.size())) != base::AsText(magic)) {
+    return corrupt("not one");
+  }
+  framed.version = framed.reader.U32();
+  if (framed.version >= version_min && framed.version <= version_max) return framed;
+  return base::Error{base::ErrorCode::kUnsupported,
+                     base::StrCat(what, ": version ", framed.version)};
+}
 
 }  // namespace tinylcm::state

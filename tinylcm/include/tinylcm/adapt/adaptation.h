@@ -49,6 +49,8 @@ struct Adaptation {
 
   bool is_none() const { return hypothesis.is_identity() && challenger.is_none(); }
   std::string name() const;  // "flat_field + moved_channels".
+  // What was accepted of the input, and nothing that was learned behind it.
+  Adaptation InputAlone() const;
   friend bool operator==(const Adaptation&, const Adaptation&) = default;
 };
 

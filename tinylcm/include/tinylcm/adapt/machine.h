@@ -153,7 +153,6 @@ struct Passed {
 struct Recognised {
   std::uint64_t index = 0;
   AdaptationPtr adaptation;
-  double sure = 0.0;
   std::string why;
 };
 // Answers kPseudoLabel. Null: no cluster is believed.
