@@ -46,38 +46,58 @@ base::Status DatabaseQueue::Enqueue(Transaction& transaction, const NewJob& job)
 
 base::Result<std::optional<Job>> DatabaseQueue::Claim(const std::string& kind, base::Time now,
                                                       base::Duration lease) {
+  ASSIGN_OR_RETURN(std::vector<Job> jobs, ClaimSome(kind, now, lease, 1));
+  if (jobs.empty()) return std::optional<Job>();
+  return std::optional<Job>(std::move(jobs.front()));
+}
+
+base::Result<std::vector<Job>> DatabaseQueue::ClaimSome(const std::string& kind, base::Time now,
+                                                        base::Duration lease, std::size_t limit) {
   // Looking costs no flush; only a worker that sees something takes the writer.
   ASSIGN_OR_RETURN(const std::optional<Row> seen,
                    database_.QueryOne("SELECT job_id FROM jobs WHERE kind = $1 AND state IN "
                                       "('waiting', 'claimed') AND due_at <= $2 LIMIT 1",
                                       {kind, now}));
-  if (!seen) return std::optional<Job>();
-  return database_.Write([&](Transaction& transaction) -> base::Result<std::optional<Job>> {
-    // While a job is claimed, due_at is the end of its lease.
-    ASSIGN_OR_RETURN(
-        const std::optional<Row> row,
-        transaction.QueryOne(
-            base::StrCat("SELECT ", kColumns,
-                         " FROM jobs WHERE kind = $1 AND state IN ('waiting', 'claimed') AND "
-                         "due_at <= $2 ORDER BY job_id LIMIT 1"),
-            {kind, now}));
-    if (!row) return std::optional<Job>();
-    Job job = ReadJob(*row);
-    if (job.attempts >= kJobAttemptsMax) {
-      // Its worker died every time: the job may be what kills it.
-      RETURN_IF_ERROR(transaction.Execute(
-          "UPDATE jobs SET state = 'set_aside', lease = '', error = $2 WHERE job_id = $1",
-          {job.job_id, "the worker ended during every attempt"}));
-      return std::optional<Job>();
+  if (!seen) return std::vector<Job>();
+  return database_.Write([&](Transaction& transaction) -> base::Result<std::vector<Job>> {
+    // While a job is claimed, due_at is the end of its lease. The plus keeps the query on the index
+    // that is in the order of job_id: those whose time has not come are few.
+    ASSIGN_OR_RETURN(Rows rows,
+                     transaction.Query(base::StrCat("SELECT ", kColumns,
+                                                    " FROM jobs WHERE kind = $1 AND state = "
+                                                    "'claimed' AND due_at <= $2 "
+                                                    "ORDER BY due_at, job_id LIMIT 1"),
+                                       {kind, now}));
+    if (rows.empty()) {
+      ASSIGN_OR_RETURN(
+          rows, transaction.Query(base::StrCat("SELECT ", kColumns,
+                                               " FROM jobs WHERE kind = $1 AND state = 'waiting' "
+                                               "AND +due_at <= $2 ORDER BY job_id LIMIT $3"),
+                                  {kind, now, limit}));
     }
-    job.attempts += 1;
-    job.state = "claimed";
-    job.lease = base::RandomHex(8);
-    RETURN_IF_ERROR(transaction.Execute(
-        "UPDATE jobs SET state = 'claimed', attempts = $2, lease = $3, due_at = $4 "
-        "WHERE job_id = $1",
-        {job.job_id, job.attempts, job.lease, now + lease}));
-    return std::optional<Job>(std::move(job));
+    std::vector<Job> jobs;
+    const std::string given = base::RandomHex(8);
+    for (const Row& row : rows) {
+      Job job = ReadJob(row);
+      if (job.attempts >= kJobAttemptsMax) {
+        // Its worker died every time: the job may be what kills it.
+        RETURN_IF_ERROR(transaction.Execute(
+            "UPDATE jobs SET state = 'set_aside', lease = '', error = $2 WHERE job_id = $1",
+            {job.job_id, "the worker ended during every attempt"}));
+        continue;
+      }
+      if (job.attempts > 0 && !jobs.empty()) continue;
+      job.attempts += 1;
+      job.state = "claimed";
+      job.lease = given;
+      RETURN_IF_ERROR(transaction.Execute(
+          "UPDATE jobs SET state = 'claimed', attempts = $2, lease = $3, due_at = $4 "
+          "WHERE job_id = $1",
+          {job.job_id, job.attempts, job.lease, now + lease}));
+      jobs.push_back(std::move(job));
+      if (jobs.back().attempts > 1) break;
+    }
+    return jobs;
   });
 }
 

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,6 +18,8 @@ class DatabaseQueue final : public Queue {
   base::Status Enqueue(Transaction& transaction, const NewJob& job) override;
   base::Result<std::optional<Job>> Claim(const std::string& kind, base::Time now,
                                          base::Duration lease) override;
+  base::Result<std::vector<Job>> ClaimSome(const std::string& kind, base::Time now,
+                                           base::Duration lease, std::size_t limit) override;
   base::Status Complete(Transaction& transaction, const Job& job) override;
   base::Status Fail(const Job& job, const std::string& reason, bool is_hopeless,
                     base::Time now) override;

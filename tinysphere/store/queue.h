@@ -8,6 +8,7 @@
 
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -53,6 +54,11 @@ class Queue {
   // The oldest job of `kind` that is due, now leased for `lease`; nullopt if there is none.
   virtual base::Result<std::optional<Job>> Claim(const std::string& kind, base::Time now,
                                                  base::Duration lease) = 0;
+  // Up to `limit` of them at once, oldest first, under one lease. Only jobs that were never tried
+  // come together: one that was is given alone, so that what kills its worker takes no others with
+  // it into being set aside.
+  virtual base::Result<std::vector<Job>> ClaimSome(const std::string& kind, base::Time now,
+                                                   base::Duration lease, std::size_t limit) = 0;
   // In the transaction that stores the work's result. kConflict if the lease was lost meanwhile;
   // return it, so that nothing of the work is stored.
   virtual base::Status Complete(Transaction& transaction, const Job& job) = 0;

@@ -109,6 +109,37 @@ TEST_P(QueueContract, ExistsOnlyIfTheFactDoes) {
   EXPECT_EQ(Claim(), std::nullopt);
 }
 
+TEST_P(QueueContract, HandsOutSomeAtOnce) {
+  for (const char* key : {"a", "b", "c"}) Enqueue(key);
+  const auto two = stand_->queue->ClaimSome("unpack", clock_.Now(), kLease, 2);
+  ASSERT_TRUE(two.ok());
+  ASSERT_EQ(two->size(), 2u);
+  EXPECT_EQ((*two)[0].key, "a");
+  EXPECT_EQ((*two)[1].key, "b");
+  const auto rest = stand_->queue->ClaimSome("unpack", clock_.Now(), kLease, 2);
+  ASSERT_TRUE(rest.ok());
+  ASSERT_EQ(rest->size(), 1u);
+  EXPECT_EQ((*rest)[0].key, "c");
+  for (const Job& job : *two) EXPECT_TRUE(Complete(job).ok());
+}
+
+// The worker may have died of any of them; the next time it dies, it is of the one it has.
+TEST_P(QueueContract, HandsOutAloneWhatWasTriedBefore) {
+  for (const char* key : {"a", "b", "c"}) Enqueue(key);
+  ASSERT_EQ(stand_->queue->ClaimSome("unpack", clock_.Now(), kLease, 2)->size(), 2u);
+  clock_.Advance(kLease + seconds(1));
+  for (const char* key : {"a", "b"}) {
+    const auto alone = stand_->queue->ClaimSome("unpack", clock_.Now(), kLease, 3);
+    ASSERT_TRUE(alone.ok());
+    ASSERT_EQ(alone->size(), 1u);
+    EXPECT_EQ((*alone)[0].key, key);
+    EXPECT_EQ((*alone)[0].attempts, 2);
+  }
+  const auto last = stand_->queue->ClaimSome("unpack", clock_.Now(), kLease, 3);
+  ASSERT_EQ(last->size(), 1u);
+  EXPECT_EQ((*last)[0].key, "c");
+}
+
 TEST_P(QueueContract, WaitsUntilAJobIsDue) {
   Enqueue("a", clock_.Now() + seconds(10));
   EXPECT_EQ(Claim(), std::nullopt);
