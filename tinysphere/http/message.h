@@ -109,6 +109,11 @@ struct Request {
   Peer peer;
   Identity identity;
   Body body;
+  // Set by the router as soon as it sees the request. In the log and in the answer's TLCM-Trace.
+  std::string trace{};
+  std::chrono::steady_clock::time_point begun{};
+  const std::string* route =
+      nullptr;  // The route's path as it was added; null while there is none.
 
   // "" where there is none.
   std::string_view Query(std::string_view name) const;

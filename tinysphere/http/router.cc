@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "base/trace.h"
 
 namespace tinysphere::http {
 
@@ -91,7 +92,15 @@ void Router::AddFallback(Handler handler) {
   fallback_route_.handler = std::move(handler);
 }
 
+void Router::Begin(Request& request) {
+  if (!request.trace.empty()) return;
+  request.begun = std::chrono::steady_clock::now();
+  request.trace =
+      base::ParseTraceParent(request.headers.Get("traceparent")).value_or(base::MakeTraceId());
+}
+
 std::variant<const Route*, Response> Router::Find(Request& request) const {
+  Begin(request);
   const std::vector<std::string_view> path = base::Split(request.path, '/');
   const Method method = request.method == Method::kHead ? Method::kGet : request.method;
   const Route* found = nullptr;
@@ -116,19 +125,26 @@ std::variant<const Route*, Response> Router::Find(Request& request) const {
     found_params = params->size();
     request.params = std::move(*params);
   }
-  if (found) return found;
+  if (found) {
+    request.route = &found->path;
+    return found;
+  }
   if (!allowed.empty()) {
     Response response =
         ErrorResponse(405, "unsupported", base::StrCat(request.path, " takes only ", allowed));
     response.headers.Add("Allow", allowed);
     return response;
   }
-  if (fallback_route_.handler && method == Method::kGet) return &fallback_route_;
+  if (fallback_route_.handler && method == Method::kGet) {
+    request.route = &fallback_route_.path;
+    return &fallback_route_;
+  }
   return ErrorResponse(Error{ErrorCode::kNotFound, base::StrCat(request.path, ": no such page")});
 }
 
 std::optional<Response> Router::Authorise(Request& request, const Route& route) const {
   if (route.access == Access::kOpen) return std::nullopt;
+  const base::TraceScope trace(request.trace);
   base::Result<Identity> identity = authenticator_.Authenticate(request, route.access);
   if (!identity.ok()) {
     if (identity.error().code != ErrorCode::kPermissionDenied) {
@@ -176,12 +192,15 @@ Response Router::TooLarge(Request& request, const Route& route) const {
 }
 
 Response Router::Run(Request& request, const Handler& handler) const {
+  const base::TraceScope trace(request.trace);
   base::Result<Response> response = handler(request);
   if (!response.ok()) return ErrorResponse(response.error());
   return std::move(response).value();
 }
 
 void Router::Finish(const Request& request, Response& response) const {
+  const base::TraceScope trace(request.trace);
+  if (!request.trace.empty()) response.headers.Set("TLCM-Trace", request.trace);
   for (const auto& hook : hooks_) hook(request, response);
   if (!response.headers.Has("X-Content-Type-Options")) {
     response.headers.Add("X-Content-Type-Options", "nosniff");

@@ -80,7 +80,10 @@ class Router {
     hooks_.push_back(std::move(hook));
   }
 
-  // The route, with request.params set; or the 404 or 405.
+  // Gives the request its trace id (that of its `traceparent`, or a new one) and notes when it
+  // began. Find does so too; call it where an answer may come before Find.
+  static void Begin(Request& request);
+  // The route, with request.params and request.route set; or the 404 or 405.
   std::variant<const Route*, Response> Find(Request& request) const;
   // Nothing, with request.identity set; or the 401 or 403.
   std::optional<Response> Authorise(Request& request, const Route& route) const;
@@ -89,7 +92,7 @@ class Router {
   Response Handle(Request& request, const Route& route) const;
   // The answer to a body over the limit.
   Response TooLarge(Request& request, const Route& route) const;
-  // Runs the OnAnswer hooks and the header fields every answer has.
+  // Runs the OnAnswer hooks and sets the header fields every answer has.
   void Finish(const Request& request, Response& response) const;
 
   // All of it at once, for tests and for callers that have the body already.

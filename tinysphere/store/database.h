@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/result.h"
+#include "base/trace.h"
 
 namespace tinysphere::store {
 
@@ -135,11 +136,17 @@ class Database {
   template <typename F, typename Runner>
   auto Run(F&& work, Runner run) -> std::invoke_result_t<F, Transaction&> {
     using Answer = std::invoke_result_t<F, Transaction&>;
+    // The work may run on another thread, and goes on under the caller's trace there.
+    const std::string& trace = base::CurrentTrace();
     if constexpr (std::is_same_v<Answer, base::Status>) {
-      return run(Work(std::forward<F>(work)));
+      return run([&](Transaction& transaction) -> base::Status {
+        const base::TraceScope scope(trace);
+        return work(transaction);
+      });
     } else {
       std::optional<Answer> answer;
       const base::Status status = run([&](Transaction& transaction) -> base::Status {
+        const base::TraceScope scope(trace);
         answer.emplace(work(transaction));
         if (!answer->ok()) return answer->error();
         return {};

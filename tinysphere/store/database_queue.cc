@@ -4,6 +4,7 @@
 
 #include "base/crypto.h"
 #include "base/text.h"
+#include "base/trace.h"
 
 namespace tinysphere::store {
 
@@ -21,7 +22,7 @@ base::Duration PauseAfter(int attempts) {
 }
 
 constexpr std::string_view kColumns =
-    "job_id, kind, job_key, payload, attempts, state, error, lease";
+    "job_id, kind, job_key, payload, attempts, state, error, lease, trace";
 
 Job ReadJob(const Row& row) {
   return {.job_id = row.Int("job_id"),
@@ -31,16 +32,19 @@ Job ReadJob(const Row& row) {
           .attempts = static_cast<int>(row.Int("attempts")),
           .state = row.Text("state"),
           .error = row.Text("error"),
-          .lease = row.Text("lease")};
+          .lease = row.Text("lease"),
+          .trace = row.Text("trace")};
 }
 
 }  // namespace
 
 base::Status DatabaseQueue::Enqueue(Transaction& transaction, const NewJob& job) {
   RETURN_IF_ERROR(transaction.Execute(
-      "INSERT INTO jobs (kind, job_key, payload, state, attempts, due_at, lease, error) "
-      "VALUES ($1, $2, $3, 'waiting', 0, $4, '', '') ON CONFLICT (kind, job_key) DO NOTHING",
-      {job.kind, job.key, job.payload, job.due}));
+      "INSERT INTO jobs (kind, job_key, payload, state, attempts, due_at, lease, error, "
+      "trace, created_at) VALUES ($1, $2, $3, 'waiting', 0, $4, '', '', $5, $6) "
+      "ON CONFLICT (kind, job_key) DO NOTHING",
+      {job.kind, job.key, job.payload, job.due,
+       job.trace.empty() ? base::CurrentTrace() : job.trace, clock_.Now()}));
   return {};
 }
 

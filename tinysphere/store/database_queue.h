@@ -7,13 +7,16 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "tinysphere/store/queue.h"
 
 namespace tinysphere::store {
 
 class DatabaseQueue final : public Queue {
  public:
-  explicit DatabaseQueue(Database& database) : database_(database) {}  // Must outlive the queue.
+  // Both must outlive the queue. The clock only notes when a job was put down.
+  explicit DatabaseQueue(Database& database, const base::Clock& clock = base::SystemClock())
+      : database_(database), clock_(clock) {}
 
   base::Status Enqueue(Transaction& transaction, const NewJob& job) override;
   base::Result<std::optional<Job>> Claim(const std::string& kind, base::Time now,
@@ -34,6 +37,7 @@ class DatabaseQueue final : public Queue {
 
  private:
   Database& database_;
+  const base::Clock& clock_;
 };
 
 }  // namespace tinysphere::store

@@ -25,6 +25,7 @@ struct NewJob {
   std::string key;        // Within the kind; a second job with the same key is the same job.
   std::string payload{};  // JSON or nothing; what the worker needs.
   base::Time due{};       // Not before; the epoch means at once.
+  std::string trace{};    // Of the request it came of; "" for the calling thread's.
 };
 
 struct Job {
@@ -36,6 +37,7 @@ struct Job {
   std::string state;  // "waiting", "claimed", "done", "set_aside"
   std::string error;  // Why the last attempt failed.
   std::string lease;  // Of this claim; Complete and Fail of an older claim change nothing.
+  std::string trace;  // Of the request that it came of; "" if none.
 
   friend bool operator==(const Job&, const Job&) = default;
 };

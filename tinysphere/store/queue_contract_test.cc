@@ -11,6 +11,7 @@
 
 #include "base/crypto.h"
 #include "base/text.h"
+#include "base/trace.h"
 #include "tests/support/fake_clock.h"
 #include "tinysphere/platform/sqlite/sqlite_database.h"
 #include "tinysphere/store/database_queue.h"
@@ -97,6 +98,12 @@ TEST_P(QueueContract, ForgetsWhatWasDoneLongAgoAndNothingElse) {
   Enqueue("a");
   EXPECT_EQ(Claim()->key, "b");  // Its lease ran out; it was never done.
   EXPECT_EQ(Claim()->key, "a");
+}
+
+TEST_P(QueueContract, AJobKeepsTheTraceOfTheRequestItCameOf) {
+  const base::TraceScope scope("4bf92f3577b34da6a3ce929d0e0e4736");
+  Enqueue("a");
+  EXPECT_EQ(Claim()->trace, "4bf92f3577b34da6a3ce929d0e0e4736");
 }
 
 TEST_P(QueueContract, ExistsOnlyIfTheFactDoes) {

@@ -234,6 +234,7 @@ class Connection {
     Request request;
     request.peer = peer_;
     if (ec) {
+      http::Router::Begin(request);
       if (ec == bh::error::header_limit) {
         co_await Refuse(request, 431, "exhausted", "the header is too long");
       } else if (ec.category() == bh::make_error_code(bh::error::bad_method).category() &&
@@ -248,6 +249,7 @@ class Connection {
     for (const auto& field : head) {
       request.headers.Add(std::string(field.name_string()), std::string(field.value()));
     }
+    http::Router::Begin(request);
     const bool keeps_alive = head.keep_alive();
     if (head.count(bh::field::transfer_encoding) > 0 && head.count(bh::field::content_length) > 0) {
       // Two readers may disagree where such a request ends (request smuggling).

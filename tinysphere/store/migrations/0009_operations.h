@@ -1,4 +1,5 @@
-// What the operation of an installation keeps.
+// What operating an installation needs: the trace that ties a job to the request it came of, when it
+// was put down, and the jobs that are not done, found without looking at those that are.
 
 #pragma once
 
@@ -6,6 +7,10 @@
 
 namespace tinysphere::store::migrations {
 
-inline constexpr std::string_view kOperations = "";
+inline constexpr std::string_view kOperations = R"sql(
+ALTER TABLE jobs ADD COLUMN trace TEXT NOT NULL DEFAULT '';
+ALTER TABLE jobs ADD COLUMN created_at BIGINT NOT NULL DEFAULT 0;
+CREATE INDEX jobs_undone ON jobs (kind, state, created_at) WHERE state <> 'done';
+)sql";
 
 }  // namespace tinysphere::store::migrations
