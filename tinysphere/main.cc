@@ -7,6 +7,7 @@
 #include "base/result.h"
 #include "tinysphere/command/serve.h"
 #include "tinysphere/command/verbs.h"
+#include "tinysphere/operation/vitals.h"
 
 namespace {
 
@@ -26,7 +27,8 @@ void AddPlace(Command& verb, Place& place) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  base::CommandLine line("tinysphere", "Where a fleet of TinyLCM devices comes together.", "0.1.0");
+  base::CommandLine line("tinysphere", "Where a fleet of TinyLCM devices comes together.",
+                         std::string(tinysphere::operation::kVersion));
   Place place;
   bool as_json = false;
   const auto add_json = [&](Command& verb) { verb.Flag("--json", as_json, "print JSON"); };
@@ -47,6 +49,10 @@ int main(int argc, char** argv) {
                   "the program that replays adaptations (tinylcm beside this one)");
   serve_verb.Flag("--roll-back-harmful", serve.rolls_back_harmful,
                   "order an adaptation back that was judged harmful, without a person");
+  serve_verb.Text("--log-level", serve.log_level, "the least that is logged; debug: every request")
+      .OneOf({"debug", "info", "warning", "error"});
+  serve_verb.Text("--log-format", serve.log_format, "lines for people or JSON for machines")
+      .OneOf({"text", "json"});
   serve_verb.Action([&] { return Exit(Serve(serve)); });
 
   Command& migrate = line.Add("migrate", "bring the database's schema up to date");

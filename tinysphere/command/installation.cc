@@ -6,8 +6,10 @@
 #include "base/private_folder.h"
 #include "base/text.h"
 #include "tinysphere/platform/folder/folder_object_store.h"
+#include "tinysphere/platform/prometheus/prometheus_telemetry.h"
 #include "tinysphere/platform/sodium/sodium_password_hasher.h"
 #include "tinysphere/platform/sqlite/sqlite_database.h"
+#include "tinysphere/store/counted_objects.h"
 #include "tinysphere/store/schema.h"
 
 namespace tinysphere::command {
@@ -75,6 +77,8 @@ base::Result<std::unique_ptr<Installation>> Open(const Place& place, bool may_ma
   ASSIGN_OR_RETURN(std::string generation, ReadGeneration(*database));
   ASSIGN_OR_RETURN(auto objects,
                    folder::OpenObjectStore(fs, {.root = objects_root, .sweeps = is_server}));
+  auto telemetry = prometheus::MakeTelemetry();
+  objects = store::CountObjects(std::move(objects), *telemetry);
   return std::unique_ptr<Installation>(new Installation{
       .fs = fs,
       .clock = clock,
@@ -82,6 +86,7 @@ base::Result<std::unique_ptr<Installation>> Open(const Place& place, bool may_ma
       .objects_root = objects_root,
       .keys = std::move(keys),
       .store_generation = std::move(generation),
+      .telemetry = std::move(telemetry),
       .database = std::move(database),
       .objects = std::move(objects),
       .hasher = sodium::MakePasswordHasher(),

@@ -16,6 +16,7 @@
 #include "tinysphere/access/server_keys.h"
 #include "tinysphere/store/database.h"
 #include "tinysphere/store/object_store.h"
+#include "tinysphere/telemetry/telemetry.h"
 
 namespace tinysphere::command {
 
@@ -33,6 +34,7 @@ struct Installation {
   std::string objects_root;
   access::ServerKeys keys;
   std::string store_generation;
+  std::unique_ptr<telemetry::Telemetry> telemetry;  // Outlives what counts with it.
   std::unique_ptr<store::Database> database;
   std::unique_ptr<store::ObjectStore> objects;
   std::unique_ptr<access::PasswordHasher> hasher;

@@ -162,7 +162,9 @@ void RunUntilTold(Sphere& sphere, base::Clock& clock, base::Logger& logger) {
 }  // namespace
 
 base::Status Serve(const ServeOptions& options) {
-  base::Logger& logger = base::StderrLogger();
+  ASSIGN_OR_RETURN(const base::LogLevel log_level, base::ParseLogLevel(options.log_level));
+  ASSIGN_OR_RETURN(const base::LogFormat log_format, base::ParseLogFormat(options.log_format));
+  base::Logger& logger = base::StderrLogger(log_level, log_format);
   std::signal(SIGTERM, OnSignal);
   std::signal(SIGINT, OnSignal);
   std::signal(SIGPIPE, SIG_IGN);
@@ -194,7 +196,8 @@ base::Status Serve(const ServeOptions& options) {
                  .tls_pin = tls.pin,
                  .judging = {.folder = base::JoinPath(installation->objects_root, "judging"),
                              .rolls_back_harmful = options.rolls_back_harmful},
-                 .tinylcm = options.tinylcm},
+                 .tinylcm = options.tinylcm,
+                 .is_behind_proxy = !options.public_url.empty()},
                 logger);
   RETURN_IF_ERROR(sphere.uploads.Open());
   RETURN_IF_ERROR(sphere.desired_states.RefreshAll(sphere.database));

@@ -20,6 +20,8 @@ struct ServeOptions {
   std::string poll = "10s";
   std::string tinylcm;              // Replays adaptations; "" for the one beside this program.
   bool rolls_back_harmful = false;  // What was judged harmful, without a person.
+  std::string log_level = "info";
+  std::string log_format = "text";
 };
 
 // Prints "ready https://HOST:PORT" once it serves. Returns after SIGTERM or SIGINT, drained.

@@ -1,13 +1,15 @@
 #include "tinysphere/command/sphere.h"
 
 #include "tinysphere/platform/posix/child_program.h"
+#include "tinysphere/platform/posix/process_figures.h"
 #include "tinysphere/web/web_files.h"
 
 namespace tinysphere::command {
 
 Sphere::Sphere(Installation& i, const SphereOptions& options, base::Logger& logger)
     : database(*i.database),
-      queue(database),
+      queue(database, i.clock),
+      job_log(*i.telemetry, logger),
       signer(i.keys, i.store_generation, i.clock),
       people(database, *i.hasher, i.clock),
       gate(database, people, i.keys, i.clock),
@@ -40,7 +42,10 @@ Sphere::Sphere(Installation& i, const SphereOptions& options, base::Logger& logg
                [this] { worker.Wake(); }),
       uploads(i.fs, options.uploads, i.clock, receiver),
       ingest(database, i.fs, i.clock, receiver, uploads, unpacker, options.spool),
-      insight(database, *i.objects, i.clock, events, people, signer, i.keys, presence),
+      insight(database, i.clock, events, people, signer, i.keys, presence),
+      vitals(database, *i.objects, i.clock, *i.telemetry, gate, signer, presence,
+             posix::ReadProcessFigures, !options.is_behind_proxy),
+      request_log(*i.telemetry, logger),
       router(gate) {
   fleet.OnGone(
       [this](store::Transaction& transaction, const std::string& device_id,
@@ -63,12 +68,14 @@ Sphere::Sphere(Installation& i, const SphereOptions& options, base::Logger& logg
   learned_versions.AddRoutes(router);
   ingest.AddRoutes(router);
   insight.AddRoutes(router);
+  vitals.AddRoutes(router);
   router.AddFallback(
       [](http::Request& request) { return http::ServeWebFile(web::WebFiles(), request); });
   router.AddDeviceGuard([this](const http::Request& request) { return fleet.TurnAway(request); });
   router.OnAnswer([this](const http::Request& request, http::Response& response) {
     gate.RenewNonce(request, response);
     rollouts.AddHints(request, response);
+    request_log.Note(request, response);
   });
 }
 

@@ -19,6 +19,7 @@
 #include "tinysphere/fleet/fleet.h"
 #include "tinysphere/fleet/presence.h"
 #include "tinysphere/http/events.h"
+#include "tinysphere/http/request_log.h"
 #include "tinysphere/http/router.h"
 #include "tinysphere/ingest/ingest.h"
 #include "tinysphere/ingest/receiver.h"
@@ -26,11 +27,13 @@
 #include "tinysphere/ingest/uploads.h"
 #include "tinysphere/ingest/worker.h"
 #include "tinysphere/insight/insight.h"
+#include "tinysphere/operation/vitals.h"
 #include "tinysphere/registry/learned_versions.h"
 #include "tinysphere/registry/registry.h"
 #include "tinysphere/rollout/desired_states.h"
 #include "tinysphere/rollout/rollouts.h"
 #include "tinysphere/store/database_queue.h"
+#include "tinysphere/store/job_log.h"
 
 namespace tinysphere::command {
 
@@ -41,6 +44,7 @@ struct SphereOptions {
   std::string tls_pin;
   adaptation::JudgingOptions judging;
   std::string tinylcm;  // The program that replays adaptations; "" for the one beside this one.
+  bool is_behind_proxy = false;  // So that an address says nothing about who asks.
 };
 
 struct Sphere {
@@ -49,6 +53,7 @@ struct Sphere {
 
   store::Database& database;
   store::DatabaseQueue queue;
+  store::JobLog job_log;
   http::EventHub events;
   access::StatementSigner signer;
   access::People people;
@@ -72,6 +77,8 @@ struct Sphere {
   ingest::Uploads uploads;
   ingest::Ingest ingest;
   insight::Insight insight;
+  operation::Vitals vitals;
+  http::RequestLog request_log;
   http::Router router;
 };
 

@@ -34,7 +34,6 @@ namespace {
 constexpr base::Duration kMinute{60'000};
 constexpr base::Duration kHour{60 * 60'000};
 constexpr std::size_t kRecent = 20;
-constexpr base::Duration kHealthLasts{5'000};
 
 // What arrived in the last hour, a point a minute.
 base::Result<Json> Throughput(Transaction& transaction, base::Time now) {
@@ -194,20 +193,6 @@ base::Result<Json> Insight::PackagesSummary() {
       {{"stored", stored}, {"duplicates", duplicates}, {"by_device", std::move(by_device)}});
 }
 
-Response Insight::Health() {
-  const std::lock_guard lock(health_mutex_);
-  const base::Duration now = clock_.Uptime();
-  if (!health_ || now - health_->at >= kHealthLasts) {
-    health_ = Seen{.at = now,
-                   .database = database_.QueryOne("SELECT COUNT(*) AS n FROM settings").ok(),
-                   .objects = objects_.Check().ok()};
-  }
-  const bool ok = health_->database && health_->objects;
-  return Response::Json(ok ? 200 : 503, Json::MakeObject({{"ok", ok},
-                                                          {"database", health_->database},
-                                                          {"objects", health_->objects}}));
-}
-
 base::Result<Json> Insight::Identity(std::string_view challenge) {
   const bool is_plain = std::all_of(challenge.begin(), challenge.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
@@ -227,12 +212,6 @@ base::Result<Json> Insight::Identity(std::string_view challenge) {
 }
 
 void Insight::AddRoutes(http::Router& router) {
-  router.Add({.method = Method::kGet,
-              .path = "/health",
-              .access = Access::kOpen,
-              .body = BodyRule::None(),
-              .handler = [this](Request&) -> base::Result<Response> { return Health(); },
-              .too_large = nullptr});
   router.Add(
       {.method = Method::kGet,
        .path = "/api/v1/identity",

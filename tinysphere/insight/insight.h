@@ -3,8 +3,6 @@
 #pragma once
 
 #include <functional>
-#include <mutex>
-#include <optional>
 
 #include "base/clock.h"
 #include "base/json.h"
@@ -16,7 +14,6 @@
 #include "tinysphere/http/events.h"
 #include "tinysphere/http/router.h"
 #include "tinysphere/store/database.h"
-#include "tinysphere/store/object_store.h"
 
 namespace tinysphere::insight {
 
@@ -24,11 +21,10 @@ namespace tinysphere::insight {
 class Insight {
  public:
   // All must outlive it.
-  Insight(store::Database& database, store::ObjectStore& objects, base::Clock& clock,
-          http::EventHub& events, access::People& people, const access::StatementSigner& signer,
+  Insight(store::Database& database, base::Clock& clock, http::EventHub& events,
+          access::People& people, const access::StatementSigner& signer,
           const access::ServerKeys& keys, const fleet::Presence& presence)
       : database_(database),
-        objects_(objects),
         clock_(clock),
         events_(events),
         people_(people),
@@ -40,17 +36,14 @@ class Insight {
   // What the overview says under "judging". At most one; before the first request.
   void OnJudging(std::function<base::Json()> judging) { judging_ = std::move(judging); }
   base::Result<base::Json> PackagesSummary();
-  // Looked at afresh every five seconds at most: anybody may ask, and looking writes a file.
-  http::Response Health();
   // Who this server is, proven over the caller's challenge (PROTOCOL 1).
   base::Result<base::Json> Identity(std::string_view challenge);
 
-  // Also GET /health and the event stream.
+  // Also the event stream.
   void AddRoutes(http::Router& router);
 
  private:
   store::Database& database_;
-  store::ObjectStore& objects_;
   base::Clock& clock_;
   http::EventHub& events_;
   access::People& people_;
@@ -59,14 +52,6 @@ class Insight {
   const fleet::Presence& presence_;
 
   std::function<base::Json()> judging_;
-
-  struct Seen {
-    base::Duration at{};  // Uptime.
-    bool database = false;
-    bool objects = false;
-  };
-  std::mutex health_mutex_;
-  std::optional<Seen> health_;
 };
 
 }  // namespace tinysphere::insight
