@@ -319,16 +319,17 @@ base::Result<std::optional<std::string>> People::MakeFirstAdminSecret() {
 base::Result<SignedIn> People::UseFirstAdminSecret(const std::string& secret,
                                                    const std::string& name,
                                                    const std::string& password,
-                                                   const http::Peer& peer) {
+                                                   const http::Peer& peer, base::Duration& wait) {
   if (!peer.is_loopback && !peer.is_secure) {
     return Error{ErrorCode::kPermissionDenied, "first admin: only over TLS or from this machine"};
   }
   const base::Time now = clock_.Now();
   {
     const std::lock_guard lock(limiter_mutex_);
-    if (by_address_.Take(peer.address, now) > base::Duration(0)) {
-      return Error{ErrorCode::kExhausted, "too many tries; wait a while"};
-    }
+    wait = by_address_.Take(peer.address, now);
+  }
+  if (wait > base::Duration(0)) {
+    return Error{ErrorCode::kExhausted, "too many tries; wait a while"};
   }
   RETURN_IF_ERROR(CheckUserName(name));
   RETURN_IF_ERROR(CheckPassword(password));

@@ -77,9 +77,11 @@ class People {
   // (0600).
   base::Result<std::optional<std::string>> MakeFirstAdminSecret();
   // Uses it up: creates the administrator and signs in. Over loopback or TLS only, and only while
-  // there is no user. The caller removes the file.
+  // there is no user. The caller removes the file. kExhausted: too many tries, `wait` says how long
+  // to wait.
   base::Result<SignedIn> UseFirstAdminSecret(const std::string& secret, const std::string& name,
-                                             const std::string& password, const http::Peer& peer);
+                                             const std::string& password, const http::Peer& peer,
+                                             base::Duration& wait);
 
  private:
   base::Result<SignedIn> OpenSession(store::Transaction& transaction, const User& user,

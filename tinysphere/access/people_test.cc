@@ -179,27 +179,39 @@ TEST_F(PeopleTest, UseApiTokensUntilTheyEnd) {
   EXPECT_FALSE(people_.CreateApiToken("ci", http::Role::kAdmin, Duration(0), "ann").ok());
 }
 
+TEST_F(PeopleTest, AreToldHowLongToWaitBeforeAnotherFirstAdminLinkIsTried) {
+  base::Duration wait{};
+  base::Result<SignedIn> last = people_.UseFirstAdminSecret("wrong", "ann", kPassword, kHere, wait);
+  for (int tries = 1; wait == base::Duration(0) && tries < 1'000; ++tries) {
+    last = people_.UseFirstAdminSecret("wrong", "ann", kPassword, kHere, wait);
+  }
+  EXPECT_GT(wait, base::Duration(0));
+  EXPECT_EQ(last.error().code, base::ErrorCode::kExhausted);
+}
+
 TEST_F(PeopleTest, BeginWithOneAdministratorOnce) {
+  base::Duration wait{};
   const auto secret = people_.MakeFirstAdminSecret().value();
   ASSERT_TRUE(secret.has_value());
   EXPECT_EQ(people_.MakeFirstAdminSecret().value(), std::nullopt);
 
-  EXPECT_FALSE(people_.UseFirstAdminSecret("wrong", "ann", kPassword, kHere).ok());
+  EXPECT_FALSE(people_.UseFirstAdminSecret("wrong", "ann", kPassword, kHere, wait).ok());
   const http::Peer far = {.address = "192.0.2.1", .is_loopback = false, .is_secure = false};
-  EXPECT_FALSE(people_.UseFirstAdminSecret(*secret, "ann", kPassword, far).ok());
+  EXPECT_FALSE(people_.UseFirstAdminSecret(*secret, "ann", kPassword, far, wait).ok());
   // A name that is refused does not use the link up.
-  EXPECT_FALSE(people_.UseFirstAdminSecret(*secret, "Ann", kPassword, kHere).ok());
+  EXPECT_FALSE(people_.UseFirstAdminSecret(*secret, "Ann", kPassword, kHere, wait).ok());
 
-  const auto in = people_.UseFirstAdminSecret(*secret, "ann", kPassword, kHere);
+  const auto in = people_.UseFirstAdminSecret(*secret, "ann", kPassword, kHere, wait);
   ASSERT_TRUE(in.ok()) << in.error().message;
   EXPECT_EQ(people_.FindSession(in->cookie)->role, http::Role::kAdmin);
-  EXPECT_FALSE(people_.UseFirstAdminSecret(*secret, "eve", kPassword, kHere).ok());
+  EXPECT_FALSE(people_.UseFirstAdminSecret(*secret, "eve", kPassword, kHere, wait).ok());
 }
 
 TEST_F(PeopleTest, HaveAnHourForTheFirstAdminLink) {
+  base::Duration wait{};
   const auto secret = people_.MakeFirstAdminSecret().value();
   clock_.Advance(hours(1));
-  EXPECT_FALSE(people_.UseFirstAdminSecret(*secret, "ann", kPassword, kHere).ok());
+  EXPECT_FALSE(people_.UseFirstAdminSecret(*secret, "ann", kPassword, kHere, wait).ok());
 }
 
 TEST_F(PeopleTest, GetNoFirstAdminLinkWhenSomebodyIsThere) {
@@ -208,9 +220,10 @@ TEST_F(PeopleTest, GetNoFirstAdminLinkWhenSomebodyIsThere) {
 }
 
 TEST_F(PeopleTest, CannotUseTheFirstAdminLinkOnceSomebodyIsThere) {
+  base::Duration wait{};
   const auto secret = people_.MakeFirstAdminSecret().value();
   AddAnn();
-  EXPECT_FALSE(people_.UseFirstAdminSecret(*secret, "eve", kPassword, kHere).ok());
+  EXPECT_FALSE(people_.UseFirstAdminSecret(*secret, "eve", kPassword, kHere, wait).ok());
   EXPECT_EQ(people_.Users().value().size(), 1u);
 }
 

@@ -112,10 +112,15 @@ base::Result<Response> AccessRoutes::FirstAdmin(const Request& request) {
   const std::string name = reader.String("name", {.bytes_max = 100});
   const std::string password = reader.String("password", {.bytes_max = 1000});
   RETURN_IF_ERROR(reader.status());
-  ASSIGN_OR_RETURN(const SignedIn signed_in,
-                   people_.UseFirstAdminSecret(link, name, password, request.peer));
+  base::Duration wait{};
+  const auto signed_in = people_.UseFirstAdminSecret(link, name, password, request.peer, wait);
+  if (!signed_in.ok() && signed_in.error().code == ErrorCode::kExhausted) {
+    return Response::TooManyRequests(signed_in.error().message,
+                                     std::chrono::ceil<std::chrono::seconds>(wait));
+  }
+  if (!signed_in.ok()) return signed_in.error();
   (void)fs_.Remove(first_admin_path_).ok();  // Good for nothing any more, whether it goes or not.
-  return Welcome(signed_in, request);
+  return Welcome(*signed_in, request);
 }
 
 base::Result<Json> AccessRoutes::Users(const Request& request) {
