@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Sets up, builds and runs the tests.
 #   ./test.sh              unit tests, contracts, the arrows, the dashboard's tests
-#   ./test.sh --services   also the programs as processes: server, device, a browser, the whole loop; the
-#                          device part as a Raspberry Pi runs it (emulated); fuzzing, 10 s a parser
+#   ./test.sh --services   also what needs PostgreSQL, S3 (MinIO and Versity) and MLflow, which it installs,
+#                          starts and stops; the programs as processes: server, device, a browser, the whole
+#                          loop; the device part as a Raspberry Pi runs it (emulated); fuzzing, 10 s a parser
 #   ./test.sh --long       also the hours-long: three seeds of the loop, sanitizers, a minute of fuzzing a
 #                          parser, 1,000 kills of an adapting agent, training again
 # Closes with a line "N passed, N failed, N skipped"; what is skipped says why in its log. Logs: build/test-logs/.
@@ -14,7 +15,7 @@ for argument in "$@"; do
   case "$argument" in
     --services) services=1 ;;
     --long) services=1 long=1 ;;
-    -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "test.sh: unknown option $argument (try --help)" >&2; exit 2 ;;
   esac
 done
@@ -45,6 +46,17 @@ step() {
   [ $ok = 1 ] && [ "$f" = 0 ] || { tail -n 40 "$logs/$name.log" | sed 's/^/    /'; echo "    (whole log: build/test-logs/$name.log)"; }
 }
 
+# On loopback, from here on: every suite that finds their variables runs on them too.
+if [ $services = 1 ]; then
+  tools/setup/services.sh || exit 3
+  trap 'tools/services/down.sh build/services' EXIT
+  trap 'exit 130' INT TERM
+  tools/services/down.sh build/services && rm -rf build/services
+  tools/services/up.sh build/services >"$logs/services.log" 2>&1 ||
+    { cat "$logs/services.log" >&2; exit 3; }
+  . build/services/env
+fi
+
 step arrows python3 tools/checks/check_arrows.py
 step arrows-of-the-check python3 tools/checks/check_arrows_test.py
 step unit python3 tools/checks/run_unit_tests.py build/release
@@ -52,6 +64,7 @@ step embed-example tools/checks/embed_example.sh
 step web tools/checks/web_tests.sh
 if [ $services = 1 ]; then
   step server-process python3 tools/checks/run_unit_tests.py build/release --label process
+  step on-services python3 tools/checks/run_unit_tests.py build/release --label services
   step bundle-reproduces tools/checks/bundle_reproduces.sh
   step runtime-headers tools/checks/runtime_headers.py
   step aarch64 tools/checks/aarch64_tests.sh

@@ -33,7 +33,7 @@ def run(build: str, select: list[str]) -> tuple[int, int, int]:
                 case.get("result") == "SKIPPED" for suite in tests.get("testsuites", []) for case in suite["testsuite"])
             passed += tests["tests"] - bad - tests["disabled"] - not_run
             failed += bad
-            skipped += not_run
+            skipped += not_run + tests["disabled"]
         # Programs that are no GoogleTest programs count as one test each.
         for line in junit.read_text().splitlines() if junit.exists() else []:
             if "<testcase " not in line:
@@ -43,6 +43,8 @@ def run(build: str, select: list[str]) -> tuple[int, int, int]:
                 continue
             if 'status="run"' in line:
                 passed += 1
+            elif 'status="disabled"' in line or 'status="notrun"' in line:
+                skipped += 1
             else:
                 failed += 1
     if ctest.returncode != 0 and failed == 0:

@@ -81,7 +81,7 @@ if wants postgres; then
   # It refuses root; then its package's own account runs it, in a folder that this account can reach.
   as=() data=$dir/postgres
   if [ "$(id -u)" = 0 ]; then
-    as=(runuser -u postgres --)
+    as=(setpriv --reuid=postgres --regid=postgres --init-groups --)
     if ! "${as[@]}" test -x "$dir"; then
       data=$(once postgres.folder mktemp -d "${TMPDIR:-/tmp}/tinymlops-postgres.XXXXXX")
     fi
