@@ -272,6 +272,13 @@ Result<Config> ReadConfig(base::FileSystem& fs, const std::string& path) {
   return ParseConfig(*text, path);
 }
 
+Result<Config> ReadConfigOfDevice(base::FileSystem& fs, const std::string& path) {
+  ASSIGN_OR_RETURN(Config config, ReadConfig(fs, path));
+  if (base::Exists(fs, config.data)) return config;
+  return Error{ErrorCode::kNotFound,
+               StrCat(path, ": data: ", config.data, ": no device has kept anything there")};
+}
+
 Json Effective(const Config& config) {
   // Sections nest at most two deep; an object is put back once its members are all there.
   Json all = Json::MakeObject();

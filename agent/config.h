@@ -163,6 +163,10 @@ CheckedConfig CheckConfig(std::string_view text, const std::string& name);
 // kInvalidArgument with the first problem, which names file, line and key; an unknown key is a
 // problem, for it is a misspelt one.
 base::Result<Config> ReadConfig(base::FileSystem& fs, const std::string& path);
+
+// For what looks at a device's data: kNotFound where its folder is not there, for a mistyped one
+// would look like a device that has nothing to say.
+base::Result<Config> ReadConfigOfDevice(base::FileSystem& fs, const std::string& path);
 base::Result<Config> ParseConfig(std::string_view text, const std::string& name);
 
 // Every key with its value, as the file could be written: {"sync": {"interval": "1h", ...}, ...}.

@@ -46,13 +46,22 @@ void RequestReload(int) { signals.reload.store(true); }
 // gets the usual way back when it is started.)
 void IgnoreBrokenPipes() { std::signal(SIGPIPE, SIG_IGN); }
 
-// Calls `action` with the configuration named by --config.
+// Calls `action` with a configuration that was read.
 template <typename F>
-int WithConfig(const std::string& path, F action) {
-  auto config = ReadConfig(Disk(), path);
+int With(Result<Config> config, F action) {
   if (!config.ok()) return Fail(kProgram, config.error());
   const Status done = action(*config);
   return done.ok() ? base::kExitDone : Fail(kProgram, done.error());
+}
+
+template <typename F>
+int WithConfig(const std::string& path, F action) {
+  return With(ReadConfig(Disk(), path), action);
+}
+
+template <typename F>
+int WithConfigOfDevice(const std::string& path, F action) {
+  return With(ReadConfigOfDevice(Disk(), path), action);
 }
 
 // ---- enroll -----------------------------------------------------------------------------------
@@ -443,17 +452,17 @@ void AddQueue(base::CommandLine& line) {
   base::Command& ls = verb("ls", "List them");
   ls.Flag("--json", given->json, "As JSON");
   ls.Action([given] {
-    return WithConfig(given->config,
-                      [&](Config& config) { return ListPackages(config, given->json); });
+    return WithConfigOfDevice(given->config,
+                              [&](Config& config) { return ListPackages(config, given->json); });
   });
   verb("verify", "Check every digest").Action([given] {
-    return WithConfig(given->config, [](Config& config) { return VerifyPackages(config); });
+    return WithConfigOfDevice(given->config, [](Config& config) { return VerifyPackages(config); });
   });
   base::Command& export_verb = verb("export", "Copy one package's archive to a file");
   export_verb.Text("package", given->id, "Package id").Required();
   export_verb.Text("--out", given->out, "File").Required();
   export_verb.Action([given] {
-    return WithConfig(given->config, [&](Config& config) -> Status {
+    return WithConfigOfDevice(given->config, [&](Config& config) -> Status {
       ASSIGN_OR_RETURN(const sync::QueuedPackage package, FindPackage(config, given->id));
       return sync::ExportQueued(Disk(), Layout(config.data).queue, package, given->out);
     });
@@ -461,7 +470,7 @@ void AddQueue(base::CommandLine& line) {
   base::Command& requeue = verb("requeue", "Send a refused package again");
   requeue.Text("package", given->id, "Package id").Required();
   requeue.Action([given] {
-    return WithConfig(given->config, [&](Config& config) -> Status {
+    return WithConfigOfDevice(given->config, [&](Config& config) -> Status {
       ASSIGN_OR_RETURN(const sync::QueuedPackage package, FindPackage(config, given->id));
       return sync::RequeueDead(Disk(), Layout(config.data).queue, package);
     });

@@ -53,7 +53,7 @@ struct Which {
       return Error{ErrorCode::kInvalidArgument, "log: either --config or files are asked"};
     }
     if (!config.empty()) {
-      ASSIGN_OR_RETURN(const Config read, ReadConfig(Disk(), config));
+      ASSIGN_OR_RETURN(const Config read, ReadConfigOfDevice(Disk(), config));
       const std::string folder = Layout(read.data).datalog;
       if (!base::Exists(Disk(), folder)) return std::vector<datalog::LogFile>{};
       return datalog::ListLog(Disk(), folder);

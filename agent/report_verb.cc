@@ -160,7 +160,7 @@ Result<std::string> FolderOf(const Arguments& given) {
                  "report: one of --config FILE and --state FOLDER is needed"};
   }
   if (!given.config.empty()) {
-    ASSIGN_OR_RETURN(const Config config, ReadConfig(Disk(), given.config));
+    ASSIGN_OR_RETURN(const Config config, ReadConfigOfDevice(Disk(), given.config));
     return Layout(config.data).lifecycle;
   }
   const auto state = Disk().Stat(given.state);

@@ -200,7 +200,7 @@ void AddState(base::CommandLine& line) {
     command.Text("--config", given->config, "The agent's configuration").Required();
     if (has_json) command.Flag("--json", given->json, "As JSON");
     command.Action([given, act] {
-      const auto config = ReadConfig(Disk(), given->config);
+      const auto config = ReadConfigOfDevice(Disk(), given->config);
       if (!config.ok()) return Fail(kProgram, config.error());
       const Status done = act(*config, *given);
       return done.ok() ? base::kExitDone : Fail(kProgram, done.error());

@@ -5,7 +5,7 @@ import pathlib
 import tempfile
 import unittest
 
-from device import WORKSHOP, WRONG_USE, done, main, scene, tinylcm
+from device import NOT_SO, WORKSHOP, WRONG_USE, done, main, scene, tinylcm
 
 
 class Replay(unittest.TestCase):
@@ -103,6 +103,16 @@ class Replay(unittest.TestCase):
 
 
 class Verbs(unittest.TestCase):
+    def test_a_mistyped_data_folder_is_no_healthy_device(self):
+        folder = pathlib.Path(tempfile.mkdtemp(dir=WORKSHOP.folder))
+        config = folder / "agent.json"
+        config.write_text(json.dumps({"name": "pi", "data": str(folder / "tinylmc"), "bundle": str(folder),
+                                      "source": {"kind": "rows", "path": "rows.csv"}}))
+        for verb in (["state", "ls"], ["queue", "ls"], ["log", "cat"], ["report"]):
+            result = tinylcm(*verb, "--config", config)
+            self.assertEqual(result.returncode, NOT_SO, result)
+            self.assertEqual(result.stderr, f"tinylcm: {config}: data: {folder}/tinylmc: no device has kept anything there\n")
+
     def test_one_that_is_not_there_is_named(self):
         for arguments, word in ((["detekt"], "detekt"), (["detekt", "--json"], "detekt"), (["bundle", "mak"], "mak")):
             result = tinylcm(*arguments)

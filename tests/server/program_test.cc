@@ -50,6 +50,14 @@ TEST_F(Program, ServesExactlyTheRoutesThatAreWrittenDown) {
 
 TEST_F(Program, EndsWith0WhenToldToStop) { EXPECT_EQ(server_->Terminate(), 0); }
 
+TEST_F(Program, DoesNotStartWithoutTheProgramThatItWasToldToJudgeWith) {
+  const ProgramResult told = RunTinysphere({"serve", "--data", server_->data() + "-other",
+                                            "--listen", "127.0.0.1:0", "--tinylcm", "/etc/passwd"});
+  EXPECT_EQ(told.exit_code, 2);
+  EXPECT_NE(told.err.find("--tinylcm: no program to run at /etc/passwd"), std::string::npos)
+      << told.err;
+}
+
 TEST_F(Program, IsHealthyAndShowsTheDashboard) {
   const Answer health = Send("GET", server_->url() + "/health", "", {});
   EXPECT_EQ(health.status, 200);

@@ -199,6 +199,15 @@ base::Status Serve(const ServeOptions& options) {
                  .tinylcm = options.tinylcm,
                  .is_behind_proxy = !options.public_url.empty()},
                 logger);
+  if (!options.tinylcm.empty() || options.rolls_back_harmful) {
+    // Asked for, so not to be had in silence: nothing would ever be judged.
+    const base::Status there = sphere.program->Check();
+    if (!there.ok()) {
+      return Error{ErrorCode::kInvalidArgument,
+                   base::StrCat(options.tinylcm.empty() ? "--roll-back-harmful: " : "--tinylcm: ",
+                                there.error().message)};
+    }
+  }
   RETURN_IF_ERROR(sphere.uploads.Open());
   RETURN_IF_ERROR(sphere.desired_states.RefreshAll(sphere.database));
   RETURN_IF_ERROR(sphere.queue.ReleaseClaims());

@@ -129,7 +129,7 @@ class ChildProgram final : public adaptation::Program {
   base::Status Check() override {
     if (access(path_.c_str(), X_OK) == 0) return {};
     return Error{ErrorCode::kNotFound,
-                 base::StrCat("no program at ", path_, "; say where it is with ", option_)};
+                 base::StrCat("no program to run at ", path_, "; say where it is with ", option_)};
   }
 
   base::Result<ProgramEnd> Run(const std::vector<std::string>& arguments,
