@@ -106,8 +106,7 @@ class Report(unittest.TestCase):
         empty = pathlib.Path(tempfile.mkdtemp(dir=WORKSHOP.folder))
         for other in (empty, WORKSHOP.sensor(), device.config):
             self.assertIn(f"{other}: no device's state there", self.refused("--state", other, code=NOT_SO))
-        # Of a device that has not run yet there is none.
-        self.assertEqual(done("report", "--config", device.config).strip(), "no drift event yet")
+        self.assertIn("no device has kept anything there", self.refused("--config", device.config, code=NOT_SO))
 
     def test_names_a_damaged_file(self):
         device = Device(self, WORKSHOP.sensor(), {"kind": "rows", "path": "rows.csv"})
