@@ -415,15 +415,15 @@ base::Status Recorder::Tell(Transaction& transaction, const Told& given, base::T
       {told.experiment, is_of_device ? "device" : "family",
        told.experiment.substr(told.experiment.rfind('/') + 1), now}));
   ASSIGN_OR_RETURN(const auto before,
-                   transaction.QueryOne("SELECT experiment, status, ended_at FROM runs WHERE "
+                   transaction.QueryOne("SELECT experiment, status FROM runs WHERE "
                                         "run_id = $1",
                                         {run_id}));
   bool is_news = true;
   if (before) {
     // It stays where it began, even if its device's family is known better now.
     told.experiment = before->Text("experiment");
-    is_news =
-        before->Text("status") != told.status || before->OptionalTime("ended_at") != told.ended_at;
+    // A later end alone is none: the same fact, told once more.
+    is_news = before->Text("status") != told.status;
     RETURN_IF_ERROR(
         transaction.Execute("UPDATE runs SET status = $2, ended_at = $3 WHERE run_id = $1",
                             {run_id, told.status, told.ended_at}));
