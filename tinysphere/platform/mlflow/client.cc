@@ -66,8 +66,8 @@ Json ToPairs(const Texts& texts) {
 base::Status CheckPairs(std::string_view kind, const Texts& texts, std::size_t characters_max) {
   for (const auto& [key, value] : texts) {
     RETURN_IF_ERROR(CheckName(kind, key));
-    RETURN_IF_ERROR(CheckText(base::StrCat("the value of the ", kind, " ", key), value,
-                              characters_max));
+    RETURN_IF_ERROR(
+        CheckText(base::StrCat("the value of the ", kind, " ", key), value, characters_max));
   }
   return {};
 }
@@ -75,12 +75,17 @@ base::Status CheckPairs(std::string_view kind, const Texts& texts, std::size_t c
 RunInfo ToRun(const Json& json) {
   const Json& info = ObjectOf(json, "info");
   const Json& data = ObjectOf(json, "data");
-  return {.id = TextOf(info, "run_id"),
-          .artifact_uri = TextOf(info, "artifact_uri"),
-          .status = TextOf(info, "status"),
-          .is_deleted = TextOf(info, "lifecycle_stage") == "deleted",
-          .params = TextsOf(data, "params"),
-          .tags = TextsOf(data, "tags")};
+  RunInfo run{.id = TextOf(info, "run_id"),
+              .artifact_uri = TextOf(info, "artifact_uri"),
+              .status = TextOf(info, "status"),
+              .is_deleted = TextOf(info, "lifecycle_stage") == "deleted",
+              .params = TextsOf(data, "params"),
+              .tags = TextsOf(data, "tags"),
+              .models = {}};
+  for (const Json& model : ArrayOf(ObjectOf(json, "outputs"), "model_outputs")) {
+    run.models.push_back(TextOf(model, "model_id"));
+  }
+  return run;
 }
 
 LoggedModelInfo ToModel(const Json& json) {
@@ -126,8 +131,9 @@ Error ToError(const outbound::Answer& answer, const std::string& what) {
   if (code == "RESOURCE_DOES_NOT_EXIST") return {ErrorCode::kNotFound, said};
   if (status == 401) {
     return {ErrorCode::kPermissionDenied,
-            said + " (set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
-                   "MLFLOW_TRACKING_TOKEN)"};
+            said +
+                " (set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
+                "MLFLOW_TRACKING_TOKEN)"};
   }
   if (status == 403) {
     const bool is_host = answer.body.find("Host header") != std::string::npos;
@@ -142,8 +148,9 @@ Error ToError(const outbound::Answer& answer, const std::string& what) {
   if (status == 404 && code.empty()) {
     return {ErrorCode::kUnsupported, said + " (no such call there: MLflow 3 is wanted)"};
   }
-  return {ErrorCode::kInvalidArgument,
-          base::StrCat(said, ": ", parsed.ok() ? Excerpt(TextOf(*parsed, "message")) : "")};
+  const std::string message = parsed.ok() ? TextOf(*parsed, "message") : "";
+  const bool is_about_ours = code == "INVALID_PARAMETER_VALUE" && !message.starts_with('(');
+  return {ErrorCode::kInvalidArgument, is_about_ours ? said + ": " + Excerpt(message) : said};
 }
 
 }  // namespace
@@ -245,10 +252,10 @@ base::Result<std::optional<ExperimentInfo>> Client::FindExperiment(const std::st
 base::Result<std::string> Client::CreateExperiment(const std::string& name, const Texts& tags) {
   RETURN_IF_ERROR(CheckExperimentName(name));
   RETURN_IF_ERROR(CheckPairs("tag", tags, 5000));
-  ASSIGN_OR_RETURN(const Json made,
-                   Post("experiments/create",
-                        Json::MakeObject({{"name", name}, {"tags", ToPairs(tags)}}),
-                        "create experiment " + name));
+  ASSIGN_OR_RETURN(
+      const Json made,
+      Post("experiments/create", Json::MakeObject({{"name", name}, {"tags", ToPairs(tags)}}),
+           "create experiment " + name));
   return Wanted(TextOf(made, "experiment_id"), "create experiment", "id");
 }
 
@@ -281,13 +288,12 @@ base::Result<RunInfo> Client::CreateRun(const std::string& experiment_id, const 
                                         base::Time started_at, const Texts& tags) {
   RETURN_IF_ERROR(CheckText("run", name, 250));
   RETURN_IF_ERROR(CheckPairs("tag", tags, kTagMax));
-  ASSIGN_OR_RETURN(const Json made,
-                   Post("runs/create",
-                        Json::MakeObject({{"experiment_id", experiment_id},
-                                          {"run_name", name},
-                                          {"start_time", Milliseconds(started_at)},
-                                          {"tags", ToPairs(tags)}}),
-                        "create run " + name));
+  ASSIGN_OR_RETURN(const Json made, Post("runs/create",
+                                         Json::MakeObject({{"experiment_id", experiment_id},
+                                                           {"run_name", name},
+                                                           {"start_time", Milliseconds(started_at)},
+                                                           {"tags", ToPairs(tags)}}),
+                                         "create run " + name));
   RunInfo run = ToRun(ObjectOf(made, "run"));
   if (run.id.empty()) return Error{ErrorCode::kInternal, "MLflow: create run: no run_id in it"};
   return run;
@@ -343,8 +349,7 @@ base::Result<std::vector<MetricPoint>> Client::MetricHistory(const std::string& 
   for (int i = 0; i < kPagesMax; ++i) {
     Query query = {{"run_id", run_id}, {"metric_key", key}, {"max_results", "25000"}};
     if (!page.empty()) query.emplace_back("page_token", page);
-    ASSIGN_OR_RETURN(const Json found,
-                     Get("metrics/get-history", query, "history of " + key));
+    ASSIGN_OR_RETURN(const Json found, Get("metrics/get-history", query, "history of " + key));
     for (const Json& metric : ArrayOf(found, "metrics")) {
       const Json* value = metric.Find("value");
       points.push_back({.key = TextOf(metric, "key"),
@@ -374,9 +379,9 @@ base::Status Client::LogInputs(const std::string& run_id,
                                        {"source_type", "tinysphere"},
                                        {"source", dataset.source}});
     if (!dataset.profile.empty()) described.Set("profile", dataset.profile);
-    inputs.push_back(Json::MakeObject(
-        {{"tags", ToPairs({{"mlflow.data.context", dataset.context}})},
-         {"dataset", std::move(described)}}));
+    inputs.push_back(
+        Json::MakeObject({{"tags", ToPairs({{"mlflow.data.context", dataset.context}})},
+                          {"dataset", std::move(described)}}));
   }
   RETURN_IF_ERROR(Post("runs/log-inputs",
                        Json::MakeObject({{"run_id", run_id}, {"datasets", std::move(inputs)}}),
@@ -428,15 +433,14 @@ base::Result<LoggedModelInfo> Client::CreateModel(const std::string& experiment_
   RETURN_IF_ERROR(CheckLoggedModelName(name));
   RETURN_IF_ERROR(CheckPairs("parameter", params, kParamMax));
   RETURN_IF_ERROR(CheckPairs("tag", tags, 5000));
-  ASSIGN_OR_RETURN(const Json made,
-                   Post("logged-models",
-                        Json::MakeObject({{"experiment_id", experiment_id},
-                                          {"name", name},
-                                          {"model_type", model_type},
-                                          {"source_run_id", run_id},
-                                          {"params", ToPairs(params)},
-                                          {"tags", ToPairs(tags)}}),
-                        "create model " + name));
+  ASSIGN_OR_RETURN(const Json made, Post("logged-models",
+                                         Json::MakeObject({{"experiment_id", experiment_id},
+                                                           {"name", name},
+                                                           {"model_type", model_type},
+                                                           {"source_run_id", run_id},
+                                                           {"params", ToPairs(params)},
+                                                           {"tags", ToPairs(tags)}}),
+                                         "create model " + name));
   LoggedModelInfo model = ToModel(ObjectOf(made, "model"));
   if (model.id.empty()) {
     return Error{ErrorCode::kInternal, "MLflow: create model: no model_id in it"};
@@ -512,11 +516,10 @@ base::Status Client::CreateRegisteredModel(const std::string& name, const std::s
                                            const Texts& tags) {
   RETURN_IF_ERROR(CheckModelName(name));
   RETURN_IF_ERROR(CheckPairs("tag", tags, 5000));
-  RETURN_IF_ERROR(Post("registered-models/create",
-                       Json::MakeObject({{"name", name},
-                                         {"description", description},
-                                         {"tags", ToPairs(tags)}}),
-                       "create registered model " + name));
+  RETURN_IF_ERROR(Post(
+      "registered-models/create",
+      Json::MakeObject({{"name", name}, {"description", description}, {"tags", ToPairs(tags)}}),
+      "create registered model " + name));
   return {};
 }
 
@@ -543,8 +546,7 @@ base::Result<std::vector<VersionInfo>> Client::FindVersions(const std::string& n
 base::Result<VersionInfo> Client::CreateVersion(const std::string& name,
                                                 const std::string& model_id,
                                                 const std::string& run_id,
-                                                const std::string& description,
-                                                const Texts& tags) {
+                                                const std::string& description, const Texts& tags) {
   RETURN_IF_ERROR(CheckModelName(name));
   RETURN_IF_ERROR(CheckPairs("tag", tags, 5000));
   RETURN_IF_ERROR(CheckText("description", description, 5000));
@@ -564,10 +566,9 @@ base::Result<VersionInfo> Client::CreateVersion(const std::string& name,
 }
 
 base::Status Client::DeleteVersion(const std::string& name, std::int64_t version) {
-  RETURN_IF_ERROR(
-      Call("DELETE", "model-versions/delete", {},
-           Json::MakeObject({{"name", name}, {"version", std::to_string(version)}}),
-           base::StrCat("delete version ", version, " of ", name)));
+  RETURN_IF_ERROR(Call("DELETE", "model-versions/delete", {},
+                       Json::MakeObject({{"name", name}, {"version", std::to_string(version)}}),
+                       base::StrCat("delete version ", version, " of ", name)));
   return {};
 }
 
@@ -603,24 +604,24 @@ base::Result<std::vector<RegisteredModelInfo>> Client::RegisteredModels() {
   return Error{ErrorCode::kExhausted, "MLflow: list registered models: too many pages"};
 }
 
-base::Result<std::vector<VersionInfo>> Client::Versions(const std::string& name) {
-  RETURN_IF_ERROR(CheckModelName(name));
+base::Result<std::vector<VersionInfo>> Client::Versions() {
   std::vector<VersionInfo> versions;
   std::string page;
   for (int i = 0; i < kPagesMax; ++i) {
-    Query query = {{"filter", base::StrCat("name='", name, "'")},
-                   {"max_results", "1000"},
-                   {"order_by", "version_number ASC"}};
+    Query query = {{"max_results", "1000"}};
     if (!page.empty()) query.emplace_back("page_token", page);
-    ASSIGN_OR_RETURN(const Json found,
-                     Get("model-versions/search", query, "list versions of " + name));
+    ASSIGN_OR_RETURN(const Json found, Get("model-versions/search", query, "list versions"));
     for (const Json& version : ArrayOf(found, "model_versions")) {
       versions.push_back(ToVersion(version));
     }
     page = TextOf(found, "next_page_token");
-    if (page.empty()) return versions;
+    if (page.empty()) break;
   }
-  return Error{ErrorCode::kExhausted, "MLflow: list versions of " + name + ": too many pages"};
+  if (!page.empty()) return Error{ErrorCode::kExhausted, "MLflow: list versions: too many pages"};
+  std::sort(versions.begin(), versions.end(), [](const VersionInfo& a, const VersionInfo& b) {
+    return std::pair(a.name, a.version) < std::pair(b.name, b.version);
+  });
+  return versions;
 }
 
 base::Result<std::optional<std::string>> Client::VersionFile(const std::string& name,

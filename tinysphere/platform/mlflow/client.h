@@ -53,6 +53,7 @@ struct RunInfo {
   bool is_deleted = false;
   std::map<std::string, std::string> params;
   std::map<std::string, std::string> tags;
+  std::vector<std::string> models;  // Its outputs.
 };
 
 struct MetricPoint {
@@ -133,6 +134,7 @@ class Client {
                                             const Texts& tags);
   base::Status FinishModel(const std::string& model_id);
   base::Status DeleteModel(const std::string& model_id);
+  // Once a run and model: again is refused (with SQL in the answer). RunInfo::models tells.
   base::Status AddOutput(const std::string& run_id, const std::string& model_id);
 
   // Replaces what is there. `artifact_uri` as a run or model has it.
@@ -147,13 +149,14 @@ class Client {
                                                       const std::string& tag,
                                                       const std::string& value);
   base::Result<VersionInfo> CreateVersion(const std::string& name, const std::string& model_id,
-                                          const std::string& run_id,
-                                          const std::string& description, const Texts& tags);
+                                          const std::string& run_id, const std::string& description,
+                                          const Texts& tags);
   base::Status DeleteVersion(const std::string& name, std::int64_t version);
   base::Status SetAlias(const std::string& name, const std::string& alias, std::int64_t version);
 
   base::Result<std::vector<RegisteredModelInfo>> RegisteredModels();
-  base::Result<std::vector<VersionInfo>> Versions(const std::string& name);
+  // Of all registered models, by name and number.
+  base::Result<std::vector<VersionInfo>> Versions();
   // A small text file of a version; nullopt where there is none (which MLflow answers as 500, too).
   base::Result<std::optional<std::string>> VersionFile(const std::string& name,
                                                        std::int64_t version,

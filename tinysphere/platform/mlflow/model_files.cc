@@ -55,22 +55,22 @@ std::vector<TextFile> MakeModelFiles(const ModelFacts& facts) {
   const bool is_onnx = facts.model_path.ends_with(".onnx");
   std::string file = base::StrCat("artifact_path: ", Quoted(facts.artifact_uri), "\nflavors:\n");
   if (has_model) {
-    file += base::StrCat(
-        "  python_function:\n    code: code\n    data: ", facts.model_path,
-        "\n    env:\n      conda: conda.yaml\n      virtualenv: python_env.yaml\n"
-        "    loader_module: tinysphere_model\n    python_version: ",
-        kPython, "\n  ", is_onnx ? "onnx" : "tflite", ":\n    data: ", facts.model_path,
-        "\n    sha256: ", facts.model_sha256, "\n    labels: ", ListOf(facts.labels), "\n");
+    file += base::StrCat("  python_function:\n    code: code\n    data: ", facts.model_path,
+                         "\n    env:\n      conda: conda.yaml\n      virtualenv: python_env.yaml\n"
+                         "    loader_module: tinysphere_model\n    python_version: ",
+                         kPython, "\n  ", is_onnx ? "onnx" : "tflite",
+                         ":\n    data: ", facts.model_path, "\n    sha256: ", facts.model_sha256,
+                         "\n    labels: ", ListOf(facts.labels), "\n");
     file += is_onnx ? "    providers: [CPUExecutionProvider]\n    onnx_version: null\n"
                     : "    tflite_schema_version: 3\n";
   }
   file += base::StrCat("  tinylcm_bundle:\n    data: ", facts.archive_path,
                        "\n    bundle: ", facts.bundle, "\n    name: ", Quoted(facts.name),
                        "\n    version: ", Quoted(facts.version), "\n");
-  file += base::StrCat(
-      "mlflow_version: ", Quoted(facts.mlflow_version), "\nmodel_id: ", facts.model_id,
-      "\nmodel_size_bytes: ", facts.archive_bytes, "\nmodel_uuid: ", facts.bundle.substr(0, 32),
-      "\nrun_id: ", facts.run_id, "\nutc_time_created: '", PythonTime(facts.created_at), "'\n");
+  file += base::StrCat("mlflow_version: ", Quoted(facts.mlflow_version),
+                       "\nmodel_id: ", facts.model_id, "\nmodel_size_bytes: ", facts.archive_bytes,
+                       "\nmodel_uuid: ", facts.bundle.substr(0, 32), "\nrun_id: ", facts.run_id,
+                       "\nutc_time_created: '", PythonTime(facts.created_at), "'\n");
   if (has_model) {
     file += base::StrCat("signature:\n  inputs: '", TensorsJson(facts.signature.inputs),
                          "'\n  outputs: '", TensorsJson(facts.signature.outputs),
@@ -85,13 +85,13 @@ std::vector<TextFile> MakeModelFiles(const ModelFacts& facts) {
   if (!has_model) return files;
   const std::string_view runtime = is_onnx ? kOnnxRuntimeRequirement : kLiteRtRequirement;
   files.push_back({"requirements.txt", base::StrCat("mlflow\nnumpy\n", runtime, "\n")});
-  files.push_back({"python_env.yaml",
-                   base::StrCat("python: ", kPython, "\nbuild_dependencies: [pip]\n",
-                                "dependencies: [-r requirements.txt]\n")});
-  files.push_back({"conda.yaml", base::StrCat("name: mlflow-env\nchannels: [conda-forge]\n",
-                                              "dependencies:\n- python=", kPython,
-                                              "\n- pip\n- pip:\n  - mlflow\n  - numpy\n  - ",
-                                              runtime, "\n")});
+  files.push_back(
+      {"python_env.yaml", base::StrCat("python: ", kPython, "\nbuild_dependencies: [pip]\n",
+                                       "dependencies: [-r requirements.txt]\n")});
+  files.push_back(
+      {"conda.yaml", base::StrCat("name: mlflow-env\nchannels: [conda-forge]\n",
+                                  "dependencies:\n- python=", kPython,
+                                  "\n- pip\n- pip:\n  - mlflow\n  - numpy\n  - ", runtime, "\n")});
   files.push_back({"code/tinysphere_model.py", std::string(kLoader)});
   return files;
 }

@@ -50,8 +50,9 @@ std::string Tail(std::string_view text) {
 }  // namespace
 
 std::size_t CountCharacters(std::string_view utf8) {
-  return static_cast<std::size_t>(std::count_if(
-      utf8.begin(), utf8.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+  return static_cast<std::size_t>(std::count_if(utf8.begin(), utf8.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
+  }));
 }
 
 base::Status CheckText(std::string_view kind, std::string_view text, std::size_t characters_max) {
@@ -92,16 +93,16 @@ base::Status CheckLoggedModelName(std::string_view name) {
 }
 
 base::Status CheckAlias(std::string_view alias) {
-  const bool is_of_alias =
-      !alias.empty() && alias.size() <= kAliasMax &&
-      std::all_of(alias.begin(), alias.end(),
-                  [](char c) { return IsAlphanumeric(c) || c == '_' || c == '-'; });
+  const bool is_of_alias = !alias.empty() && alias.size() <= kAliasMax &&
+                           std::all_of(alias.begin(), alias.end(), [](char c) {
+                             return IsAlphanumeric(c) || c == '_' || c == '-';
+                           });
   if (!is_of_alias) return Wrong("alias", alias, "1 to 255 letters, digits, _ and - are wanted");
   std::string lower(alias);
   for (char& c : lower) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-  const bool is_version = lower.size() > 1 && lower[0] == 'v' &&
-                          std::all_of(lower.begin() + 1, lower.end(),
-                                      [](char c) { return c >= '0' && c <= '9'; });
+  const bool is_version =
+      lower.size() > 1 && lower[0] == 'v' &&
+      std::all_of(lower.begin() + 1, lower.end(), [](char c) { return c >= '0' && c <= '9'; });
   if (lower == "latest" || is_version) return Wrong("alias", alias, "is reserved");
   return {};
 }

@@ -108,8 +108,8 @@ class Flat {
 };
 
 const char* TfliteType(int type) {
-  constexpr const char* kNames[] = {"float32", "float16",   "int32", "uint8",  "int64", "",
-                                    "bool",    "int16",     "complex64", "int8", "float64"};
+  constexpr const char* kNames[] = {"float32", "float16", "int32",     "uint8", "int64",  "",
+                                    "bool",    "int16",   "complex64", "int8",  "float64"};
   return type >= 0 && type < static_cast<int>(std::size(kNames)) ? kNames[type] : "";
 }
 
@@ -196,9 +196,9 @@ ByteView Inner(ByteView message, std::uint32_t number, bool& is_corrupt) {
 }
 
 const char* OnnxType(std::uint64_t type) {
-  constexpr const char* kNames[] = {"",      "float32", "uint8",   "int8",    "uint16", "int16",
-                                    "int32", "int64",   "",        "bool",    "float16", "float64",
-                                    "uint32", "uint64"};
+  constexpr const char* kNames[] = {"",        "float32", "uint8",  "int8",  "uint16",
+                                    "int16",   "int32",   "int64",  "",      "bool",
+                                    "float16", "float64", "uint32", "uint64"};
   return type < std::size(kNames) ? kNames[type] : "";
 }
 
@@ -210,9 +210,8 @@ Error Corrupt(std::string_view what) {
 // TensorShapeProto: dim = 1; Dimension: dim_value = 1.
 base::Result<TensorSpec> ReadValueInfo(ByteView value) {
   bool is_corrupt = false;
-  TensorSpec spec{.name = Printable(base::AsText(Inner(value, 1, is_corrupt))),
-                  .dtype = "",
-                  .shape = {}};
+  TensorSpec spec{
+      .name = Printable(base::AsText(Inner(value, 1, is_corrupt))), .dtype = "", .shape = {}};
   const ByteView tensor = Inner(Inner(value, 2, is_corrupt), 1, is_corrupt);
   Message walk(tensor);
   ByteView shape;
@@ -236,7 +235,8 @@ base::Result<TensorSpec> ReadValueInfo(ByteView value) {
   if (is_corrupt || walk.is_corrupt() || dimensions.is_corrupt() || spec.shape.size() > kRankMax) {
     return Corrupt("a tensor's description is damaged");
   }
-  if (spec.dtype.empty()) return Corrupt("the tensor " + spec.name + " is of no type that is known");
+  if (spec.dtype.empty())
+    return Corrupt("the tensor " + spec.name + " is of no type that is known");
   return spec;
 }
 
