@@ -30,6 +30,17 @@ base::Status CheckObjectKey(std::string_view key) {
   return {};
 }
 
+base::Status ObjectStore::DeleteAll(std::span<const std::string> keys) {
+  for (const std::string& key : keys) RETURN_IF_ERROR(Delete(key));
+  return {};
+}
+
+base::Result<std::optional<std::string>> ObjectStore::Presign(const std::string& key, Presigned,
+                                                              base::Duration) {
+  RETURN_IF_ERROR(CheckObjectKey(key));
+  return std::optional<std::string>();
+}
+
 base::Status ObjectStore::PutBytes(const std::string& key, base::ByteView bytes) {
   ASSIGN_OR_RETURN(const std::unique_ptr<ObjectWriter> writer, Put(key));
   RETURN_IF_ERROR(writer->Append(bytes));

@@ -1,18 +1,22 @@
-// ObjectStore: whole contents under a key, durable once put. A folder today, S3 later.
+// ObjectStore: whole contents under a key, durable once put. A folder, or an S3 store.
 //
 // A key is "<bucket>/<name>[/<name>...]" of [A-Za-z0-9._=-] parts, at most 512 bytes, no part "."
-// or
-// ".."; no key may be the folder of another. What lies in which bucket: schema.h.
+// or ".."; no key may be the folder of another. What lies in which bucket: buckets.h. Keys are
+// written once, or again with the same content: no store is asked whether something lies there
+// already (not every S3 store means its answer).
 
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/file_system.h"
 #include "base/result.h"
 
@@ -30,7 +34,11 @@ class ObjectWriter {
 struct ObjectInfo {
   std::string key;
   std::uint64_t bytes = 0;
+  base::Time modified{};  // By the store's clock.
 };
+
+// What the holder of a presigned URL may do.
+enum class Presigned { kGet, kPut };
 
 // May be used from several threads. Errors: kInvalidArgument (key), kNotFound, kExhausted (full),
 // kUnavailable.
@@ -50,6 +58,12 @@ class ObjectStore {
                                                      std::size_t limit) = 0;
   // Whether a content could be written now; for GET /health.
   virtual base::Status Check() = 0;
+  // The same as Delete of each, in fewer calls where the store has such. Stops at an error.
+  virtual base::Status DeleteAll(std::span<const std::string> keys);
+  // A URL by which anybody may read or write this one content for `life` (a week at most), straight
+  // at the store; nullopt where there is none to talk to (a folder).
+  virtual base::Result<std::optional<std::string>> Presign(const std::string& key, Presigned what,
+                                                           base::Duration life);
 
   // A small content in one go.
   base::Status PutBytes(const std::string& key, base::ByteView bytes);

@@ -107,11 +107,10 @@ class FolderObjectStore final : public store::ObjectStore {
                                                     const std::string& after,
                                                     std::size_t limit) override {
     std::vector<store::ObjectInfo> found;
-    RETURN_IF_ERROR(Collect(objects_, "", prefix, after, found));
-    // '/' sorts among the other characters of a key, so folder order is not key order.
-    std::sort(found.begin(), found.end(),
-              [](const auto& a, const auto& b) { return a.key < b.key; });
-    if (found.size() > limit) found.resize(limit);
+    if (limit > 0) {
+      RETURN_IF_ERROR(
+          Collect(objects_, "", {.prefix = prefix, .after = after, .limit = limit}, found));
+    }
     return found;
   }
 
@@ -167,25 +166,46 @@ class FolderObjectStore final : public store::ObjectStore {
     return {};
   }
 
+  struct Wanted {
+    const std::string& prefix;
+    const std::string& after;
+    std::size_t limit;
+  };
+
+  // Walks in the order of keys and leaves out what lies before: a page costs the folders it
+  // touches. '/' sorts among the other characters of a key, so a folder stands where its name with
+  // a '/' does.
   base::Status Collect(const std::string& folder, const std::string& key_of_folder,
-                       const std::string& prefix, const std::string& after,
-                       std::vector<store::ObjectInfo>& found) {
+                       const Wanted& wanted, std::vector<store::ObjectInfo>& found) {
     auto entries = fs_.List(folder);
     if (!entries.ok()) {
       if (entries.error().code == ErrorCode::kNotFound) return {};  // Deleted meanwhile.
       return entries.error();
     }
-    for (const base::FileInfo& entry : entries.value()) {
-      const std::string key =
-          key_of_folder.empty() ? entry.name : base::StrCat(key_of_folder, "/", entry.name);
-      if (entry.is_directory) {
-        const std::string below = key + "/";
-        const std::size_t common = std::min(below.size(), prefix.size());
-        if (below.compare(0, common, prefix, 0, common) != 0) continue;
-        RETURN_IF_ERROR(Collect(base::JoinPath(folder, entry.name), key, prefix, after, found));
-      } else if (key.starts_with(prefix) && (after.empty() || key > after)) {
-        found.push_back({.key = key, .bytes = entry.bytes});
+    for (base::FileInfo& entry : entries.value()) {
+      if (!key_of_folder.empty()) entry.name = base::StrCat(key_of_folder, "/", entry.name);
+      if (entry.is_directory) entry.name += '/';
+    }
+    std::sort(entries->begin(), entries->end(),
+              [](const auto& a, const auto& b) { return a.name < b.name; });
+    for (base::FileInfo& entry : entries.value()) {
+      if (found.size() >= wanted.limit) return {};
+      std::string& key = entry.name;
+      if (!entry.is_directory) {
+        if (key.starts_with(wanted.prefix) && (wanted.after.empty() || key > wanted.after)) {
+          found.push_back(
+              {.key = std::move(key), .bytes = entry.bytes, .modified = entry.modified});
+        }
+        continue;
       }
+      const std::size_t common = std::min(key.size(), wanted.prefix.size());
+      if (key.compare(0, common, wanted.prefix, 0, common) != 0) continue;
+      // All that lies below begins with `key`.
+      if (key.compare(0, key.size(), wanted.after, 0, key.size()) < 0) continue;
+      key.pop_back();
+      const std::string below =
+          base::JoinPath(folder, std::string_view(key).substr(key.rfind('/') + 1));
+      RETURN_IF_ERROR(Collect(below, key, wanted, found));
     }
     return {};
   }
