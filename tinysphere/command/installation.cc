@@ -5,7 +5,7 @@
 #include "base/crypto.h"
 #include "base/private_folder.h"
 #include "base/text.h"
-#include "tinysphere/platform/folder/folder_object_store.h"
+#include "tinysphere/command/objects.h"
 #include "tinysphere/platform/prometheus/prometheus_telemetry.h"
 #include "tinysphere/platform/sodium/sodium_password_hasher.h"
 #include "tinysphere/platform/sqlite/sqlite_database.h"
@@ -58,9 +58,6 @@ base::Result<std::unique_ptr<Installation>> Open(const Place& place, bool may_ma
   base::FileSystem& fs = base::SystemFileSystem();
   base::Clock& clock = base::SystemClock();
   ASSIGN_OR_RETURN(const std::string database_file, DatabaseFile(place));
-  ASSIGN_OR_RETURN(
-      const std::string objects_root,
-      After("file:", place.objects, base::JoinPath(place.data, "objects"), "--objects"));
   if (!may_make && !base::Exists(fs, database_file)) {
     return Error{ErrorCode::kInvalidArgument,
                  base::StrCat("--data ", place.data,
@@ -69,26 +66,24 @@ base::Result<std::unique_ptr<Installation>> Open(const Place& place, bool may_ma
                               place.data)};
   }
   RETURN_IF_ERROR(base::MakePrivateFolder(place.data));
-  RETURN_IF_ERROR(fs.CreateDirectories(objects_root));
   ASSIGN_OR_RETURN(access::ServerKeys keys,
                    access::LoadOrMakeServerKeys(fs, base::JoinPath(place.data, "keys")));
   ASSIGN_OR_RETURN(auto database, sqlite::OpenDatabase({.path = database_file}));
   RETURN_IF_ERROR(store::Migrate(*database, store::Migrations(), clock.Now()));
   ASSIGN_OR_RETURN(std::string generation, ReadGeneration(*database));
-  ASSIGN_OR_RETURN(auto objects,
-                   folder::OpenObjectStore(fs, {.root = objects_root, .sweeps = is_server}));
+  ASSIGN_OR_RETURN(Objects objects, OpenObjects(fs, clock, place.data, place.objects, is_server));
   auto telemetry = prometheus::MakeTelemetry();
-  objects = store::CountObjects(std::move(objects), *telemetry);
+  objects.store = store::CountObjects(std::move(objects.store), *telemetry);
   return std::unique_ptr<Installation>(new Installation{
       .fs = fs,
       .clock = clock,
       .data = place.data,
-      .objects_root = objects_root,
+      .work_folder = std::move(objects.work_folder),
       .keys = std::move(keys),
       .store_generation = std::move(generation),
       .telemetry = std::move(telemetry),
       .database = std::move(database),
-      .objects = std::move(objects),
+      .objects = std::move(objects.store),
       .hasher = sodium::MakePasswordHasher(),
   });
 }

@@ -23,7 +23,7 @@ namespace tinysphere::command {
 struct Place {
   std::string data;      // --data
   std::string database;  // --database sqlite:FILE; "" for DATA/tinysphere.db
-  std::string objects;   // --objects file:DIR; "" for DATA/objects
+  std::string objects;   // --objects file:DIR or s3://PREFIX?..; "" for DATA/objects
 };
 
 // Lives as long as the program.
@@ -31,7 +31,7 @@ struct Installation {
   base::FileSystem& fs;
   base::Clock& clock;
   std::string data;
-  std::string objects_root;
+  std::string work_folder;  // Of what is under way: objects.h.
   access::ServerKeys keys;
   std::string store_generation;
   std::unique_ptr<telemetry::Telemetry> telemetry;  // Outlives what counts with it.

@@ -185,16 +185,15 @@ base::Status Serve(const ServeOptions& options) {
     return store::WriteSetting(transaction, kTlsPinSetting, tls.pin);
   }));
 
-  // Beside the objects, on their file system: taking a body over is a rename.
-  const std::string spool = base::JoinPath(installation->objects_root, "spool");
+  const std::string spool = base::JoinPath(installation->work_folder, "spool");
   RETURN_IF_ERROR(base::RemoveTree(installation->fs, spool));
   RETURN_IF_ERROR(installation->fs.CreateDirectories(spool));
   Sphere sphere(*installation,
                 {.poll = poll,
                  .spool = spool,
-                 .uploads = base::JoinPath(installation->objects_root, "uploads"),
+                 .uploads = base::JoinPath(installation->work_folder, "uploads"),
                  .tls_pin = tls.pin,
-                 .judging = {.folder = base::JoinPath(installation->objects_root, "judging"),
+                 .judging = {.folder = base::JoinPath(installation->work_folder, "judging"),
                              .rolls_back_harmful = options.rolls_back_harmful},
                  .tinylcm = options.tinylcm,
                  .is_behind_proxy = !options.public_url.empty()},

@@ -289,7 +289,7 @@ base::Status AddModel(const Place& place, const std::string& file, bool as_json)
   base::FileSystem& fs = installation->fs;
   // The registry takes the file over; the administrator keeps theirs.
   const std::string copy =
-      base::JoinPath(installation->objects_root, "model-" + base::RandomHex(8) + ".tmp");
+      base::JoinPath(installation->work_folder, "model-" + base::RandomHex(8) + ".tmp");
   ASSIGN_OR_RETURN(const auto source, fs.Open(file));
   {
     ASSIGN_OR_RETURN(const auto target, fs.Create(copy, base::FileSystem::Mode::kExclusive));

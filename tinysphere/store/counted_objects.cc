@@ -102,6 +102,13 @@ class CountedObjects final : public ObjectStore {
                                              std::size_t limit) override {
     return list_.Run([&] { return objects_->List(prefix, after, limit); });
   }
+  base::Status DeleteAll(std::span<const std::string> keys) override {
+    return delete_.Run([&] { return objects_->DeleteAll(keys); });
+  }
+  base::Result<std::optional<std::string>> Presign(const std::string& key, Presigned what,
+                                                   base::Duration life) override {
+    return objects_->Presign(key, what, life);  // Nothing is asked of the store.
+  }
   base::Status Check() override {
     return check_.Run([&] { return objects_->Check(); });
   }
