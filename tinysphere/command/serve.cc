@@ -14,10 +14,10 @@
 #include "base/private_folder.h"
 #include "base/text.h"
 #include "tinysphere/command/sphere.h"
-#include "tinysphere/fleet/reports.h"
 #include "tinysphere/http/server.h"
 #include "tinysphere/platform/beast/beast_server.h"
 #include "tinysphere/platform/openssl/certificate.h"
+#include "tinysphere/series/metrics_series.h"
 #include "tinysphere/store/schema.h"
 
 namespace tinysphere::command {
@@ -138,7 +138,7 @@ base::Status WriteFirstAdminLink(Installation& installation, access::People& peo
 void Tidy(Sphere& sphere, base::Clock& clock, base::Logger& logger) {
   const base::Time before = clock.Now() - kKept;
   for (const base::Status& done : {sphere.uploads.Sweep(), sphere.queue.ForgetDone(before),
-                                   fleet::ForgetMetrics(sphere.database, before)}) {
+                                   series::ForgetMetricsPoints(sphere.database, before)}) {
     if (!done.ok()) logger.Warning("tidying up: " + done.error().message);
   }
 }

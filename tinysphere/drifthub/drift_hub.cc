@@ -240,13 +240,13 @@ base::Status DriftHub::TakeSamples(Transaction& transaction, const Origin& origi
         transaction.Execute(
             "INSERT INTO drift_samples (device_id, sample_id, event_id, sample_index, rank, "
             "prediction, confidence, reason, cluster_mass, neighbours, media, object_key, "
-            "row_values, cluster_accuracy, novelty) "
-            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) "
+            "row_values, cluster_accuracy, novelty, feature) "
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) "
             "ON CONFLICT (device_id, sample_id) DO NOTHING",
             {origin.device_id, record.sample_id, event_id, record.index, rank, record.prediction,
              record.confidence, record.reason, record.cluster_mass,
              Json(std::move(neighbours)).Write(), media, sample.object_key, row_values,
-             record.cluster_accuracy, record.novelty}));
+             record.cluster_accuracy, record.novelty, sample.feature}));
     rank += 1;
     added += changed;
   }
@@ -622,7 +622,7 @@ base::Status DriftHub::KeepVerdictFile(const store::Job& job) {
              "\n";
   }
   RETURN_IF_ERROR(objects_.PutBytes(
-      base::StrCat(store::kVerdictsBucket, "/", feedback_id, ".jsonl"), base::AsBytes(lines)));
+      base::StrCat(store::kVerdictsFolder, "/", feedback_id, ".jsonl"), base::AsBytes(lines)));
   return database_.Write(
       [&](Transaction& transaction) { return queue_.Complete(transaction, job); });
 }

@@ -37,6 +37,7 @@ struct StoredSample {
   protocol::SampleRecord record;
   std::string object_key;  // Of the picture; "" if there is none.
   std::vector<float> row;  // Of a sensor; empty if there is none.
+  std::string feature{};   // "<object key>#<row>" of its feature vector; "" if there is none.
 };
 
 struct Verdict {

@@ -288,29 +288,6 @@ base::Result<Json> Fleet::Get(const std::string& device_id) {
   return DeviceJson(*row, clock_.Now());
 }
 
-base::Result<Json> Fleet::Metrics(const std::string& device_id, std::string_view since) {
-  base::Time from{};
-  if (!since.empty()) {
-    ASSIGN_OR_RETURN(from, base::ParseTime(since));
-  }
-  // The newest ones, at most as many as a chart can show; turned round for the reader.
-  ASSIGN_OR_RETURN(store::Rows rows,
-                   database_.Query("SELECT at, document FROM metrics_points WHERE device_id = $1 "
-                                   "AND at >= $2 ORDER BY at DESC LIMIT 5000",
-                                   {device_id, from}));
-  Json::Array points;
-  for (auto row = rows.rbegin(); row != rows.rend(); ++row) {
-    const Json document = row->Document("document");
-    Json point = Json::MakeObject({{"at", base::FormatTime(row->Time("at"))}});
-    for (const char* key : {"frames", "fps", "confidence_mean", "latency_ms_p50", "latency_ms_p95",
-                            "distance_mean", "skipped", "rss_bytes"}) {
-      point.Set(key, FieldOrNull(document, key));
-    }
-    points.push_back(std::move(point));
-  }
-  return Json::MakeObject({{"points", std::move(points)}});
-}
-
 base::Result<Json> Fleet::ChangeState(const std::string& device_id, const std::string& state,
                                       const std::string& text, const std::string& by) {
   const base::Time now = clock_.Now();

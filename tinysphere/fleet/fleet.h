@@ -45,7 +45,6 @@ class Fleet {
 
   base::Result<base::Json> List(const http::Request& request);
   base::Result<base::Json> Get(const std::string& device_id);
-  base::Result<base::Json> Metrics(const std::string& device_id, std::string_view since);
   base::Result<base::Json> Accept(const std::string& device_id, const std::string& by);
   base::Result<base::Json> Revoke(const std::string& device_id, const std::string& by);
   base::Result<base::Json> Decommission(const std::string& device_id, const std::string& by);

@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "tinysphere/fleet/timeline.h"
+#include "tinysphere/series/metrics_series.h"
 
 namespace tinysphere::fleet {
 
@@ -86,9 +87,7 @@ base::Status TakeMetrics(Transaction& transaction, const ReportOrigin& origin,
   document.Set("at", base::FormatTime(origin.at));
   const std::string text = document.Write();
   RETURN_IF_ERROR(
-      transaction.Execute("INSERT INTO metrics_points (device_id, at, document) "
-                          "VALUES ($1, $2, $3) ON CONFLICT (device_id, at) DO NOTHING",
-                          {origin.device_id, origin.at, text}));
+      series::TakeMetricsPoint(transaction, origin.device_id, origin.at, metrics, text));
   RETURN_IF_ERROR(transaction.Execute(
       "UPDATE devices SET metrics = $3, metrics_seq = $2, mode = $4, agent_version = $5 "
       "WHERE device_id = $1 AND metrics_seq <= $2",
@@ -134,11 +133,6 @@ base::Status TakeAdaptation(Transaction& transaction, const ReportOrigin& origin
                             .kind = report.state == "rolled_back" ? "rollback" : "adaptation",
                             .text = report.text.empty() ? served : report.text,
                             .ref = report.event_id.value_or("")});
-}
-
-base::Status ForgetMetrics(store::Database& database, base::Time before) {
-  RETURN_IF_ERROR(database.Execute("DELETE FROM metrics_points WHERE at < $1", {before}));
-  return {};
 }
 
 base::Status TakeDriftSign(Transaction& transaction, const ReportOrigin& origin) {

@@ -32,8 +32,6 @@ base::Result<bool> TakeUpdateReport(store::Transaction& transaction, const Repor
                                     const protocol::UpdateReport& report);
 base::Status TakeAdaptation(store::Transaction& transaction, const ReportOrigin& origin,
                             const protocol::AdaptationReport& report);
-// Figures from before `before` go.
-base::Status ForgetMetrics(store::Database& database, base::Time before);
 // A drift event came: until the device says more, it is suspect.
 base::Status TakeDriftSign(store::Transaction& transaction, const ReportOrigin& origin);
 

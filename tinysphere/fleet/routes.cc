@@ -1,6 +1,7 @@
 #include "tinysphere/fleet/fleet.h"
 #include "tinysphere/fleet/timeline.h"
 #include "tinysphere/http/answer.h"
+#include "tinysphere/series/metrics_series.h"
 
 namespace tinysphere::fleet {
 
@@ -46,7 +47,8 @@ void Fleet::AddRoutes(http::Router& router) {
               .body = BodyRule::None(),
               .handler =
                   [this](Request& request) {
-                    return Answer(Metrics(request.Param("device_id"), request.Query("since")));
+                    return Answer(series::ReadMetricsSeries(
+                        database_, request, request.Param("device_id"), clock_.Now()));
                   },
               .too_large = nullptr});
   router.Add({.method = Method::kPost,

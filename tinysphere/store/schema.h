@@ -33,9 +33,13 @@ base::Result<int> Migrate(Database& database, std::span<const Migration> migrati
 inline constexpr std::string_view kPackagesBucket = "packages";           // <device>/<epoch>/<seq>
 inline constexpr std::string_view kBundlesBucket = "bundles";             // sha256/<hex of archive>
 inline constexpr std::string_view kDriftSamplesBucket = "drift-samples";  // <device>/<sample>
-inline constexpr std::string_view kVerdictsBucket = "verdicts";           // <feedback>.jsonl
-inline constexpr std::string_view kDriftFeaturesBucket = "drift-features";
-inline constexpr std::string_view kDataLogsBucket = "data-logs";
+// <feedback>.jsonl: each validated ground truth, never rewritten. No device is called "verdicts".
+inline constexpr std::string_view kVerdictsFolder = "drift-samples/verdicts";
+inline constexpr std::string_view kDriftBucket = "drift";  // <device>/<kind>/<day>/<event>/<file>
+inline constexpr std::string_view kDriftFeaturesBucket = "drift-features";  // <device>/<event>...
+// <device>/<label>/<day>/<sample>.jpg
+inline constexpr std::string_view kPredictionImagesBucket = "prediction-images";
+inline constexpr std::string_view kDataLogsBucket = "data-logs";  // <device>/<boot>/<seq>.jsonl
 inline constexpr std::string_view kAdaptationsBucket = "adaptations";  // <device>/<sha256 hex>
 
 // Small facts about the whole installation (table settings): "store_generation", ...
