@@ -45,6 +45,8 @@ int main(int argc, char** argv) {
   serve_verb.Flag("--insecure-http-on-any-address", serve.insecure_http_on_any_address,
                   "serve plain HTTP to the network, where something in front speaks TLS");
   serve_verb.Text("--poll", serve.poll, "how often devices are asked to look in");
+  serve_verb.Int("--workers", serve.workers,
+                 "threads that unpack packages (0: as many as there are processors)");
   serve_verb.Text("--tinylcm", serve.tinylcm,
                   "the program that replays adaptations (tinylcm beside this one)");
   serve_verb.Flag("--roll-back-harmful", serve.rolls_back_harmful,
@@ -121,8 +123,10 @@ int main(int argc, char** argv) {
   package_ls.Action([&] { return Exit(ListPackages(place, only_failed, as_json)); });
   Command& package_retry = package.Add("retry", "unpack once more what was set aside");
   AddPlace(package_retry, place);
-  package_retry.Text("package", package_id, "its id").Required();
-  package_retry.Action([&] { return Exit(RetryPackage(place, package_id)); });
+  bool all_failed = false;
+  package_retry.Text("package", package_id, "its id; nothing with --all-failed");
+  package_retry.Flag("--all-failed", all_failed, "every package that was set aside");
+  package_retry.Action([&] { return Exit(RetryPackage(place, package_id, all_failed)); });
 
   std::string file;
   Command& model = line.Add("model", "bundles, as their publisher signed them");

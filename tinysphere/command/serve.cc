@@ -1,11 +1,13 @@
 #include "tinysphere/command/serve.h"
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <memory>
 #include <optional>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -31,7 +33,9 @@ constexpr base::Duration kLookAtSignals{50};
 constexpr base::Duration kSavePresence{10'000};  // And look whose event stream has to end.
 constexpr base::Duration kTidy{60LL * 60 * 1000};
 constexpr base::Duration kKept{30LL * 24 * 60 * 60 * 1000};  // Figures, and jobs that are done.
+constexpr base::Duration kHoursKept{2 * 366LL * 24 * 60 * 60 * 1000};
 constexpr int kSelfSignedDays = 3650;
+constexpr int kWorkersMax = 64;
 
 // Lock-free, so that a signal handler may set it.
 std::atomic<bool> is_told_to_stop{false};
@@ -135,10 +139,18 @@ base::Status WriteFirstAdminLink(Installation& installation, access::People& peo
   return {};
 }
 
+int WorkersOf(const ServeOptions& options) {
+  if (options.workers > 0) return static_cast<int>(options.workers);
+  return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+}
+
 void Tidy(Sphere& sphere, base::Clock& clock, base::Logger& logger) {
-  const base::Time before = clock.Now() - kKept;
+  const base::Time now = clock.Now();
+  const base::Time before = now - kKept;
   for (const base::Status& done : {sphere.uploads.Sweep(), sphere.queue.ForgetDone(before),
-                                   series::ForgetMetricsPoints(sphere.database, before)}) {
+                                   series::ForgetMetricsPoints(sphere.database, before),
+                                   series::SketchBook::Forget(sphere.database, before),
+                                   series::ForgetMetricsHours(sphere.database, now - kHoursKept)}) {
     if (!done.ok()) logger.Warning("tidying up: " + done.error().message);
   }
 }
@@ -174,6 +186,10 @@ base::Status Serve(const ServeOptions& options) {
   if (poll < std::chrono::seconds(1)) {
     return Error{ErrorCode::kInvalidArgument, "--poll: at least 1s"};
   }
+  if (options.workers < 0 || options.workers > kWorkersMax) {
+    return Error{ErrorCode::kInvalidArgument,
+                 base::StrCat("--workers: 1 to ", kWorkersMax, ", 0 for as many as processors")};
+  }
   // Before anything is swept: what lies there may be a running server's.
   RETURN_IF_ERROR(base::MakePrivateFolder(options.place.data));
   const auto lock = base::FolderLock::Take(options.place.data, "server");
@@ -195,6 +211,7 @@ base::Status Serve(const ServeOptions& options) {
                  .tls_pin = tls.pin,
                  .judging = {.folder = base::JoinPath(installation->work_folder, "judging"),
                              .rolls_back_harmful = options.rolls_back_harmful},
+                 .workers = WorkersOf(options),
                  .tinylcm = options.tinylcm,
                  .is_behind_proxy = !options.public_url.empty()},
                 logger);

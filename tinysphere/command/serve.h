@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "base/result.h"
@@ -18,6 +19,7 @@ struct ServeOptions {
   bool tls_self_signed = false;
   bool insecure_http_on_any_address = false;
   std::string poll = "10s";
+  std::int64_t workers = 0;         // Threads that unpack packages; 0: as many as processors.
   std::string tinylcm;              // Replays adaptations; "" for the one beside this program.
   bool rolls_back_harmful = false;  // What was judged harmful, without a person.
   std::string log_level = "info";

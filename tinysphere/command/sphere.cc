@@ -27,17 +27,34 @@ Sphere::Sphere(Installation& i, const SphereOptions& options, base::Logger& logg
       program(posix::MakeChildProgram(options.tinylcm, "tinylcm", "--tinylcm FILE")),
       judging(database, *i.objects, queue, i.fs, i.clock, events, adaptations, *program,
               options.judging),
-      unpacker(database, *i.objects, queue, events, drift_hub, feedbacks, adaptations,
-               learned_versions, rollouts),
+      log_parts(database, *i.objects),
+      image_index(database, *i.objects),
+      sketch_book(database),
+      unpacker({.database = database,
+                .objects = *i.objects,
+                .queue = queue,
+                .clock = i.clock,
+                .events = events,
+                .hub = drift_hub,
+                .feedbacks = feedbacks,
+                .adaptations = adaptations,
+                .learned_versions = learned_versions,
+                .rollouts = rollouts,
+                .log_parts = log_parts}),
       worker(queue, i.clock, logger,
-             {{std::string(ingest::kUnpackJob),
-               [this](const store::Job& job) { return unpacker.Unpack(job); }},
+             {{.kind = std::string(ingest::kUnpackJob),
+               .work = nullptr,
+               .some = ingest::kUnpackedTogether,
+               .work_some =
+                   [this](std::span<const store::Job> jobs) { return unpacker.UnpackSome(jobs); }},
               {std::string(drifthub::kVerdictFileJob),
                [this](const store::Job& job) { return drift_hub.KeepVerdictFile(job); }}},
-             [this](base::Time now) { return unpacker.MarkSetAside(now); }),
+             [this](base::Time now) { return unpacker.MarkSetAside(now); },
+             {.threads = options.workers, .log = &job_log}),
       judging_worker(queue, i.clock, logger,
                      {{std::string(adaptation::kJudgeJob),
-                       [this](const store::Job& job) { return judging.Judge(job); }}}),
+                       [this](const store::Job& job) { return judging.Judge(job); }}},
+                     nullptr, {.log = &job_log}),
       receiver(database, *i.objects, queue, i.fs, i.clock, events, signer,
                [this] { worker.Wake(); }),
       uploads(i.fs, options.uploads, i.clock, receiver),
@@ -67,6 +84,9 @@ Sphere::Sphere(Installation& i, const SphereOptions& options, base::Logger& logg
   adaptations.AddRoutes(router);
   learned_versions.AddRoutes(router);
   ingest.AddRoutes(router);
+  log_parts.AddRoutes(router);
+  image_index.AddRoutes(router);
+  sketch_book.AddRoutes(router);
   insight.AddRoutes(router);
   vitals.AddRoutes(router);
   router.AddFallback(

@@ -32,6 +32,9 @@
 #include "tinysphere/registry/registry.h"
 #include "tinysphere/rollout/desired_states.h"
 #include "tinysphere/rollout/rollouts.h"
+#include "tinysphere/series/image_index.h"
+#include "tinysphere/series/log_parts.h"
+#include "tinysphere/series/sketch_book.h"
 #include "tinysphere/store/database_queue.h"
 #include "tinysphere/store/job_log.h"
 
@@ -43,6 +46,7 @@ struct SphereOptions {
   std::string uploads;          // Partial uploads.
   std::string tls_pin;
   adaptation::JudgingOptions judging;
+  int workers = 1;      // Threads that unpack packages.
   std::string tinylcm;  // The program that replays adaptations; "" for the one beside this one.
   bool is_behind_proxy = false;  // So that an address says nothing about who asks.
 };
@@ -70,6 +74,9 @@ struct Sphere {
   drifthub::DriftHub drift_hub;
   std::unique_ptr<adaptation::Program> program;
   adaptation::Judging judging;
+  series::LogParts log_parts;
+  series::ImageIndex image_index;
+  series::SketchBook sketch_book;
   ingest::Unpacker unpacker;
   ingest::Worker worker;
   ingest::Worker judging_worker;  // A replay takes its time, and packages do not wait for it.

@@ -243,9 +243,18 @@ base::Status ListPackages(const Place& place, bool only_failed, bool as_json) {
   return {};
 }
 
-base::Status RetryPackage(const Place& place, const std::string& package_id) {
+base::Status RetryPackage(const Place& place, const std::string& package_id, bool all_failed) {
+  if (all_failed == !package_id.empty()) {
+    return Error{ErrorCode::kInvalidArgument, "package retry: one package, or --all-failed"};
+  }
   ASSIGN_OR_RETURN(const auto installation, OpenBeside(place));
   const auto sphere = Build(*installation);
+  if (all_failed) {
+    ASSIGN_OR_RETURN(const std::int64_t retried,
+                     sphere->unpacker.RetryAll("", kBy, installation->clock.Now()));
+    Print(base::StrCat(retried, " packages are tried once more"));
+    return {};
+  }
   RETURN_IF_ERROR(sphere->unpacker.Retry(package_id, installation->clock.Now()));
   Print(package_id + " is tried once more");
   return {};

@@ -40,7 +40,7 @@ base::Status ListTokens(const Place& place, bool as_json);
 
 base::Status ListPackages(const Place& place, bool only_failed, bool as_json);
 // What was set aside is unpacked once more, by the server that runs.
-base::Status RetryPackage(const Place& place, const std::string& package_id);
+base::Status RetryPackage(const Place& place, const std::string& package_id, bool all_failed);
 
 base::Status AddModel(const Place& place, const std::string& file, bool as_json);
 base::Status ListModels(const Place& place, bool as_json);

@@ -1,5 +1,6 @@
 #include "tinysphere/ingest/ingest.h"
 
+#include <iterator>
 #include <limits>
 #include <utility>
 
@@ -45,6 +46,42 @@ Json PackageJson(const Row& row) {
                            {"received_at", base::FormatTime(row.Time("received_at"))},
                            {"state", row.Text("state")},
                            {"error", error.empty() ? Json() : Json(error)}});
+}
+
+constexpr std::string_view kSteps[] = {"read", "keep", "record"};
+
+// What is known of the steps so far, each with what became of it.
+Json StepsJson(const Row& row, const std::string& running) {
+  const Json stored = row.Document("steps");
+  const auto find = [&](std::string_view step) -> const Json* {
+    if (!stored.is_array()) return nullptr;
+    for (const Json& one : stored.as_array()) {
+      const Json* name = one.Find("step");
+      if (name != nullptr && *name == Json(step)) return &one;
+    }
+    return nullptr;
+  };
+  const auto plain = [](std::string_view step, const char* state) {
+    return Json::MakeObject({{"step", step}, {"state", state}, {"at", Json()}, {"detail", Json()}});
+  };
+  Json receive = plain("receive", "done");
+  receive.Set("at", base::FormatTime(row.Time("received_at")));
+  Json::Array steps = {std::move(receive)};
+  // Those before the one that is known of were done; those after it wait.
+  std::size_t reached = 0;
+  for (std::size_t i = 0; i < std::size(kSteps); ++i) {
+    if (running.empty() ? find(kSteps[i]) != nullptr : kSteps[i] == running) reached = i;
+  }
+  for (std::size_t i = 0; i < std::size(kSteps); ++i) {
+    if (!running.empty() && i == reached) {
+      steps.push_back(plain(kSteps[i], "running"));
+    } else if (const Json* known = running.empty() ? find(kSteps[i]) : nullptr) {
+      steps.push_back(*known);
+    } else {
+      steps.push_back(plain(kSteps[i], i < reached ? "done" : "waiting"));
+    }
+  }
+  return Json(std::move(steps));
 }
 
 }  // namespace
@@ -126,6 +163,39 @@ base::Result<Json> Ingest::Status(const Request& request) {
   return StatusJson(*row);
 }
 
+base::Result<Json> Ingest::Progress(const std::string& package_id) {
+  ASSIGN_OR_RETURN(const auto row,
+                   database_.QueryOne("SELECT package_id, device_id, type, state, error, "
+                                      "received_at, processed_at, steps FROM packages WHERE "
+                                      "package_id = $1",
+                                      {package_id}));
+  if (!row) return Error{ErrorCode::kNotFound, "no package is called " + package_id};
+  ASSIGN_OR_RETURN(const auto job,
+                   database_.QueryOne("SELECT state, attempts, due_at, error FROM jobs WHERE "
+                                      "kind IN ($1, $2) AND job_key = $3",
+                                      {kUnpackJob, kLegacyUnpackJob, package_id}));
+  std::string running;
+  if (job && job->Text("state") == "claimed") {
+    running = unpacker_.StepOf(package_id);
+    if (running.empty()) running = "read";  // Another process has it.
+  }
+  const bool is_waiting = job && job->Text("state") == "waiting";
+  const std::string error =
+      job && row->Text("error").empty() ? job->Text("error") : row->Text("error");
+  const auto processed_at = row->OptionalTime("processed_at");
+  return Json::MakeObject(
+      {{"package_id", package_id},
+       {"device_id", row->Text("device_id")},
+       {"type", row->Text("type")},
+       {"state", row->Text("state")},
+       {"error", error.empty() ? Json() : Json(error)},
+       {"received_at", base::FormatTime(row->Time("received_at"))},
+       {"processed_at", processed_at ? Json(base::FormatTime(*processed_at)) : Json()},
+       {"attempts", job ? Json(job->Int("attempts")) : Json()},
+       {"next_try_at", is_waiting ? Json(base::FormatTime(job->Time("due_at"))) : Json()},
+       {"steps", StepsJson(*row, running)}});
+}
+
 base::Result<Json> Ingest::List(const Request& request) {
   ASSIGN_OR_RETURN(const auto cursor, http::ReadCursor(request));
   const std::size_t limit = request.Limit(100, 500);
@@ -202,6 +272,25 @@ void Ingest::AddRoutes(http::Router& router) {
               .handler = [this](Request& request) -> base::Result<Response> {
                 RETURN_IF_ERROR(unpacker_.Retry(request.Param("package_id"), clock_.Now()));
                 return Answer(Status(request));
+              },
+              .too_large = nullptr});
+  router.Add(
+      {.method = Method::kGet,
+       .path = "/api/v1/packages/{package_id}/progress",
+       .access = Access::kViewer,
+       .body = BodyRule::None(),
+       .handler =
+           [this](Request& request) { return Answer(Progress(request.Param("package_id"))); },
+       .too_large = nullptr});
+  router.Add({.method = Method::kPost,
+              .path = "/api/v1/packages/retry-failed",
+              .access = Access::kOperator,
+              .body = BodyRule::Memory(1024),
+              .handler = [this](Request& request) -> base::Result<Response> {
+                ASSIGN_OR_RETURN(const std::int64_t retried,
+                                 unpacker_.RetryAll(std::string(request.Query("device")),
+                                                    request.identity.id, clock_.Now()));
+                return Response::Json(Json::MakeObject({{"retried", retried}}));
               },
               .too_large = nullptr});
 }

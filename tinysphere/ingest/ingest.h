@@ -31,6 +31,8 @@ class Ingest {
 
   // The packages, newest first; ?device= and ?state= choose.
   base::Result<base::Json> List(const http::Request& request);
+  // How far a package is, step by step.
+  base::Result<base::Json> Progress(const std::string& package_id);
 
   void AddRoutes(http::Router& router);
 

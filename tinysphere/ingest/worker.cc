@@ -1,8 +1,11 @@
 #include "tinysphere/ingest/worker.h"
 
+#include <algorithm>
 #include <chrono>
 
+#include "base/check.h"
 #include "base/text.h"
+#include "base/trace.h"
 #include "tinysphere/ingest/unpacker.h"
 
 namespace tinysphere::ingest {
@@ -15,13 +18,15 @@ constexpr base::Duration kLease{5 * 60 * 1000};
 }  // namespace
 
 void Worker::Start() {
-  thread_ = std::thread([this] { Loop(); });
+  for (int i = 0; i < std::max(options_.threads, 1); ++i) {
+    threads_.emplace_back([this] { Loop(); });
+  }
 }
 
 void Worker::Wake() {
   {
     const std::lock_guard lock(mutex_);
-    is_woken_ = true;
+    wakes_ += 1;
   }
   changed_.notify_one();
 }
@@ -31,20 +36,24 @@ void Worker::Stop() {
     const std::lock_guard lock(mutex_);
     is_stopping_ = true;
   }
-  changed_.notify_one();
-  if (thread_.joinable()) thread_.join();
+  changed_.notify_all();
+  for (std::thread& thread : threads_) {
+    if (thread.joinable()) thread.join();
+  }
 }
 
 void Worker::Loop() {
   while (true) {
+    std::uint64_t seen = 0;
     {
       const std::lock_guard lock(mutex_);
       if (is_stopping_) return;
-      is_woken_ = false;
+      seen = wakes_;
     }
-    if (DoOne()) continue;
+    if (DoSome()) continue;
     std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, std::chrono::seconds(1), [this] { return is_woken_ || is_stopping_; });
+    changed_.wait_for(lock, std::chrono::seconds(1),
+                      [&] { return wakes_ != seen || is_stopping_; });
   }
 }
 
@@ -54,30 +63,61 @@ void Worker::Look() {
   if (!looked.ok()) logger_.Error("jobs: " + looked.error().message);
 }
 
-bool Worker::DoOne() {
+bool Worker::DoSome() {
   for (const JobKind& kind : kinds_) {
-    const auto claimed = queue_.Claim(kind.kind, clock_.Now(), kLease);
+    const auto claimed = queue_.ClaimSome(kind.kind, clock_.Now(), kLease, kind.some);
     if (!claimed.ok()) {
       logger_.Error("jobs: " + claimed.error().message);
       return false;
     }
-    if (!claimed->has_value()) continue;
-    const store::Job& job = **claimed;
-    const base::Status done = kind.work(job);
-    if (done.ok()) return true;
-    const std::string& reason = done.error().message;
-    const bool is_hopeless = Unpacker::IsHopeless(done.error().code);
-    logger_.Warning(base::StrCat(job.kind, " ", job.key, ": ", reason));
+    if (claimed->empty()) continue;
+    // There may be more, and another thread may have nothing to do.
+    if (claimed->size() == kind.some && threads_.size() > 1) Wake();
+    return Do(kind, *claimed);
+  }
+  Look();
+  return false;
+}
+
+bool Worker::Do(const JobKind& kind, std::span<const store::Job> jobs) {
+  const base::Duration begun = clock_.Uptime();
+  std::vector<base::Status> done;
+  if (kind.work_some) {
+    done = kind.work_some(jobs);
+    CHECK(done.size() == jobs.size());
+  } else {
+    for (const store::Job& job : jobs) {
+      const base::TraceScope scope(job.trace);
+      done.push_back(kind.work(job));
+    }
+  }
+  const double seconds = std::chrono::duration<double>(clock_.Uptime() - begun).count() /
+                         static_cast<double>(jobs.size());
+  bool has_failed = false;
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    const store::Job& job = jobs[i];
+    const base::TraceScope scope(job.trace);
+    if (done[i].ok()) {
+      if (options_.log != nullptr) options_.log->Done(job, seconds);
+      continue;
+    }
+    has_failed = true;
+    const std::string& reason = done[i].error().message;
+    const bool is_hopeless = Unpacker::IsHopeless(done[i].error().code);
+    if (options_.log != nullptr) {
+      options_.log->Failed(job, reason, is_hopeless || job.attempts >= store::kJobAttemptsMax,
+                           seconds);
+    } else {
+      logger_.Warning(base::StrCat(job.kind, " ", job.key, ": ", reason));
+    }
     const base::Status failed = queue_.Fail(job, reason, is_hopeless, clock_.Now());
     if (!failed.ok()) {
       logger_.Error("jobs: " + failed.error().message);
       return false;
     }
-    Look();
-    return true;
   }
-  Look();
-  return false;
+  if (has_failed) Look();
+  return true;
 }
 
 }  // namespace tinysphere::ingest
