@@ -20,7 +20,7 @@ int Exit(const base::Status& status) {
 
 void AddPlace(Command& verb, Place& place) {
   verb.Text("--data", place.data, "folder of keys, database and objects").Required();
-  verb.Text("--database", place.database, "sqlite:FILE (DATA/tinysphere.db)");
+  verb.Text("--database", place.database, "sqlite:FILE or postgresql://... (DATA/tinysphere.db)");
   verb.Text("--objects", place.objects, "file:DIR (DATA/objects), or s3://PREFIX");
 }
 

@@ -102,7 +102,10 @@ TEST_F(Program, SaysInOneLineWhatIsWrong) {
   const std::vector<Case> cases = {
       {{"serve", "--data", data, "--listen", "0.0.0.0:0"}, 2, "plain HTTP"},
       {{"serve", "--data", data, "--listen", "nowhere"}, 2, "HOST:PORT"},
-      {{"serve", "--data", data, "--database", "postgresql://x"}, 2, "sqlite:"},
+      {{"serve", "--data", data, "--database", "mysql://x"}, 2, "sqlite:"},
+      {{"serve", "--data", data, "--database", "postgresql://a:b@127.0.0.1:1/c"},
+       3,
+       "127.0.0.1:1/c"},
       {{"serve", "--data", data, "--tls-cert", "a.pem"}, 2, "go together"},
       {{"token", "create", "--data", server_->data(), "--kind", "enroll"}, 2, "--publisher-key"},
       {{"token", "create", "--data", server_->data(), "--kind", "api", "--name", "x", "--ttl", "5"},

@@ -6,6 +6,7 @@
 #include "base/private_folder.h"
 #include "base/text.h"
 #include "tinysphere/command/objects.h"
+#include "tinysphere/platform/postgres/postgres_database.h"
 #include "tinysphere/platform/prometheus/prometheus_telemetry.h"
 #include "tinysphere/platform/sodium/sodium_password_hasher.h"
 #include "tinysphere/platform/sqlite/sqlite_database.h"
@@ -26,8 +27,10 @@ base::Result<std::string> After(std::string_view kind, const std::string& given,
                                 std::string otherwise, std::string_view option) {
   if (given.empty()) return otherwise;
   if (given.starts_with(kind) && given.size() > kind.size()) return given.substr(kind.size());
-  return Error{ErrorCode::kUnsupported,
-               base::StrCat(option, " ", given, ": this build knows ", kind, "... only")};
+  return Error{
+      ErrorCode::kUnsupported,
+      base::StrCat(option, " ", given.substr(0, given.find(':')), ": this build knows ", kind,
+                   "... ", option == "--database" ? "and postgresql://..." : "only")};
 }
 
 base::Result<std::string> ReadGeneration(store::Database& database) {
@@ -42,9 +45,14 @@ base::Result<std::string> ReadGeneration(store::Database& database) {
 
 }  // namespace
 
-base::Result<std::string> DatabaseFile(const Place& place) {
-  return After("sqlite:", place.database, base::JoinPath(place.data, "tinysphere.db"),
-               "--database");
+base::Result<std::unique_ptr<store::Database>> OpenDatabase(const Place& place) {
+  if (place.database.starts_with("postgresql://") || place.database.starts_with("postgres://")) {
+    return postgres::OpenDatabase({.url = place.database});
+  }
+  ASSIGN_OR_RETURN(
+      const std::string file,
+      After("sqlite:", place.database, base::JoinPath(place.data, "tinysphere.db"), "--database"));
+  return sqlite::OpenDatabase({.path = file});
 }
 
 base::Result<std::optional<std::string>> Installation::tls_pin() const {
@@ -57,8 +65,7 @@ base::Result<std::unique_ptr<Installation>> Open(const Place& place, bool may_ma
                                                  bool is_server) {
   base::FileSystem& fs = base::SystemFileSystem();
   base::Clock& clock = base::SystemClock();
-  ASSIGN_OR_RETURN(const std::string database_file, DatabaseFile(place));
-  if (!may_make && !base::Exists(fs, database_file)) {
+  if (!may_make && !base::Exists(fs, base::JoinPath(place.data, "keys"))) {
     return Error{ErrorCode::kInvalidArgument,
                  base::StrCat("--data ", place.data,
                               ": no server has been started on this data; start it "
@@ -68,7 +75,7 @@ base::Result<std::unique_ptr<Installation>> Open(const Place& place, bool may_ma
   RETURN_IF_ERROR(base::MakePrivateFolder(place.data));
   ASSIGN_OR_RETURN(access::ServerKeys keys,
                    access::LoadOrMakeServerKeys(fs, base::JoinPath(place.data, "keys")));
-  ASSIGN_OR_RETURN(auto database, sqlite::OpenDatabase({.path = database_file}));
+  ASSIGN_OR_RETURN(auto database, OpenDatabase(place));
   RETURN_IF_ERROR(store::Migrate(*database, store::Migrations(), clock.Now()));
   ASSIGN_OR_RETURN(std::string generation, ReadGeneration(*database));
   ASSIGN_OR_RETURN(Objects objects, OpenObjects(fs, clock, place.data, place.objects, is_server));

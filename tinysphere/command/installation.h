@@ -1,7 +1,7 @@
 // Installation: one server's data on this machine, opened: DATA/keys, the database, the objects.
 //
-// The server opens it, and so does every other verb, beside a running server too: SQLite arbitrates
-// between them.
+// The server opens it, and so does every other verb, beside a running server too: the database
+// arbitrates between them.
 
 #pragma once
 
@@ -22,7 +22,7 @@ namespace tinysphere::command {
 
 struct Place {
   std::string data;      // --data
-  std::string database;  // --database sqlite:FILE; "" for DATA/tinysphere.db
+  std::string database;  // --database sqlite:FILE or postgresql://...; "": DATA/tinysphere.db
   std::string objects;   // --objects file:DIR or s3://PREFIX?..; "" for DATA/objects
 };
 
@@ -47,8 +47,8 @@ struct Installation {
   base::Result<std::optional<std::string>> tls_pin() const;
 };
 
-// The SQLite file that `place` names. kUnsupported for another kind of database.
-base::Result<std::string> DatabaseFile(const Place& place);
+// The database that `place` names, as it is. kUnsupported for another kind than we have.
+base::Result<std::unique_ptr<store::Database>> OpenDatabase(const Place& place);
 
 // Opens what is there, or makes it (`may_make`), and brings the schema up to date. kInvalidArgument
 // where there is none and none may be made: the folder is mistyped. `is_server`: the one process

@@ -14,7 +14,6 @@
 #include "tinysphere/access/people.h"
 #include "tinysphere/command/sphere.h"
 #include "tinysphere/platform/openssl/certificate.h"
-#include "tinysphere/platform/sqlite/sqlite_database.h"
 #include "tinysphere/store/schema.h"
 
 namespace tinysphere::command {
@@ -89,8 +88,7 @@ void PrintRollout(const Json& rollout) {
 
 base::Status MigrateDatabase(const Place& place) {
   RETURN_IF_ERROR(base::MakePrivateFolder(place.data));
-  ASSIGN_OR_RETURN(const std::string file, DatabaseFile(place));
-  ASSIGN_OR_RETURN(const auto database, sqlite::OpenDatabase({.path = file}));
+  ASSIGN_OR_RETURN(const auto database, OpenDatabase(place));
   ASSIGN_OR_RETURN(const int applied,
                    store::Migrate(*database, store::Migrations(), base::SystemClock().Now()));
   Print(base::StrCat(applied, " migrations applied, ", store::Migrations().size(), " in all"));

@@ -96,4 +96,38 @@ base::Result<std::int64_t> Database::Execute(std::string_view sql, const Params&
   return Write([&](Transaction& transaction) { return transaction.Execute(sql, params); });
 }
 
+// RFC 3629 section 4: no overlong forms, no surrogates, nothing above U+10FFFF.
+base::Status CheckText(std::string_view text) {
+  const auto byte = [&](std::size_t i) {
+    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;
+  };
+  for (std::size_t i = 0; i < text.size();) {
+    const unsigned first = byte(i);
+    if (first == 0) return base::Error{base::ErrorCode::kInvalidArgument, "text: a zero byte"};
+    std::size_t more = 0;
+    unsigned second_min = 0x80;
+    unsigned second_max = 0xbf;
+    if (first < 0x80) {
+      ++i;
+      continue;
+    }
+    if (first >= 0xc2 && first <= 0xdf) {
+      more = 1;
+    } else if (first >= 0xe0 && first <= 0xef) {
+      more = 2;
+      if (first == 0xe0) second_min = 0xa0;
+      if (first == 0xed) second_max = 0x9f;
+    } else if (first >= 0xf0 && first <= 0xf4) {
+      more = 3;
+      if (first == 0xf0) second_min = 0x90;
+      if (first == 0xf4) second_max = 0x8f;
+    }
+    bool is_good = more > 0 && byte(i + 1) >= second_min && byte(i + 1) <= second_max;
+    for (std::size_t k = 2; is_good && k <= more; ++k) is_good = (byte(i + k) & 0xc0u) == 0x80u;
+    if (!is_good) return base::Error{base::ErrorCode::kInvalidArgument, "text: is not UTF-8"};
+    i += more + 1;
+  }
+  return {};
+}
+
 }  // namespace tinysphere::store

@@ -1,12 +1,17 @@
 // Database: prepared SQL with bound parameters, and transactions. Nothing more.
 //
 // SQL is written by hand, in the part of the language that SQLite and PostgreSQL share: parameters
-// are $1, $2, ...; times are INTEGER milliseconds; documents are TEXT holding JSON; INSERT ... ON
-// CONFLICT is available. There is one writer: writes that wait at the same time are committed
-// together, so that one flush of the disk pays for all of them.
+// are $1, $2, ...; times are BIGINT milliseconds; documents are TEXT holding JSON; flags are 0 or
+// 1; INSERT ... ON CONFLICT is available; text is compared by its bytes. Types are not cast in
+// silence: every column that is not aggregated stands in GROUP BY, and a parameter that is only
+// asked whether it is NULL needs a CAST. Tables are made with BIGINT, TEXT, DOUBLE PRECISION, BLOB
+// and, for a key that counts up by itself, INTEGER PRIMARY KEY. There is one writer, across
+// processes too: writes that wait at the same time are committed together, so that one flush of the
+// disk pays for all.
 
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -89,13 +94,28 @@ class Row {
 
 using Rows = std::vector<Row>;
 
-// What statements run on. Belongs to one thread and ends with the work it was given to.
+// Where a statement has to be written for one of them.
+enum class Dialect { kSqlite, kPostgres };
+
+// What statements run on. Belongs to one thread and ends with the work it was given to. After a
+// statement that failed the work can only end; text that is not UTF-8 or holds a zero byte is
+// kInvalidArgument.
 class Transaction {
  public:
   virtual ~Transaction() = default;
   virtual base::Result<Rows> Query(std::string_view sql, const Params& params) = 0;
   // The number of rows changed. kConflict where a UNIQUE or PRIMARY KEY stands against it.
   virtual base::Result<std::int64_t> Execute(std::string_view sql, const Params& params) = 0;
+  // The same statement for each of `rows` in turn, without waiting in between.
+  virtual base::Status ExecuteMany(std::string_view sql, const std::vector<Params>& rows) = 0;
+  // Many rows into one table, the fastest way there is: COPY on PostgreSQL, a prepared INSERT on
+  // SQLite. Each row has a value for each of `columns`. kConflict as in Execute.
+  virtual base::Status CopyIn(std::string_view table, const std::vector<std::string>& columns,
+                              const std::vector<Params>& rows) = 0;
+  // Whoever listens to `channel` hears `message` (at most 7,000 bytes) once, and if, this
+  // transaction is durable.
+  virtual base::Status Notify(std::string_view channel, std::string_view message) = 0;
+  virtual Dialect dialect() const = 0;
 
   base::Result<Rows> Query(std::string_view sql) { return Query(sql, Params{}); }
   base::Result<std::int64_t> Execute(std::string_view sql) { return Execute(sql, Params{}); }
@@ -103,19 +123,47 @@ class Transaction {
   base::Result<std::optional<Row>> QueryOne(std::string_view sql, const Params& params = {});
 };
 
+// Ends with its destruction; nothing is heard after that.
+class Listening {
+ public:
+  virtual ~Listening() = default;
+};
+
+enum class Durability {
+  kFlushed,  // On the disk when it is reported.
+  kSoon,     // A crash of the database may undo the last moments; for what can be done again.
+};
+
 // May be used from several threads. A work function must not call Read or Write again: it has its
-// transaction.
+// transaction. Where the database ends a transaction for the sake of another one (a deadlock), the
+// work is run once more.
 class Database {
  public:
   using Work = std::function<base::Status(Transaction&)>;
+  using Heard = std::function<void(const std::string& message)>;
 
   virtual ~Database() = default;
+  virtual Dialect dialect() const = 0;
+
+  // Called after each commit that wrote, with the works it held and how long it all took. Set once,
+  // before the first use.
+  using Committed = std::function<void(std::size_t works, double seconds)>;
+  void OnCommit(Committed committed) { committed_ = std::move(committed); }
 
   // Runs `work`, which returns a Status or a Result<T>, in a write transaction. Its changes are
   // durable when Write returns ok; when it returns an error, nothing of it has happened.
   template <typename F>
   auto Write(F&& work) -> std::invoke_result_t<F, Transaction&> {
     return Run(std::forward<F>(work), [this](const Work& w) { return RunWrite(w); });
+  }
+  // A write beside the one writer, several at a time where the database can (PostgreSQL): only for
+  // works whose statements stand on their own keys (an insert, a claim by SKIP LOCKED), for what
+  // they read may change under them.
+  template <typename F>
+  auto WriteBeside(F&& work, Durability durability = Durability::kFlushed)
+      -> std::invoke_result_t<F, Transaction&> {
+    return Run(std::forward<F>(work),
+               [this, durability](const Work& w) { return RunWriteBeside(w, durability); });
   }
   // The same for reading only, on one consistent snapshot.
   template <typename F>
@@ -128,9 +176,19 @@ class Database {
   base::Result<std::optional<Row>> QueryOne(std::string_view sql, const Params& params = {});
   base::Result<std::int64_t> Execute(std::string_view sql, const Params& params = {});
 
+  // `heard` is called, on a thread of the database's, for what Notify says in this process and, on
+  // a shared database, in others; with "" where something may have been missed. It returns soon and
+  // does not use the database. Must not outlive the database.
+  virtual base::Result<std::unique_ptr<Listening>> Listen(std::string_view channel,
+                                                          Heard heard) = 0;
+
  protected:
   virtual base::Status RunWrite(const Work& work) = 0;
+  virtual base::Status RunWriteBeside(const Work& work, Durability durability) = 0;
   virtual base::Status RunRead(const Work& work) = 0;
+  void TellCommitted(std::size_t works, std::chrono::steady_clock::duration took) {
+    if (committed_) committed_(works, std::chrono::duration<double>(took).count());
+  }
 
  private:
   template <typename F, typename Runner>
@@ -155,6 +213,13 @@ class Database {
       return std::move(*answer);
     }
   }
+
+  Committed committed_;
 };
+
+// kInvalidArgument for text that a database cannot keep: it is not UTF-8, or holds a zero byte.
+base::Status CheckText(std::string_view text);
+
+inline constexpr std::size_t kNotifyBytesMax = 7000;
 
 }  // namespace tinysphere::store

@@ -63,20 +63,25 @@ base::Result<std::vector<Job>> DatabaseQueue::ClaimSome(const std::string& kind,
                                       "('waiting', 'claimed') AND due_at <= $2 LIMIT 1",
                                       {kind, now}));
   if (!seen) return std::vector<Job>();
-  return database_.Write([&](Transaction& transaction) -> base::Result<std::vector<Job>> {
+  const auto claim = [&](Transaction& transaction) -> base::Result<std::vector<Job>> {
+    // Workers of several processes pass by what another one is just taking.
+    const std::string_view locked =
+        transaction.dialect() == Dialect::kPostgres ? " FOR UPDATE SKIP LOCKED" : "";
     // While a job is claimed, due_at is the end of its lease. The plus keeps the query on the index
     // that is in the order of job_id: those whose time has not come are few.
     ASSIGN_OR_RETURN(Rows rows,
                      transaction.Query(base::StrCat("SELECT ", kColumns,
                                                     " FROM jobs WHERE kind = $1 AND state = "
                                                     "'claimed' AND due_at <= $2 "
-                                                    "ORDER BY due_at, job_id LIMIT 1"),
+                                                    "ORDER BY due_at, job_id LIMIT 1",
+                                                    locked),
                                        {kind, now}));
     if (rows.empty()) {
       ASSIGN_OR_RETURN(
           rows, transaction.Query(base::StrCat("SELECT ", kColumns,
                                                " FROM jobs WHERE kind = $1 AND state = 'waiting' "
-                                               "AND +due_at <= $2 ORDER BY job_id LIMIT $3"),
+                                               "AND +due_at <= $2 ORDER BY job_id LIMIT $3",
+                                               locked),
                                   {kind, now, limit}));
     }
     std::vector<Job> jobs;
@@ -102,7 +107,9 @@ base::Result<std::vector<Job>> DatabaseQueue::ClaimSome(const std::string& kind,
       if (jobs.back().attempts > 1) break;
     }
     return jobs;
-  });
+  };
+  // A claim that is lost with a crash of the database is made again: nobody waits for a flush.
+  return database_.WriteBeside(claim, Durability::kSoon);
 }
 
 base::Status DatabaseQueue::ReleaseClaims() {
@@ -125,12 +132,14 @@ base::Status DatabaseQueue::Complete(Transaction& transaction, const Job& job) {
 base::Status DatabaseQueue::Fail(const Job& job, const std::string& reason, bool is_hopeless,
                                  base::Time now) {
   const bool is_last = is_hopeless || job.attempts >= kJobAttemptsMax;
-  RETURN_IF_ERROR(
-      database_.Execute("UPDATE jobs SET state = $3, lease = '', error = $4, due_at = $5 "
-                        "WHERE job_id = $1 AND state = 'claimed' AND lease = $2",
-                        {job.job_id, job.lease, is_last ? "set_aside" : "waiting", reason,
-                         now + PauseAfter(job.attempts)}));
-  return {};
+  return database_.WriteBeside([&](Transaction& transaction) -> base::Status {
+    RETURN_IF_ERROR(
+        transaction.Execute("UPDATE jobs SET state = $3, lease = '', error = $4, due_at = $5 "
+                            "WHERE job_id = $1 AND state = 'claimed' AND lease = $2",
+                            {job.job_id, job.lease, is_last ? "set_aside" : "waiting", reason,
+                             now + PauseAfter(job.attempts)}));
+    return {};
+  });
 }
 
 base::Result<std::vector<Job>> DatabaseQueue::SetAside(std::size_t limit) {

@@ -9,7 +9,12 @@ using base::ErrorCode;
 
 namespace {
 
-base::Status Apply(Transaction& transaction, const Migration& migration, base::Time now) {
+// True if it was applied; false if another program did so since we looked.
+base::Result<bool> Apply(Transaction& transaction, const Migration& migration, base::Time now) {
+  ASSIGN_OR_RETURN(
+      const auto known,
+      transaction.QueryOne("SELECT number FROM migrations WHERE number = $1", {migration.number}));
+  if (known) return false;
   std::string_view rest = migration.sql;
   while (!base::Trim(rest).empty()) {
     const std::size_t end = rest.find(";\n");
@@ -26,7 +31,7 @@ base::Status Apply(Transaction& transaction, const Migration& migration, base::T
       "INSERT INTO migrations (number, name, sha256, applied_at) VALUES ($1, $2, $3, $4)",
       {migration.number, migration.name, base::Sha256Hex(base::AsBytes(migration.sql)), now});
   if (!noted.ok()) return noted.error();
-  return {};
+  return true;
 }
 
 }  // namespace
@@ -53,9 +58,10 @@ base::Result<int> Migrate(Database& database, std::span<const Migration> migrati
   }
   int count = 0;
   for (const Migration& migration : migrations.subspan(applied.size())) {
-    RETURN_IF_ERROR(database.Write(
-        [&](Transaction& transaction) { return Apply(transaction, migration, now); }));
-    ++count;
+    ASSIGN_OR_RETURN(const bool is_applied, database.Write([&](Transaction& transaction) {
+      return Apply(transaction, migration, now);
+    }));
+    if (is_applied) ++count;
   }
   return count;
 }

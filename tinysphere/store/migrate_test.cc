@@ -1,11 +1,11 @@
 #include <gtest/gtest.h>
 
 #include <array>
-#include <filesystem>
+#include <atomic>
+#include <thread>
 
-#include "base/crypto.h"
+#include "tests/support/databases.h"
 #include "tests/support/fake_clock.h"
-#include "tinysphere/platform/sqlite/sqlite_database.h"
 #include "tinysphere/store/schema.h"
 
 namespace tinysphere::store {
@@ -13,21 +13,20 @@ namespace {
 
 using base::ErrorCode;
 
-class MigrateTest : public testing::Test {
+class MigrateTest : public testing::TestWithParam<tests::DatabaseKind> {
  protected:
-  MigrateTest() : folder_(testing::TempDir() + "migrate_" + base::RandomHex(6)) {
-    std::filesystem::create_directories(folder_);
-    database_ = sqlite::OpenDatabase({.path = folder_ + "/tinysphere.db"}).value();
-  }
-  ~MigrateTest() override {
-    database_.reset();
-    std::filesystem::remove_all(folder_);
+  void SetUp() override {
+    place_ = GetParam().make();
+    if (!place_) GTEST_SKIP() << GetParam().why_not;
+    auto opened = place_->Open();
+    ASSERT_TRUE(opened.ok()) << opened.error().message;
+    database_ = std::move(opened).value();
   }
   base::Result<int> Run(std::span<const Migration> migrations) {
     return Migrate(*database_, migrations, tests::FakeClock::kStart);
   }
 
-  std::string folder_;
+  std::unique_ptr<tests::DatabasePlace> place_;
   std::unique_ptr<Database> database_;
 };
 
@@ -36,14 +35,14 @@ constexpr Migration kTwo{.number = 2,
                          .name = "two",
                          .sql = "CREATE TABLE b (x BIGINT);\nINSERT INTO b (x) VALUES (7);\n"};
 
-TEST_F(MigrateTest, AppliesEachOnce) {
+TEST_P(MigrateTest, AppliesEachOnce) {
   EXPECT_EQ(Run(std::array{kOne}).value(), 1);
   EXPECT_EQ(Run(std::array{kOne, kTwo}).value(), 1);
   EXPECT_EQ(Run(std::array{kOne, kTwo}).value(), 0);
   EXPECT_EQ(database_->QueryOne("SELECT x FROM b").value()->Int("x"), 7);
 }
 
-TEST_F(MigrateTest, RefusesADatabaseMigratedByOtherText) {
+TEST_P(MigrateTest, RefusesADatabaseMigratedByOtherText) {
   ASSERT_TRUE(Run(std::array{kOne}).ok());
   Migration changed = kOne;
   changed.sql = "CREATE TABLE a (y BIGINT)";
@@ -52,14 +51,14 @@ TEST_F(MigrateTest, RefusesADatabaseMigratedByOtherText) {
   EXPECT_EQ(again.error().code, ErrorCode::kCorrupt);
 }
 
-TEST_F(MigrateTest, RefusesADatabaseOfANewerProgram) {
+TEST_P(MigrateTest, RefusesADatabaseOfANewerProgram) {
   ASSERT_TRUE(Run(std::array{kOne, kTwo}).ok());
   const auto older = Run(std::array{kOne});
   ASSERT_FALSE(older.ok());
   EXPECT_EQ(older.error().code, ErrorCode::kUnsupported);
 }
 
-TEST_F(MigrateTest, LeavesNothingOfAMigrationThatFailsHalfway) {
+TEST_P(MigrateTest, LeavesNothingOfAMigrationThatFailsHalfway) {
   constexpr Migration kBroken{
       .number = 1, .name = "broken", .sql = "CREATE TABLE a (x BIGINT);\nCREATE NONSENSE;\n"};
   const auto broken = Run(std::array{kBroken});
@@ -68,7 +67,7 @@ TEST_F(MigrateTest, LeavesNothingOfAMigrationThatFailsHalfway) {
   EXPECT_EQ(Run(std::array{kOne}).value(), 1);  // The table a is not there yet.
 }
 
-TEST_F(MigrateTest, AppliesOurs) {
+TEST_P(MigrateTest, AppliesOurs) {
   const auto applied = Run(Migrations());
   ASSERT_TRUE(applied.ok()) << applied.error().message;
   const auto kept = database_->Write([](Transaction& transaction) -> base::Result<std::string> {
@@ -80,7 +79,7 @@ TEST_F(MigrateTest, AppliesOurs) {
   EXPECT_EQ(kept.value(), "b");
 }
 
-TEST_F(MigrateTest, ADatabaseOfBeforeAdaptationsKeepsItsFactsAndTakesNewOnes) {
+TEST_P(MigrateTest, ADatabaseOfBeforeAdaptationsKeepsItsFactsAndTakesNewOnes) {
   ASSERT_EQ(Run(Migrations().first(2)).value(), 2);
   ASSERT_TRUE(database_
                   ->Execute("INSERT INTO verdicts (device_id, event_id, sample_id, label, "
@@ -110,6 +109,26 @@ TEST_F(MigrateTest, ADatabaseOfBeforeAdaptationsKeepsItsFactsAndTakesNewOnes) {
   EXPECT_EQ(database_->Execute(kStep).value(), 1);
   EXPECT_EQ(database_->Execute(kStep).value(), 0);
 }
+
+// Programs that start at the same moment on one database: each migration is applied by one of them.
+TEST_P(MigrateTest, AppliesEachOnceWhoeverElseDoesSoAtTheSameTime) {
+  std::vector<std::unique_ptr<Database>> databases;
+  for (int i = 0; i < 3; ++i) databases.push_back(place_->Open().value());
+  std::atomic<int> applied = 0;
+  std::vector<std::thread> programs;
+  for (auto& database : databases) {
+    programs.emplace_back([&] {
+      const auto done = Migrate(*database, Migrations(), tests::FakeClock::kStart);
+      ASSERT_TRUE(done.ok()) << done.error().message;
+      applied += *done;
+    });
+  }
+  for (std::thread& program : programs) program.join();
+  EXPECT_EQ(applied, static_cast<int>(Migrations().size()));
+}
+
+INSTANTIATE_TEST_SUITE_P(All, MigrateTest, testing::ValuesIn(tests::DatabaseKinds()),
+                         [](const auto& parameter) { return parameter.param.name; });
 
 }  // namespace
 }  // namespace tinysphere::store

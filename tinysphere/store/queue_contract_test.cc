@@ -1,19 +1,16 @@
-// What every Queue promises. A new one joins by one line in the INSTANTIATE below.
+// What every Queue promises, on every Database.
 
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <filesystem>
-#include <functional>
 #include <mutex>
 #include <set>
 #include <thread>
 
-#include "base/crypto.h"
 #include "base/text.h"
 #include "base/trace.h"
+#include "tests/support/databases.h"
 #include "tests/support/fake_clock.h"
-#include "tinysphere/platform/sqlite/sqlite_database.h"
 #include "tinysphere/store/database_queue.h"
 #include "tinysphere/store/queue.h"
 #include "tinysphere/store/schema.h"
@@ -26,45 +23,45 @@ using base::ErrorCode;
 using std::chrono::hours;
 using std::chrono::seconds;
 
-struct Stand {
-  virtual ~Stand() = default;
-  std::unique_ptr<Database> database;
-  std::unique_ptr<Queue> queue;
-};
-
-struct Implementation {
-  std::string name;
-  std::function<std::unique_ptr<Stand>()> make;
-};
-
 constexpr base::Duration kLease = seconds(60);
 
-class QueueContract : public testing::TestWithParam<Implementation> {
+class QueueContract : public testing::TestWithParam<tests::DatabaseKind> {
  protected:
-  void SetUp() override { stand_ = GetParam().make(); }
+  void SetUp() override {
+    place_ = GetParam().make();
+    if (!place_) GTEST_SKIP() << GetParam().why_not;
+    auto opened = place_->Open();
+    ASSERT_TRUE(opened.ok()) << opened.error().message;
+    database_ = std::move(opened).value();
+    const auto migrated = Migrate(*database_, Migrations(), tests::FakeClock::kStart);
+    ASSERT_TRUE(migrated.ok()) << migrated.error().message;
+    queue_ = std::make_unique<DatabaseQueue>(*database_);
+  }
 
   void Enqueue(const std::string& key, base::Time due = {}) {
-    const base::Status status = stand_->database->Write([&](Transaction& transaction) {
-      return stand_->queue->Enqueue(transaction,
-                                    {.kind = "unpack", .key = key, .payload = "{}", .due = due});
+    const base::Status status = database_->Write([&](Transaction& transaction) {
+      return queue_->Enqueue(transaction,
+                             {.kind = "unpack", .key = key, .payload = "{}", .due = due});
     });
     ASSERT_TRUE(status.ok()) << status.error().message;
   }
   std::optional<Job> Claim() {
-    auto job = stand_->queue->Claim("unpack", clock_.Now(), kLease);
+    auto job = queue_->Claim("unpack", clock_.Now(), kLease);
     EXPECT_TRUE(job.ok());
     return job.value();
   }
   base::Status Complete(const Job& job) {
-    return stand_->database->Write(
-        [&](Transaction& transaction) { return stand_->queue->Complete(transaction, job); });
+    return database_->Write(
+        [&](Transaction& transaction) { return queue_->Complete(transaction, job); });
   }
   void Fail(const Job& job, const std::string& reason, bool is_hopeless = false) {
-    ASSERT_TRUE(stand_->queue->Fail(job, reason, is_hopeless, clock_.Now()).ok());
+    ASSERT_TRUE(queue_->Fail(job, reason, is_hopeless, clock_.Now()).ok());
   }
 
   tests::FakeClock clock_;
-  std::unique_ptr<Stand> stand_;
+  std::unique_ptr<tests::DatabasePlace> place_;
+  std::unique_ptr<Database> database_;
+  std::unique_ptr<Queue> queue_;
 };
 
 TEST_P(QueueContract, HandsOutTheOldestFirstAndOnlyOnce) {
@@ -89,12 +86,12 @@ TEST_P(QueueContract, ForgetsWhatWasDoneLongAgoAndNothingElse) {
   Enqueue("a");
   Enqueue("b");
   ASSERT_TRUE(Complete(*Claim()).ok());
-  ASSERT_TRUE(stand_->queue->ForgetDone(clock_.Now()).ok());
+  ASSERT_TRUE(queue_->ForgetDone(clock_.Now()).ok());
   Enqueue("a");  // Done just now: it is the same job.
   EXPECT_EQ(Claim()->key, "b");
   EXPECT_EQ(Claim(), std::nullopt);
   clock_.Advance(kLease + seconds(1));
-  ASSERT_TRUE(stand_->queue->ForgetDone(clock_.Now()).ok());
+  ASSERT_TRUE(queue_->ForgetDone(clock_.Now()).ok());
   Enqueue("a");
   EXPECT_EQ(Claim()->key, "b");  // Its lease ran out; it was never done.
   EXPECT_EQ(Claim()->key, "a");
@@ -107,23 +104,22 @@ TEST_P(QueueContract, AJobKeepsTheTraceOfTheRequestItCameOf) {
 }
 
 TEST_P(QueueContract, ExistsOnlyIfTheFactDoes) {
-  const base::Status status =
-      stand_->database->Write([&](Transaction& transaction) -> base::Status {
-        RETURN_IF_ERROR(stand_->queue->Enqueue(transaction, {.kind = "unpack", .key = "a"}));
-        return Error{ErrorCode::kUnavailable, "the fact was not stored"};
-      });
+  const base::Status status = database_->Write([&](Transaction& transaction) -> base::Status {
+    RETURN_IF_ERROR(queue_->Enqueue(transaction, {.kind = "unpack", .key = "a"}));
+    return Error{ErrorCode::kUnavailable, "the fact was not stored"};
+  });
   EXPECT_FALSE(status.ok());
   EXPECT_EQ(Claim(), std::nullopt);
 }
 
 TEST_P(QueueContract, HandsOutSomeAtOnce) {
   for (const char* key : {"a", "b", "c"}) Enqueue(key);
-  const auto two = stand_->queue->ClaimSome("unpack", clock_.Now(), kLease, 2);
+  const auto two = queue_->ClaimSome("unpack", clock_.Now(), kLease, 2);
   ASSERT_TRUE(two.ok());
   ASSERT_EQ(two->size(), 2u);
   EXPECT_EQ((*two)[0].key, "a");
   EXPECT_EQ((*two)[1].key, "b");
-  const auto rest = stand_->queue->ClaimSome("unpack", clock_.Now(), kLease, 2);
+  const auto rest = queue_->ClaimSome("unpack", clock_.Now(), kLease, 2);
   ASSERT_TRUE(rest.ok());
   ASSERT_EQ(rest->size(), 1u);
   EXPECT_EQ((*rest)[0].key, "c");
@@ -133,16 +129,16 @@ TEST_P(QueueContract, HandsOutSomeAtOnce) {
 // The worker may have died of any of them; the next time it dies, it is of the one it has.
 TEST_P(QueueContract, HandsOutAloneWhatWasTriedBefore) {
   for (const char* key : {"a", "b", "c"}) Enqueue(key);
-  ASSERT_EQ(stand_->queue->ClaimSome("unpack", clock_.Now(), kLease, 2)->size(), 2u);
+  ASSERT_EQ(queue_->ClaimSome("unpack", clock_.Now(), kLease, 2)->size(), 2u);
   clock_.Advance(kLease + seconds(1));
   for (const char* key : {"a", "b"}) {
-    const auto alone = stand_->queue->ClaimSome("unpack", clock_.Now(), kLease, 3);
+    const auto alone = queue_->ClaimSome("unpack", clock_.Now(), kLease, 3);
     ASSERT_TRUE(alone.ok());
     ASSERT_EQ(alone->size(), 1u);
     EXPECT_EQ((*alone)[0].key, key);
     EXPECT_EQ((*alone)[0].attempts, 2);
   }
-  const auto last = stand_->queue->ClaimSome("unpack", clock_.Now(), kLease, 3);
+  const auto last = queue_->ClaimSome("unpack", clock_.Now(), kLease, 3);
   ASSERT_EQ(last->size(), 1u);
   EXPECT_EQ((*last)[0].key, "c");
 }
@@ -156,7 +152,7 @@ TEST_P(QueueContract, WaitsUntilAJobIsDue) {
 
 TEST_P(QueueContract, KeepsKindsApart) {
   Enqueue("a");
-  EXPECT_EQ(stand_->queue->Claim("report", clock_.Now(), kLease).value(), std::nullopt);
+  EXPECT_EQ(queue_->Claim("report", clock_.Now(), kLease).value(), std::nullopt);
 }
 
 TEST_P(QueueContract, GivesAJobToAnotherOnceTheLeaseRanOut) {
@@ -201,17 +197,17 @@ TEST_P(QueueContract, SetsAPoisonedJobAsideWithItsReason) {
     clock_.Advance(hours(1));
   }
   EXPECT_EQ(Claim(), std::nullopt);
-  const auto aside = stand_->queue->SetAside(10).value();
+  const auto aside = queue_->SetAside(10).value();
   ASSERT_EQ(aside.size(), 1u);
   EXPECT_EQ(aside[0].key, "poison");
   EXPECT_EQ(aside[0].error, "manifest: sha256 differs");
-  EXPECT_EQ(stand_->queue->Count().value().set_aside, 1);
+  EXPECT_EQ(queue_->Count().value().set_aside, 1);
 }
 
 TEST_P(QueueContract, SetsAHopelessJobAsideAtOnce) {
   Enqueue("a");
   Fail(*Claim(), "path outside", true);
-  EXPECT_EQ(stand_->queue->SetAside(10).value().size(), 1u);
+  EXPECT_EQ(queue_->SetAside(10).value().size(), 1u);
 }
 
 TEST_P(QueueContract, SetsAsideWhatKillsItsWorkerEveryTime) {
@@ -221,18 +217,18 @@ TEST_P(QueueContract, SetsAsideWhatKillsItsWorkerEveryTime) {
     clock_.Advance(kLease);
   }
   EXPECT_EQ(Claim(), std::nullopt);
-  EXPECT_EQ(stand_->queue->SetAside(10).value().size(), 1u);
+  EXPECT_EQ(queue_->SetAside(10).value().size(), 1u);
 }
 
 TEST_P(QueueContract, DrivesAgainWhatWasSetAside) {
   Enqueue("a");
   Fail(*Claim(), "a bug of ours", true);
-  const std::int64_t job_id = stand_->queue->SetAside(10).value().front().job_id;
-  ASSERT_TRUE(stand_->queue->Redrive(job_id, clock_.Now()).ok());
+  const std::int64_t job_id = queue_->SetAside(10).value().front().job_id;
+  ASSERT_TRUE(queue_->Redrive(job_id, clock_.Now()).ok());
   const Job job = *Claim();
   EXPECT_EQ(job.attempts, 1);
   EXPECT_TRUE(Complete(job).ok());
-  const base::Status again = stand_->queue->Redrive(job_id, clock_.Now());
+  const base::Status again = queue_->Redrive(job_id, clock_.Now());
   ASSERT_FALSE(again.ok());
   EXPECT_EQ(again.error().code, ErrorCode::kNotFound);
 }
@@ -240,9 +236,9 @@ TEST_P(QueueContract, DrivesAgainWhatWasSetAside) {
 TEST_P(QueueContract, CountsWhatIsLeft) {
   Enqueue("a");
   Enqueue("b");
-  EXPECT_EQ(stand_->queue->Count().value().waiting, 2);
+  EXPECT_EQ(queue_->Count().value().waiting, 2);
   ASSERT_TRUE(Complete(*Claim()).ok());
-  EXPECT_EQ(stand_->queue->Count().value().waiting, 1);
+  EXPECT_EQ(queue_->Count().value().waiting, 1);
 }
 
 TEST_P(QueueContract, GivesEachJobToOneOfManyWorkers) {
@@ -252,7 +248,7 @@ TEST_P(QueueContract, GivesEachJobToOneOfManyWorkers) {
   std::vector<std::thread> workers;
   for (int i = 0; i < 4; ++i) {
     workers.emplace_back([&] {
-      while (auto job = stand_->queue->Claim("unpack", clock_.Now(), kLease).value()) {
+      while (auto job = queue_->Claim("unpack", clock_.Now(), kLease).value()) {
         ASSERT_TRUE(Complete(*job).ok());
         const std::lock_guard lock(mutex);
         seen.insert(job->key);
@@ -264,24 +260,7 @@ TEST_P(QueueContract, GivesEachJobToOneOfManyWorkers) {
   EXPECT_EQ(std::set<std::string>(seen.begin(), seen.end()).size(), 40u);
 }
 
-struct OnSqlite : Stand {
-  OnSqlite() : folder(testing::TempDir() + "queue_" + base::RandomHex(6)) {
-    std::filesystem::create_directories(folder);
-    database = sqlite::OpenDatabase({.path = folder + "/tinysphere.db"}).value();
-    EXPECT_TRUE(Migrate(*database, Migrations(), tests::FakeClock::kStart).ok());
-    queue = std::make_unique<DatabaseQueue>(*database);
-  }
-  ~OnSqlite() override {
-    queue.reset();
-    database.reset();
-    std::filesystem::remove_all(folder);
-  }
-  std::string folder;
-};
-
-INSTANTIATE_TEST_SUITE_P(All, QueueContract,
-                         testing::Values(Implementation{
-                             "DatabaseQueueOnSqlite", [] { return std::make_unique<OnSqlite>(); }}),
+INSTANTIATE_TEST_SUITE_P(All, QueueContract, testing::ValuesIn(tests::DatabaseKinds()),
                          [](const auto& parameter) { return parameter.param.name; });
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <sqlite3.h>
 
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <map>
@@ -10,6 +11,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "tinysphere/store/listeners.h"
 
 namespace tinysphere::sqlite {
 
@@ -77,6 +79,37 @@ class Connection final : public store::Transaction {
     return static_cast<std::int64_t>(sqlite3_changes64(handle_));
   }
 
+  base::Status ExecuteMany(std::string_view sql, const std::vector<Params>& rows) override {
+    for (const Params& params : rows) RETURN_IF_ERROR(Step(sql, params));
+    return {};
+  }
+
+  base::Status CopyIn(std::string_view table, const std::vector<std::string>& columns,
+                      const std::vector<Params>& rows) override {
+    std::string names;
+    std::string marks;
+    for (std::size_t i = 0; i < columns.size(); ++i) {
+      names += (i > 0 ? ", " : "") + columns[i];
+      marks += base::StrCat(i > 0 ? ", $" : "$", i + 1);
+    }
+    return ExecuteMany(base::StrCat("INSERT INTO ", table, " (", names, ") VALUES (", marks, ")"),
+                       rows);
+  }
+
+  base::Status Notify(std::string_view channel, std::string_view message) override {
+    if (message.size() > store::kNotifyBytesMax) {
+      return Error{ErrorCode::kInvalidArgument, "database: notify: the message is too long"};
+    }
+    said_.emplace_back(channel, message);
+    return {};
+  }
+
+  store::Dialect dialect() const override { return store::Dialect::kSqlite; }
+
+  // What was said since the last time, by channel.
+  using Said = std::vector<std::pair<std::string, std::string>>;
+  Said& said() { return said_; }
+
   base::Status Run(std::string_view sql) {
     auto rows = Step(sql, {});
     if (!rows.ok()) return rows.error();
@@ -114,7 +147,7 @@ class Connection final : public store::Transaction {
     return statement;
   }
 
-  int Bind(sqlite3_stmt* statement, int index, const Value& value) {
+  static int Bind(sqlite3_stmt* statement, int index, const Value& value) {
     return std::visit(
         [&](const auto& data) -> int {
           using T = std::decay_t<decltype(data)>;
@@ -166,6 +199,10 @@ class Connection final : public store::Transaction {
       const std::string name = base::StrCat("$", i + 1);
       const int index = sqlite3_bind_parameter_index(statement, name.c_str());
       CHECK(index != 0);
+      if (const auto* text = std::get_if<std::string>(&params[i].data())) {
+        const base::Status is_text = store::CheckText(*text);
+        if (!is_text.ok()) return is_text.error().Within(base::StrCat("database: $", i + 1));
+      }
       const int result = Bind(statement, index, params[i]);
       if (result != SQLITE_OK) return Failure(result, std::string(sql));
     }
@@ -194,6 +231,7 @@ class Connection final : public store::Transaction {
 
   sqlite3* handle_ = nullptr;
   std::map<std::string, sqlite3_stmt*, std::less<>> statements_;
+  Said said_;
 };
 
 class SqliteDatabase final : public store::Database {
@@ -207,6 +245,13 @@ class SqliteDatabase final : public store::Database {
     }
     wake_writer_.notify_all();
     if (writer_.joinable()) writer_.join();
+  }
+
+  store::Dialect dialect() const override { return store::Dialect::kSqlite; }
+
+  base::Result<std::unique_ptr<store::Listening>> Listen(std::string_view channel,
+                                                         Heard heard) override {
+    return listeners_.Add(channel, std::move(heard));
   }
 
   base::Status Open() {
@@ -230,6 +275,11 @@ class SqliteDatabase final : public store::Database {
     wake_writer_.notify_one();
     written_.wait(lock, [&] { return waiting.is_done; });
     return std::move(waiting.status);
+  }
+
+  // The file has one writer.
+  base::Status RunWriteBeside(const Work& work, store::Durability) override {
+    return RunWrite(work);
   }
 
   base::Status RunRead(const Work& work) override {
@@ -273,7 +323,16 @@ class SqliteDatabase final : public store::Database {
         waiting_.pop_front();
       }
       lock.unlock();
-      WriteBatch(batch);
+      const auto begun = std::chrono::steady_clock::now();
+      if (WriteBatch(batch)) {
+        TellCommitted(batch.size(), std::chrono::steady_clock::now() - begun);
+      } else {
+        write_connection_.said().clear();
+      }
+      for (const auto& [channel, message] : write_connection_.said()) {
+        listeners_.Tell(channel, message);
+      }
+      write_connection_.said().clear();
       lock.lock();
       for (Waiting* waiting : batch) waiting->is_done = true;
       written_.notify_all();
@@ -281,7 +340,8 @@ class SqliteDatabase final : public store::Database {
   }
 
   // All in one transaction: an error inside one work undoes that work, a failed commit all of them.
-  void WriteBatch(const std::vector<Waiting*>& batch) {
+  // True if it was committed.
+  bool WriteBatch(const std::vector<Waiting*>& batch) {
     base::Status begun = write_connection_.Run("BEGIN IMMEDIATE");
     if (begun.ok()) {
       for (Waiting* waiting : batch) {
@@ -301,15 +361,18 @@ class SqliteDatabase final : public store::Database {
         }
       }
     }
-    if (begun.ok()) return;
+    if (begun.ok()) return true;
     for (Waiting* waiting : batch) {
       if (waiting->status.ok()) waiting->status = begun;
     }
+    return false;
   }
 
   base::Status WriteOne(const Work& work) {
     RETURN_IF_ERROR(write_connection_.Run("SAVEPOINT work"));
+    const std::size_t said = write_connection_.said().size();
     base::Status status = work(write_connection_);
+    if (!status.ok()) write_connection_.said().resize(said);
     if (!status.ok() && write_connection_.is_in_transaction()) {
       RETURN_IF_ERROR(write_connection_.Run("ROLLBACK TO work"));
     }
@@ -321,6 +384,7 @@ class SqliteDatabase final : public store::Database {
   }
 
   Options options_;
+  store::Listeners listeners_;
   Connection write_connection_;  // The writer thread's, once it runs.
   std::thread writer_;
   std::mutex mutex_;
