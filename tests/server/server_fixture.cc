@@ -9,7 +9,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -20,6 +22,7 @@
 #include "protocol/http_signature.h"
 #include "protocol/identifiers.h"
 #include "protocol/safetensors.h"
+#include "tests/support/postgres.h"
 
 namespace tests {
 
@@ -59,7 +62,27 @@ struct Child {
   int in = -1;
 };
 
-Child Launch(const std::vector<std::string>& arguments, bool keeps_err) {
+// On which database a test's data folder stands, where that is none of its own.
+std::map<std::string, std::unique_ptr<PostgresDatabase>>& Databases() {
+  static std::map<std::string, std::unique_ptr<PostgresDatabase>> databases;
+  return databases;
+}
+
+// The arguments, and the database that goes with their data folder.
+std::vector<std::string> WithDatabase(std::vector<std::string> arguments) {
+  const auto data = std::find(arguments.begin(), arguments.end(), "--data");
+  if (data == arguments.end() || data + 1 == arguments.end()) return arguments;
+  const auto database = Databases().find(*(data + 1));
+  if (database == Databases().end() ||
+      std::find(arguments.begin(), arguments.end(), "--database") != arguments.end()) {
+    return arguments;
+  }
+  arguments.insert(data + 2, {"--database", database->second->url()});
+  return arguments;
+}
+
+Child Launch(const std::vector<std::string>& given, bool keeps_err) {
+  const std::vector<std::string> arguments = WithDatabase(given);
   int in[2];
   int out[2];
   int err[2];
@@ -326,18 +349,30 @@ Answer Person::Send(const std::string& method, const std::string& path,
 }
 
 void ServerTest::SetUp() {
+  const char* const on = std::getenv("TINYSPHERE_SERVER_TEST_ON");
+  const bool is_on_postgres = on != nullptr && std::string_view(on) == "postgres";
+  std::unique_ptr<PostgresDatabase> database;
+  if (is_on_postgres) {
+    database = PostgresDatabase::Make();
+    if (!database) GTEST_SKIP() << kNoPostgres;
+  }
   std::string pattern =
       (std::filesystem::temp_directory_path() / "tinysphere-test-XXXXXX").string();
   ASSERT_NE(mkdtemp(pattern.data()), nullptr);
   folder_ = pattern;
   std::ofstream(folder_ + "/publisher.pub") << base::WritePublicKeyText(publisher_.public_key());
   server_ = std::make_unique<Server>(folder_ + "/data");
+  if (database) Databases()[server_->data()] = std::move(database);
   server_->Start();
   admin_ = std::make_unique<Person>(MakePerson("admin"));
 }
 
 void ServerTest::TearDown() {
-  server_.reset();
+  if (server_) {
+    const std::string data = server_->data();
+    server_.reset();
+    Databases().erase(data);
+  }
   if (!HasFailure()) std::filesystem::remove_all(folder_);
 }
 

@@ -1,4 +1,6 @@
-// The real tinysphere as a process on a free port, spoken to over HTTPS by devices and people.
+// The real tinysphere as a process on a free port, spoken to over HTTPS by devices and people. With
+// TINYSPHERE_SERVER_TEST_ON=postgres each test's server stands on a database of its own on the
+// server of TINYSPHERE_TEST_POSTGRES.
 
 #pragma once
 
