@@ -8,6 +8,7 @@ cd "$(dirname "$0")"
 case " $* " in *" --help "* | *" -h "*) exec python3 tools/demo/demo.py --help ;; esac
 
 tools/setup/install.sh
+case " $* " in *" --services "*) tools/setup/services.sh ;; esac
 tools/setup/build.sh tinylcm tinysphere tinyscene
 node_bin=$(tools/setup/node.sh)
 export PATH="$node_bin:$PATH"

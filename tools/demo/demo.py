@@ -5,6 +5,9 @@ Two agents watch camera frames (tinyscene, a camera stand-in made of real handwr
 of an 8x8 sensor array. Light falls and the lens gets dirty on one camera; one readout block of the array ages.
 Everything is real: the programs, TLS, signatures, the model, the labels' effect. Nothing is slept and printed.
 
+With --services the server keeps its rows in PostgreSQL, its files in MinIO and tells MLflow of every run; all
+three are started for this and ended after it. Otherwise SQLite and a folder do.
+
 Without --check it stays up and a person labels in the browser; with --check a script answers through the same
 REST API, everything is verified, summary.json is written, and the exit code says whether the loop closed.
 """
@@ -20,7 +23,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from programs import Agent, Api, ApiError, DemoError, Server, run  # noqa: E402
+from programs import Agent, Api, ApiError, DemoError, Server, Services, run  # noqa: E402
 from scoring import Truth, accuracy, drops, joined  # noqa: E402
 
 FALSE_ALARM_EVERY = 1_000_000  # samples, as asked for in each agent's configuration
@@ -34,6 +37,7 @@ SENSOR_ANCHORS = 120
 def main() -> int:
     options = parse_arguments()
     out = pathlib.Path(options.out).resolve()
+    Services(out / "services").stop()  # Of a run that was killed.
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     demo = Demo(options, out)
@@ -59,6 +63,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--check", action="store_true", help="run unattended, write summary.json, exit 0 only if all held")
     parser.add_argument("--browser", action="store_true", help="with --check: label and roll out in a real browser")
     parser.add_argument("--seed", type=int, default=1, help="seed of the scenes (default 1)")
+    parser.add_argument("--services", action="store_true", help="on PostgreSQL, MinIO and MLflow instead of SQLite and a folder")
     parser.add_argument("--port", type=int, default=0, help="port of the dashboard (default: a free one)")
     parser.add_argument("--bin", default="build/release/bin", help=argparse.SUPPRESS)
     parser.add_argument("--out", default="build/release/demo", help=argparse.SUPPRESS)
@@ -73,13 +78,19 @@ class Demo:
         self.strengths = json.loads((self.root / "examples/models/digits-camera/drift_strengths.json").read_text())["chosen"]
         self.started = time.monotonic()
         self.server: Server | None = None
+        self.services: Services | None = None
         self.agents: list[Agent] = []
-        self.summary: dict = {"ok": False, "seconds": 0, "seed": options.seed}
+        self.summary: dict = {"ok": False, "seconds": 0, "seed": options.seed,
+                              "stores": "PostgreSQL, MinIO, MLflow" if options.services else "SQLite, a folder"}
         self.failures: list[str] = []
 
     # ---- the phases -------------------------------------------------------------------------------------------------
 
     def run(self) -> bool:
+        if self.options.services:
+            self.services = Services(self.out / "services")
+            self.services.start()
+            self.say("PostgreSQL, MinIO and MLflow run on this machine")
         self.say("making keys and the first bundles (camera, sensor)")
         self.make_bundles("1.0.0", camera_anchors=30, sensor_anchors=SENSOR_ANCHORS)
         self.start_server()
@@ -92,6 +103,8 @@ class Demo:
         self.score_recovered()
         self.roll_out()
         self.drain()
+        if self.services:
+            self.read_mlflow()
         self.score_without_adaptation()
         return self.finish()
 
@@ -127,7 +140,7 @@ class Demo:
 
     def start_server(self) -> None:
         self.password = secrets.token_urlsafe(9)
-        self.server = Server(self.bin, self.out / "server", self.options.port)
+        self.server = Server(self.bin, self.out / "server", self.options.port, self.services)
         self.server.start()
         self.server.command("user", "create", "--name", "operator", "--role", "admin", stdin=self.password + "\n")
         self.api = Api(self.server)
@@ -338,6 +351,24 @@ class Demo:
         calm_events = [e for e in self.api.get("/drift-events?state=all")["items"] if e["device_name"] == self.calm.name]
         self.summary["calm"] = {"frames": len(self.calm.predictions()), "alarms": len(calm_events) + len(self.calm.status()["events"])}
 
+    def read_mlflow(self) -> None:
+        """What MLflow holds at the end, by its own REST API: each bundle once, and a run for all that happened."""
+        names = ("digits-camera", "digits-sensor")
+        def held() -> tuple[dict, list]:
+            return self.services.run_counts(), [self.services.model_versions(name) for name in names]
+        def is_complete() -> bool:
+            runs, versions = held()
+            return all(count >= 2 for count in versions) and runs.get("adaptation", 0) >= 2 and runs.get("rollout", 0) >= 2
+        # It is told behind everybody's back, so it may still be at it.
+        try:
+            self.wait("MLflow to hear of it all", 120, is_complete, lambda: str(held()))
+        except DemoError as error:
+            self.failures.append(str(error))
+        runs, versions = held()
+        self.summary["mlflow"] = {"runs": runs, "model_versions": dict(zip(names, versions))}
+        self.hold(versions == [2, 2], "MLflow holds both versions of both bundles, each once")
+        self.hold(runs.get("import", 0) == 4, "MLflow holds a run of each of the four imports")
+
     def score_without_adaptation(self) -> None:
         """The very same frames and rows as accuracy_after's, drawn again and run through the first bundle, untouched."""
         self.say("the same stream once more, with no adaptation")
@@ -392,6 +423,8 @@ class Demo:
         print(f"{'calm camera':18}{s['calm']['frames']} frames, {s['calm']['alarms']} alarms")
         print(f"{'packages':18}{s['packages']['made']} made, {s['packages']['stored']} stored, "
               f"{s['packages']['lost']} lost, {s['packages']['duplicates']} twice")
+        if "mlflow" in s:
+            print(f"{'MLflow':18}runs {s['mlflow']['runs']}, model versions {s['mlflow']['model_versions']}")
         print(f"{'swap':18}{s['swap']['frames_dropped']} frames dropped, {s['swap']['frames_dropped_control']} in the control, "
               f"gap {s['swap']['gap_ms_p99']:.2f} ms\n")
 
@@ -405,8 +438,12 @@ class Demo:
     def stop(self) -> None:
         for agent in self.agents:
             agent.kill()
-        if self.server:
-            self.server.stop()
+        try:
+            if self.server:
+                self.server.stop()
+        finally:
+            if self.services:
+                self.services.stop()
 
     def wait(self, what: str, seconds: float, condition, progress=None) -> None:
         end, told = time.monotonic() + seconds, time.monotonic()

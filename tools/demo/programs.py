@@ -68,15 +68,82 @@ class Process:
             raise DemoError(f"{self.name} ended by itself with {self.process.returncode}: {' | '.join(tail)}")
 
 
+class Services:
+    """PostgreSQL, MinIO and MLflow in a folder, as tools/services starts them."""
+
+    TOOLS = pathlib.Path(__file__).resolve().parents[1] / "services"
+
+    def __init__(self, folder: pathlib.Path):
+        self.folder = folder
+        self.given: dict[str, str] = {}
+
+    def start(self) -> None:
+        run([self.TOOLS / "up.sh", self.folder, "postgres", "minio", "mlflow"])
+        for line in (self.folder / "env").read_text().splitlines():
+            name, value = line.removeprefix("export TINYSPHERE_TEST_").split("=", 1)
+            self.given[name] = value.strip("'")
+
+    def stop(self) -> None:
+        if (self.folder / "pids").exists():
+            run([self.TOOLS / "down.sh", self.folder])
+
+    def place(self) -> list[str]:
+        """Where tinysphere keeps its rows and files; the secrets go by the environment."""
+        database = urllib.parse.urlsplit(self.given["POSTGRES"])
+        return ["--database", f"postgresql://{database.username}@{database.hostname}:{database.port}{database.path}",
+                "--objects", f"s3://demo?endpoint={self.given['S3_ENDPOINT']}&region={self.given['S3_REGION']}&style=path"]
+
+    def environment(self) -> dict[str, str]:
+        return dict(os.environ, PGPASSWORD=urllib.parse.urlsplit(self.given["POSTGRES"]).password,
+                    AWS_ACCESS_KEY_ID=self.given["S3_ACCESS_KEY"], AWS_SECRET_ACCESS_KEY=self.given["S3_SECRET_KEY"])
+
+    def run_counts(self) -> dict[str, int]:
+        """Runs in MLflow by their kind."""
+        experiments = self._ask("POST", "experiments/search", {"max_results": 1000}).get("experiments", [])
+        ids = [e["experiment_id"] for e in experiments if e["name"].startswith("tinysphere/")]
+        if not ids:
+            return {}
+        counts: dict[str, int] = {}
+        for found in self._ask("POST", "runs/search", {"experiment_ids": ids, "max_results": 1000}).get("runs", []):
+            kind = next((tag["value"] for tag in found["data"].get("tags", []) if tag["key"] == "tinysphere.kind"), "unknown")
+            counts[kind] = counts.get(kind, 0) + 1
+        return dict(sorted(counts.items()))
+
+    def model_versions(self, name: str) -> int:
+        query = urllib.parse.urlencode({"filter": f"name='{name}'", "max_results": 1000})
+        return len(self._ask("GET", f"model-versions/search?{query}").get("model_versions", []))
+
+    def _ask(self, method: str, path: str, body: dict | None = None) -> dict:
+        url = urllib.parse.urlsplit(self.given["MLFLOW"])
+        connection = http.client.HTTPConnection(url.hostname, url.port, timeout=30)
+        try:
+            connection.request(method, "/api/2.0/mlflow/" + path, json.dumps(body) if body else None,
+                               {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            text = answer.read().decode()
+        except OSError as error:
+            raise ApiError(f"MLflow: {path}: {error}") from None
+        finally:
+            connection.close()
+        if answer.status != 200:
+            raise ApiError(f"MLflow: {path}: {answer.status} {text[:400]}")
+        return json.loads(text)
+
+
 class Server(Process):
-    def __init__(self, bin: pathlib.Path, data: pathlib.Path, port: int):
+    def __init__(self, bin: pathlib.Path, data: pathlib.Path, port: int, services: Services | None = None):
         super().__init__("tinysphere", data.parent / "tinysphere.log")
         self.bin, self.data, self.port, self.url = bin, data, port, ""
+        self.place, self.more, self.environment = ["--data", data], [], None
+        if services:
+            self.place += services.place()
+            self.more = ["--mlflow", services.given["MLFLOW"]]
+            self.environment = services.environment()
 
     def start(self) -> None:
         before = self.log.stat().st_size if self.log.exists() else 0
-        self.launch([self.bin / "tinysphere", "serve", "--data", self.data, "--listen", f"127.0.0.1:{self.port}",
-                     "--tls-self-signed"])
+        self.launch([self.bin / "tinysphere", "serve", *self.place, "--listen", f"127.0.0.1:{self.port}",
+                     "--tls-self-signed", *self.more], env=self.environment)
         end = time.monotonic() + 20
         while time.monotonic() < end:
             self.check_alive()
@@ -89,7 +156,7 @@ class Server(Process):
         raise DemoError("tinysphere did not get ready within 20 s")
 
     def command(self, *arguments, stdin: str | None = None) -> str:
-        return run([self.bin / "tinysphere", *arguments, "--data", self.data], stdin=stdin)
+        return run([self.bin / "tinysphere", *arguments, *self.place], stdin=stdin, env=self.environment)
 
 
 class Api:

