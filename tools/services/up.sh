@@ -177,7 +177,7 @@ cd '$dir/mlflow' && exec '$bin/mlflow' server --host 127.0.0.1 --port $port --wo
   --serve-artifacts --artifacts-destination s3://mlflow/ --allowed-hosts 127.0.0.1:$port,localhost:$port
 RUN
   start mlflow
-  ready mlflow "http://127.0.0.1:$port/health" 180
+  ready mlflow "http://127.0.0.1:$port/health" 300  # 7 to 30 s; minutes where the processors are taken.
   export_line TINYSPHERE_TEST_MLFLOW "http://127.0.0.1:$port"
 fi
 
