@@ -55,6 +55,9 @@ int main(int argc, char** argv) {
       .OneOf({"debug", "info", "warning", "error"});
   serve_verb.Text("--log-format", serve.log_format, "lines for people or JSON for machines")
       .OneOf({"text", "json"});
+  serve_verb.Flag("--legacy-devices", serve.legacy_devices,
+                  "serve devices of the Python prototype, each with a token of its own; they sign "
+                  "nothing");
   serve_verb.Action([&] { return Exit(Serve(serve)); });
 
   Command& migrate = line.Add("migrate", "bring the database's schema up to date");
@@ -89,9 +92,12 @@ int main(int argc, char** argv) {
   Command& token_verb = line.Add("token", "secrets for devices and programs");
   Command& token_create = token_verb.Add("create", "a new token; it is printed once");
   AddPlace(token_create, place);
-  token_create.Text("--kind", token.kind, "enroll (a device joins, once) or api (a program)")
+  token_create
+      .Text("--kind", token.kind,
+            "enroll (a device joins, once), api (a program) or legacy (a device of the "
+            "prototype)")
       .Required()
-      .OneOf({"enroll", "api"});
+      .OneOf({"enroll", "api", "legacy"});
   token_create.Text("--publisher-key", token.publisher_key,
                     "enroll: FILE.pub of who may sign what devices install");
   token_create.Flag("--replace-publisher", token.replaces_publisher,
@@ -101,12 +107,15 @@ int main(int argc, char** argv) {
   token_create.Text("--name", token.name, "api: what it is for");
   token_create.Text("--role", token.role, "api: viewer, operator or admin")
       .OneOf({"viewer", "operator", "admin"});
-  token_create.Text("--ttl", token.ttl, "how long it is good (24h, api: 90d)");
+  token_create.Text("--device", token.device,
+                    "legacy: the one device it is good for; its id never begins with d-");
+  token_create.Text("--ttl", token.ttl, "how long it is good (24h, api: 90d, legacy: 10 years)");
   token_create.Action([&] { return Exit(CreateToken(place, token)); });
   std::string revoked_token;
   Command& token_revoke = token_verb.Add("revoke", "a token is good for nothing from now on");
   AddPlace(token_revoke, place);
-  token_revoke.Text("token", revoked_token, "its name (api) or id (enroll), as in ls").Required();
+  token_revoke.Text("token", revoked_token, "its name (api) or id (enroll, legacy), as in ls")
+      .Required();
   token_revoke.Action([&] { return Exit(RevokeToken(place, revoked_token)); });
   Command& token_ls = token_verb.Add("ls", "the tokens, without their secrets");
   AddPlace(token_ls, place);

@@ -6,6 +6,7 @@
 #include "protocol/identifiers.h"
 #include "protocol/nonce.h"
 #include "protocol/statement.h"
+#include "tinysphere/access/legacy_tokens.h"
 
 namespace tinysphere::access {
 
@@ -50,6 +51,12 @@ base::Result<protocol::RequestSignature> ReadSignature(const http::Request& requ
   return signature;
 }
 
+// The secret of `Authorization: Bearer`; "" without one.
+std::string_view BearerOf(const http::Request& request) {
+  const std::string_view authorization = request.headers.Get("Authorization");
+  return authorization.starts_with(kBearer) ? authorization.substr(kBearer.size()) : "";
+}
+
 bool ChangesSomething(http::Method method) {
   return method != http::Method::kGet && method != http::Method::kHead;
 }
@@ -75,6 +82,14 @@ base::Result<http::Identity> Gate::Authenticate(const http::Request& request, ht
       return AuthenticateDevice(request);
     case http::Access::kDeviceOrViewer:
       if (request.headers.Has("Signature-Input")) return AuthenticateDevice(request);
+      return AuthenticatePerson(request);
+    case http::Access::kLegacy:
+      return AuthenticateLegacy(request);
+    case http::Access::kDeviceOrLegacy:
+      if (BearerOf(request).empty()) return AuthenticateDevice(request);
+      return AuthenticateLegacy(request);
+    case http::Access::kLegacyOrViewer:
+      if (IsLegacyToken(BearerOf(request))) return AuthenticateLegacy(request);
       return AuthenticatePerson(request);
     case http::Access::kViewer:
     case http::Access::kOperator:
@@ -108,11 +123,28 @@ base::Result<http::Identity> Gate::AuthenticateDevice(const http::Request& reque
   return identity;
 }
 
-base::Result<http::Identity> Gate::AuthenticatePerson(const http::Request& request) {
-  const std::string_view authorization = request.headers.Get("Authorization");
-  if (authorization.starts_with(kBearer)) {
-    return people_.FindApiToken(std::string(authorization.substr(kBearer.size())));
+base::Result<http::Identity> Gate::AuthenticateLegacy(const http::Request& request) {
+  if (!serves_legacy_) {
+    return Error{
+        ErrorCode::kPermissionDenied,
+        "devices of the prototype are not served here (tinysphere serve --legacy-devices)"};
   }
+  ASSIGN_OR_RETURN(const std::string device_id,
+                   FindLegacyToken(database_, BearerOf(request), clock_.Now()));
+  // The token decides; a device that says it is another has somebody else's token.
+  const std::string_view said = request.headers.Get("X-Device-ID");
+  if (!said.empty() && said != device_id) {
+    return Error{ErrorCode::kPermissionDenied, "X-Device-ID: this token is another device's"};
+  }
+  http::Identity identity;
+  identity.kind = http::Identity::Kind::kLegacyDevice;
+  identity.id = device_id;
+  return identity;
+}
+
+base::Result<http::Identity> Gate::AuthenticatePerson(const http::Request& request) {
+  const std::string_view bearer = BearerOf(request);
+  if (!bearer.empty()) return people_.FindApiToken(std::string(bearer));
   const std::string cookie = CookieValue(request.headers.Get("Cookie"), kSessionCookie);
   if (cookie.empty()) return Error{ErrorCode::kPermissionDenied, "nobody is signed in"};
   // A page of another origin can send the cookie along, but not this header field.

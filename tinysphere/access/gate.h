@@ -24,8 +24,13 @@ class Gate final : public http::Authenticator {
   // unrevoked key, and everything covered that must be (PROTOCOL 1).
   // People's routes: the session cookie, with `X-Requested-With: tinysphere` on what changes
   // something, or `Authorization: Bearer`.
+  // Devices of the Python prototype: `Authorization: Bearer` with a token of their own, and
+  // `X-Device-ID` naming the device it is bound to; nobody, unless they are served.
   base::Result<http::Identity> Authenticate(const http::Request& request,
                                             http::Access access) override;
+
+  // Before the first request.
+  void ServeLegacyDevices() { serves_legacy_ = true; }
 
   // Puts TLCM-Nonce on the answer of every request that names a device. Add to Router::OnAnswer.
   void RenewNonce(const http::Request& request, http::Response& response) const;
@@ -33,11 +38,13 @@ class Gate final : public http::Authenticator {
  private:
   base::Result<http::Identity> AuthenticateDevice(const http::Request& request);
   base::Result<http::Identity> AuthenticatePerson(const http::Request& request);
+  base::Result<http::Identity> AuthenticateLegacy(const http::Request& request);
 
   store::Database& database_;
   People& people_;
   const ServerKeys& keys_;
   base::Clock& clock_;
+  bool serves_legacy_ = false;
 };
 
 // A device that presents its own key in the request (enrolment): checks the signature with that key

@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "tinysphere/access/enroll_tokens.h"
+#include "tinysphere/access/legacy_tokens.h"
 #include "tinysphere/http/answer.h"
 #include "tinysphere/http/page.h"
 
@@ -84,6 +85,20 @@ TokenItem ItemOf(const ApiToken& token, base::Time now) {
                                     {"state", is_over ? "expired" : "good"}})};
 }
 
+TokenItem ItemOf(const LegacyToken& token, base::Time now) {
+  return {.created_at = token.created_at,
+          .id = token.token_id,
+          .json = Json::MakeObject({{"token_id", token.token_id},
+                                    {"kind", "legacy"},
+                                    {"role", nullptr},
+                                    {"name", token.device_id},
+                                    {"created_by", token.created_by},
+                                    {"created_at", base::FormatTime(token.created_at)},
+                                    {"expires_at", base::FormatTime(token.expires_at)},
+                                    {"used_at", nullptr},
+                                    {"state", token.expires_at <= now ? "expired" : "good"}})};
+}
+
 }  // namespace
 
 base::Result<Response> AccessRoutes::SignIn(const Request& request) {
@@ -157,6 +172,8 @@ base::Result<Json> AccessRoutes::Tokens(const Request& request) {
   for (const EnrollToken& token : enroll_tokens) items.push_back(ItemOf(token, now));
   ASSIGN_OR_RETURN(const auto api_tokens, people_.ApiTokens());
   for (const ApiToken& token : api_tokens) items.push_back(ItemOf(token, now));
+  ASSIGN_OR_RETURN(const auto legacy_tokens, ListLegacyTokens(database_));
+  for (const LegacyToken& token : legacy_tokens) items.push_back(ItemOf(token, now));
 
   const auto place = [](const TokenItem& item) {
     return std::pair(item.created_at.time_since_epoch().count(), item.id);
@@ -182,9 +199,12 @@ base::Result<Response> AccessRoutes::CreateToken(const Request& request) {
   const std::string kind = reader.String("kind");
   const std::optional<std::string> role_name = reader.OptionalString("role");
   const std::optional<std::string> name = reader.OptionalString("name");
+  const std::optional<std::string> device = reader.OptionalString("device");
   const std::optional<std::string> ttl_text = reader.OptionalString("ttl");
   RETURN_IF_ERROR(reader.status());
-  base::Duration ttl = kind == "enroll" ? kEnrollTokenLife : kApiTokenLife;
+  base::Duration ttl = kind == "enroll"   ? kEnrollTokenLife
+                       : kind == "legacy" ? kLegacyTokenLife
+                                          : kApiTokenLife;
   if (ttl_text) {
     ASSIGN_OR_RETURN(ttl, base::ParseDuration(*ttl_text));
     if (ttl <= base::Duration(0)) {
@@ -218,7 +238,15 @@ base::Result<Response> AccessRoutes::CreateToken(const Request& request) {
         [](const EnrollToken& a, const EnrollToken& b) { return a.created_at < b.created_at; });
     return answer(newest == tokens.end() ? "" : newest->token_id, token);
   }
-  if (kind != "api") return Error{ErrorCode::kInvalidArgument, "token: kind: enroll or api"};
+  if (kind == "legacy") {
+    if (!device) return Error{ErrorCode::kInvalidArgument, "token: device: missing"};
+    ASSIGN_OR_RETURN(const std::string secret,
+                     CreateLegacyToken(database_, *device, ttl, request.identity.id, now));
+    return answer(LegacyTokenId(secret), secret);
+  }
+  if (kind != "api") {
+    return Error{ErrorCode::kInvalidArgument, "token: kind: enroll, api or legacy"};
+  }
   if (!name) return Error{ErrorCode::kInvalidArgument, "token: name: missing"};
   ASSIGN_OR_RETURN(const http::Role role, http::ParseRole(role_name.value_or("viewer")));
   ASSIGN_OR_RETURN(const std::string secret,

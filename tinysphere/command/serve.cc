@@ -213,7 +213,8 @@ base::Status Serve(const ServeOptions& options) {
                              .rolls_back_harmful = options.rolls_back_harmful},
                  .workers = WorkersOf(options),
                  .tinylcm = options.tinylcm,
-                 .is_behind_proxy = !options.public_url.empty()},
+                 .is_behind_proxy = !options.public_url.empty(),
+                 .serves_legacy = options.legacy_devices},
                 logger);
   if (!options.tinylcm.empty() || options.rolls_back_harmful) {
     // Asked for, so not to be had in silence: nothing would ever be judged.

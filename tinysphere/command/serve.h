@@ -24,6 +24,7 @@ struct ServeOptions {
   bool rolls_back_harmful = false;  // What was judged harmful, without a person.
   std::string log_level = "info";
   std::string log_format = "text";
+  bool legacy_devices = false;  // Devices of the Python prototype are served.
 };
 
 // Prints "ready https://HOST:PORT" once it serves. Returns after SIGTERM or SIGINT, drained.

@@ -41,12 +41,15 @@ Sphere::Sphere(Installation& i, const SphereOptions& options, base::Logger& logg
                 .learned_versions = learned_versions,
                 .rollouts = rollouts,
                 .log_parts = log_parts}),
+      legacy_unpacking(database, *i.objects, queue, i.clock, events, drift_hub),
       worker(queue, i.clock, logger,
              {{.kind = std::string(ingest::kUnpackJob),
                .work = nullptr,
                .some = ingest::kUnpackedTogether,
                .work_some =
                    [this](std::span<const store::Job> jobs) { return unpacker.UnpackSome(jobs); }},
+              {std::string(ingest::kLegacyUnpackJob),
+               [this](const store::Job& job) { return legacy_unpacking.Unpack(job); }},
               {std::string(drifthub::kVerdictFileJob),
                [this](const store::Job& job) { return drift_hub.KeepVerdictFile(job); }}},
              [this](base::Time now) { return unpacker.MarkSetAside(now); },
@@ -63,6 +66,10 @@ Sphere::Sphere(Installation& i, const SphereOptions& options, base::Logger& logg
       vitals(database, *i.objects, i.clock, *i.telemetry, gate, signer, presence,
              posix::ReadProcessFigures, !options.is_behind_proxy),
       request_log(*i.telemetry, logger),
+      legacy_devices(
+          database, *i.objects, queue, i.fs, i.clock, events, presence, [this] { worker.Wake(); },
+          options.spool),
+      legacy_pages(database, *i.objects, i.clock, presence, registry, drift_hub, unpacker),
       router(gate) {
   fleet.OnGone(
       [this](store::Transaction& transaction, const std::string& device_id,
@@ -75,6 +82,7 @@ Sphere::Sphere(Installation& i, const SphereOptions& options, base::Logger& logg
     return adaptations.WantVoidJudgements(transaction, bundle);
   });
   insight.OnJudging([this] { return judging.StateJson(); });
+  if (options.serves_legacy) gate.ServeLegacyDevices();
   access_routes.AddRoutes(router);
   fleet.AddRoutes(router);
   registry.AddRoutes(router);
@@ -83,10 +91,19 @@ Sphere::Sphere(Installation& i, const SphereOptions& options, base::Logger& logg
   drift_hub.AddRoutes(router);
   adaptations.AddRoutes(router);
   learned_versions.AddRoutes(router);
+  ingest.OnLegacyUpload(
+      [this](http::Request& request) -> base::Result<http::Response> {
+        return legacy_devices.Upload(request);
+      },
+      [this](http::Request& request) -> base::Result<http::Response> {
+        return legacy_devices.TooLarge(request);
+      });
   ingest.AddRoutes(router);
   log_parts.AddRoutes(router);
   image_index.AddRoutes(router);
   sketch_book.AddRoutes(router);
+  legacy_devices.AddRoutes(router);
+  legacy_pages.AddRoutes(router);
   insight.AddRoutes(router);
   vitals.AddRoutes(router);
   router.AddFallback(

@@ -27,6 +27,9 @@
 #include "tinysphere/ingest/uploads.h"
 #include "tinysphere/ingest/worker.h"
 #include "tinysphere/insight/insight.h"
+#include "tinysphere/legacy/devices.h"
+#include "tinysphere/legacy/pages.h"
+#include "tinysphere/legacy/unpacking.h"
 #include "tinysphere/operation/vitals.h"
 #include "tinysphere/registry/learned_versions.h"
 #include "tinysphere/registry/registry.h"
@@ -49,6 +52,7 @@ struct SphereOptions {
   int workers = 1;      // Threads that unpack packages.
   std::string tinylcm;  // The program that replays adaptations; "" for the one beside this one.
   bool is_behind_proxy = false;  // So that an address says nothing about who asks.
+  bool serves_legacy = false;    // Devices of the Python prototype.
 };
 
 struct Sphere {
@@ -78,6 +82,7 @@ struct Sphere {
   series::ImageIndex image_index;
   series::SketchBook sketch_book;
   ingest::Unpacker unpacker;
+  legacy::Unpacking legacy_unpacking;
   ingest::Worker worker;
   ingest::Worker judging_worker;  // A replay takes its time, and packages do not wait for it.
   ingest::Receiver receiver;
@@ -86,6 +91,8 @@ struct Sphere {
   insight::Insight insight;
   operation::Vitals vitals;
   http::RequestLog request_log;
+  legacy::Devices legacy_devices;
+  legacy::Pages legacy_pages;
   http::Router router;
 };
 

@@ -11,6 +11,7 @@
 #include "base/private_folder.h"
 #include "base/text.h"
 #include "tinysphere/access/enroll_tokens.h"
+#include "tinysphere/access/legacy_tokens.h"
 #include "tinysphere/access/people.h"
 #include "tinysphere/command/sphere.h"
 #include "tinysphere/platform/openssl/certificate.h"
@@ -148,8 +149,9 @@ base::Status ListUsers(const Place& place, bool as_json) {
 }
 
 base::Status CreateToken(const Place& place, const NewToken& token) {
-  base::Duration ttl =
-      token.kind == "enroll" ? std::chrono::hours(24) : std::chrono::hours(24 * 90);
+  base::Duration ttl = token.kind == "enroll"   ? std::chrono::hours(24)
+                       : token.kind == "legacy" ? access::kLegacyTokenLife
+                                                : std::chrono::hours(24 * 90);
   if (!token.ttl.empty()) {
     const auto given = base::ParseDuration(token.ttl);
     if (!given.ok()) return given.error().Within("--ttl");
@@ -159,6 +161,17 @@ base::Status CreateToken(const Place& place, const NewToken& token) {
     }
   }
   base::FileSystem& fs = base::SystemFileSystem();
+  if (token.kind == "legacy") {
+    if (token.device.empty()) {
+      return Error{ErrorCode::kInvalidArgument, "token create: --device is missing"};
+    }
+    ASSIGN_OR_RETURN(const auto installation, OpenBeside(place));
+    ASSIGN_OR_RETURN(const std::string secret,
+                     access::CreateLegacyToken(*installation->database, token.device, ttl, kBy,
+                                               installation->clock.Now()));
+    Print(secret);
+    return {};
+  }
   if (token.kind == "api") {
     if (token.name.empty()) {
       return Error{ErrorCode::kInvalidArgument, "token create: --name is missing"};
@@ -218,6 +231,10 @@ base::Status RevokeToken(const Place& place, const std::string& token) {
   if (!revoked.ok() && revoked.error().code == ErrorCode::kNotFound) {
     revoked =
         access::RevokeEnrollToken(*installation->database, token, kBy, installation->clock.Now());
+  }
+  if (!revoked.ok() && revoked.error().code == ErrorCode::kNotFound) {
+    revoked =
+        access::RevokeLegacyToken(*installation->database, token, kBy, installation->clock.Now());
   }
   RETURN_IF_ERROR(revoked);
   Print(token + " is revoked");
@@ -286,6 +303,17 @@ base::Status ListTokens(const Place& place, bool as_json) {
                                       {"token_id", token.name},
                                       {"role", http::Name(token.role)},
                                       {"expires_at", until}}));
+  }
+  ASSIGN_OR_RETURN(const auto legacy_tokens, access::ListLegacyTokens(*installation->database));
+  for (const access::LegacyToken& token : legacy_tokens) {
+    if (!as_json) {
+      Print(base::StrCat("legacy  ", token.token_id, "  until ", base::FormatTime(token.expires_at),
+                         "  of ", token.device_id));
+    }
+    items.push_back(Json::MakeObject({{"kind", "legacy"},
+                                      {"token_id", token.token_id},
+                                      {"device_id", token.device_id},
+                                      {"expires_at", base::FormatTime(token.expires_at)}}));
   }
   if (as_json) Print(Json(std::move(items)).Write());
   return {};
@@ -402,8 +430,20 @@ base::Status ListRoutes(const Place& place) {
       case http::Access::kDeviceOrViewer:
         who = "device or viewer";
         break;
+      case http::Access::kLegacy:
+        who = "legacy device";
+        break;
+      case http::Access::kLegacyOrViewer:
+        who = "legacy device or viewer";
+        break;
+      case http::Access::kDeviceOrLegacy:
+        who = "device or legacy device";
+        break;
     }
-    Print(base::StrCat(http::Name(route.method), " ", route.path, "  ", who));
+    // "{key...}" takes the rest of the path; OpenAPI has no word for that.
+    std::string path = route.path;
+    if (const std::size_t dots = path.find("...}"); dots != std::string::npos) path.erase(dots, 3);
+    Print(base::StrCat(http::Name(route.method), " ", path, "  ", who));
   });
   return {};
 }

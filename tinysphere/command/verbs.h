@@ -31,10 +31,11 @@ struct NewToken {
   std::string tls_cert;             // File to pin instead of the server's own; enroll.
   std::string name;                 // api.
   std::string role = "viewer";      // api.
+  std::string device;               // legacy.
   std::string ttl;
 };
 base::Status CreateToken(const Place& place, const NewToken& token);
-// `token`: an API token's name or an enrolment token's id, as ListTokens shows them.
+// `token`: an API token's name or another token's id, as ListTokens shows them.
 base::Status RevokeToken(const Place& place, const std::string& token);
 base::Status ListTokens(const Place& place, bool as_json);
 

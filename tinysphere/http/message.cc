@@ -275,6 +275,18 @@ Response Response::Json(int status, const base::Json& json) {
   return Text(status, "application/json", json.Write());
 }
 
+Response Response::AskAgain(std::chrono::milliseconds after) {
+  Response response;
+  response.again_after = after;
+  return response;
+}
+
+Response Response::HangUp() {
+  Response response;
+  response.hangs_up = true;
+  return response;
+}
+
 Response Response::NoContent() {
   Response response;
   response.status = 204;

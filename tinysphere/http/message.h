@@ -49,7 +49,7 @@ const char* Name(Role role);  // "viewer"
 base::Result<Role> ParseRole(std::string_view text);
 
 struct Identity {
-  enum class Kind { kNobody, kDevice, kPerson };
+  enum class Kind { kNobody, kDevice, kLegacyDevice, kPerson };
   Kind kind = Kind::kNobody;
   std::string id;             // Device id, or the user's name ("token:<name>" for an API token).
   Role role = Role::kViewer;  // Persons only.
@@ -57,6 +57,8 @@ struct Identity {
   std::string nonce;          // Of a device's request: the subject of `held` statements.
 
   bool is_device() const { return kind == Kind::kDevice; }
+  // One of the Python prototype: it signs nothing, and takes any answer but 200 for a final no.
+  bool is_legacy() const { return kind == Kind::kLegacyDevice; }
   bool is_person() const { return kind == Kind::kPerson; }
 };
 
@@ -114,6 +116,7 @@ struct Request {
   std::chrono::steady_clock::time_point begun{};
   const std::string* route =
       nullptr;  // The route's path as it was added; null while there is none.
+  int tries = 0;  // How often its handler asked to be asked again (Response::AskAgain).
 
   // "" where there is none.
   std::string_view Query(std::string_view name) const;
@@ -150,6 +153,14 @@ struct Response {
                base::ByteView /* lives for ever: embedded files */>
       body;
 
+  // Set: this is no answer yet. The server waits so long, without a thread, and asks the handler
+  // again.
+  std::optional<std::chrono::milliseconds> again_after;
+  // No answer at all: the connection is closed.
+  bool hangs_up = false;
+
+  static Response AskAgain(std::chrono::milliseconds after);
+  static Response HangUp();
   static Response Json(int status, const base::Json& json);
   static Response Json(const base::Json& json) { return Json(200, json); }
   static Response NoContent();

@@ -58,6 +58,12 @@ bool IsAllowed(const Identity& identity, Access access) {
       return is_person_with(Role::kAdmin);
     case Access::kDeviceOrViewer:
       return identity.is_device() || is_person_with(Role::kViewer);
+    case Access::kLegacy:
+      return identity.is_legacy();
+    case Access::kLegacyOrViewer:
+      return identity.is_legacy() || is_person_with(Role::kViewer);
+    case Access::kDeviceOrLegacy:
+      return identity.is_device() || identity.is_legacy();
   }
   return false;
 }
@@ -148,12 +154,16 @@ std::optional<Response> Router::Authorise(Request& request, const Route& route) 
   base::Result<Identity> identity = authenticator_.Authenticate(request, route.access);
   if (!identity.ok()) {
     if (identity.error().code != ErrorCode::kPermissionDenied) {
+      const bool may_be_legacy =
+          route.access == Access::kLegacy || route.access == Access::kDeviceOrLegacy;
+      if (may_be_legacy && request.headers.Has("Authorization")) return Response::HangUp();
       return ErrorResponse(identity.error());
     }
     Response response = ErrorResponse(401, "permission_denied", identity.error().message);
-    response.headers.Add("WWW-Authenticate", route.access == Access::kDevice
-                                                 ? "Signature tag=\"tlcm/1\""
-                                                 : "Bearer realm=\"tinysphere\"");
+    response.headers.Add("WWW-Authenticate",
+                         route.access == Access::kDevice || route.access == Access::kDeviceOrLegacy
+                             ? "Signature tag=\"tlcm/1\""
+                             : "Bearer realm=\"tinysphere\"");
     return response;
   }
   request.identity = std::move(identity).value();

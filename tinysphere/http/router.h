@@ -23,7 +23,17 @@
 namespace tinysphere::http {
 
 // Who may use a route. A person's roles include the lower ones.
-enum class Access { kOpen, kDevice, kViewer, kOperator, kAdmin, kDeviceOrViewer };
+enum class Access {
+  kOpen,
+  kDevice,
+  kViewer,
+  kOperator,
+  kAdmin,
+  kDeviceOrViewer,
+  kLegacy,  // Devices of the Python prototype, where they are served.
+  kLegacyOrViewer,
+  kDeviceOrLegacy,
+};
 
 struct BodyRule {
   enum class Kind { kNone, kMemory, kSpool };

@@ -221,14 +221,29 @@ void Ingest::AddRoutes(http::Router& router) {
               .body = BodyRule::Spool(kPackageBytesMax),
               .handler = [this](Request& request) { return Put(request); },
               .too_large = [this](Request& request) { return TooLarge(request); }});
-  for (const char* path : {"/upload/package", "/api/packages/upload"}) {
-    router.Add({.method = Method::kPost,
-                .path = path,
-                .access = Access::kDevice,
-                .body = BodyRule::Spool(kPackageBytesMax + (128u << 10)),
-                .handler = [this](Request& request) { return Multipart(request); },
-                .too_large = nullptr});
-  }
+  router.Add({.method = Method::kPost,
+              .path = "/upload/package",
+              .access = Access::kDevice,
+              .body = BodyRule::Spool(kPackageBytesMax + (128u << 10)),
+              .handler = [this](Request& request) { return Multipart(request); },
+              .too_large = nullptr});
+  // The same path as the prototype's: the kind of credential decides what is meant.
+  const auto by_kind = [](http::Handler legacy, http::Handler ours) -> http::Handler {
+    return [legacy = std::move(legacy), ours = std::move(ours)](Request& request) {
+      return request.identity.is_legacy() && legacy ? legacy(request) : ours(request);
+    };
+  };
+  router.Add(
+      {.method = Method::kPost,
+       .path = "/api/packages/upload",
+       .access = Access::kDeviceOrLegacy,
+       .body = BodyRule::Spool(kPackageBytesMax + (128u << 10)),
+       .handler = by_kind(legacy_upload_, [this](Request& request) { return Multipart(request); }),
+       .too_large = by_kind(legacy_too_large_, [](Request&) -> base::Result<Response> {
+         return http::ErrorResponse(
+             413, "exhausted",
+             base::StrCat("a package may have ", kPackageBytesMax, " bytes at most"));
+       })});
   router.Add({.method = Method::kPost,
               .path = "/api/v1/packages/{package_id}",
               .access = Access::kDevice,

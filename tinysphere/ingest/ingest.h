@@ -34,6 +34,13 @@ class Ingest {
   // How far a package is, step by step.
   base::Result<base::Json> Progress(const std::string& package_id);
 
+  // What POST /api/packages/upload is to a legacy device, and its answer to what is too large. At
+  // most one; before AddRoutes.
+  void OnLegacyUpload(http::Handler upload, http::Handler too_large) {
+    legacy_upload_ = std::move(upload);
+    legacy_too_large_ = std::move(too_large);
+  }
+
   void AddRoutes(http::Router& router);
 
  private:
@@ -50,6 +57,8 @@ class Ingest {
   Uploads& uploads_;
   Unpacker& unpacker_;
   const std::string spool_;
+  http::Handler legacy_upload_;
+  http::Handler legacy_too_large_;
 };
 
 }  // namespace tinysphere::ingest

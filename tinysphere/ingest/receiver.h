@@ -30,6 +30,7 @@ namespace tinysphere::ingest {
 
 inline constexpr std::uint64_t kPackageBytesMax = 64u << 20;
 inline constexpr std::string_view kUnpackJob = "unpack";
+// The same for a package of the Python prototype's client (legacy/).
 inline constexpr std::string_view kLegacyUnpackJob = "unpack_legacy";
 
 // An archive that lies in a local file.

@@ -383,9 +383,16 @@ class Connection {
   }
 
   asio::awaitable<bool> Answer(Request& request, const Route& route, bool keeps_alive) {
-    Response response =
-        co_await RunOn(*shared_.workers, [&] { return shared_.router.Handle(request, route); });
-    co_return co_await Write(request, response, keeps_alive);
+    for (;;) {
+      Response response =
+          co_await RunOn(*shared_.workers, [&] { return shared_.router.Handle(request, route); });
+      if (!response.again_after) co_return co_await Write(request, response, keeps_alive);
+      if (shared_.is_stopping) co_return false;
+      asio::steady_timer pause(co_await asio::this_coro::executor, *response.again_after);
+      error_code ec;
+      co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, ec));
+      request.tries += 1;
+    }
   }
 
   asio::awaitable<void> Refuse(const Request& request, int status, std::string_view code,
@@ -432,6 +439,10 @@ class Connection {
   }
 
   asio::awaitable<bool> Write(const Request& request, Response& response, bool keeps_alive) {
+    // What may pass is not said to one who takes it for a final no; without an answer it tries
+    // again.
+    const bool may_pass = response.status >= 500 || response.status == 429;
+    if (response.hangs_up || (request.identity.is_legacy() && may_pass)) co_return false;
     co_await RunOn(*shared_.workers, [&] {
       shared_.router.Finish(request, response);
       return 0;
