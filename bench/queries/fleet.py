@@ -223,7 +223,7 @@ class Fleet:
         # The newest goes to every device, the others to a hundred each.
         insert("rollout_devices", self.devices, {
             "rollout_id": f"'r-' || {d.hex('199', 16)}", "device_id": self.device("s.i"),
-            "state": "CASE WHEN s.i % 3 = 0 THEN 'running' ELSE 'waiting' END", "at": f"{now} - s.i"})
+            "state": "CASE WHEN s.i % 3 = 0 THEN 'running' ELSE 'pending' END", "at": f"{now} - s.i"})
         insert("rollout_devices", 199 * 100, {
             "rollout_id": f"'r-' || {d.hex('s.i / 100', 16)}", "device_id": self.device(f"(s.i * 7) % {self.devices}"),
             "state": "'running'", "at": when(199 * 100)})
