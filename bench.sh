@@ -12,9 +12,9 @@ set -uo pipefail
 cd "$(dirname "$0")"
 
 # A name, the target that prints it (or a script of bench/micro), and what that is run with ({camera}:
-# the folder of frames; {device}: one with a bundle and a raw picture; {bin}: the programs; {sklearn},
-# {river}: how scikit-learn and river are asked, nothing where they cannot be had; {names}: what is
-# asked for). A target may print more figures whose names begin with a name and a dot.
+# the folder of frames; {device}: one with a bundle and a raw picture; {bin}: the programs; {sphere}: the
+# same, the server among them; {sklearn}, {river}: how scikit-learn and river are asked, nothing where
+# they cannot be had; {names}: what is asked for). A target may print more figures whose names begin with a name and a dot.
 benchmarks='
 knn_200x256.f32                  knn_benchmark          {sklearn}
 knn_200x256.i8                   knn_benchmark          {sklearn}
@@ -54,6 +54,7 @@ adapt_quality.a7                 adapt_quality          {names}
 adapt_quality.x                  adapt_quality          {names}
 adapt_quality.rollback_ms        rollback_benchmark
 adapt_quality.frame_p99          frame_p99_benchmark
+queries                          queries/queries.sh  {sphere}
 '
 model=examples/models/digits-camera/model.tflite
 bin=build/release/bin
@@ -83,6 +84,7 @@ grep -q '{camera}' <<<"$chosen" && needs_camera=1 && targets+=(tinyscene tinylcm
 
 needs_device=0
 grep -q '{device}' <<<"$chosen" && needs_device=1 && targets+=(bench_bundle)
+grep -q '{sphere}' <<<"$chosen" && targets+=(tinysphere)
 grep -q '{bin}' <<<"$chosen" && targets+=(tinylcm bare_litert bare_litert_linked)
 
 tools/setup/install.sh >&2 || exit 3
@@ -127,10 +129,12 @@ while read -r target arguments; do
   echo "bench: $target" >&2
   arguments=${arguments//'{camera}'/$camera}
   arguments=${arguments//'{sklearn}'/$sklearn} arguments=${arguments//'{device}'/$device}
-  arguments=${arguments//'{bin}'/$bin}
+  arguments=${arguments//'{bin}'/$bin} arguments=${arguments//'{sphere}'/$bin}
   program=$bin/$target
   [[ $target != *.sh ]] || program=bench/micro/$target
+  [[ $target != */*.sh ]] || program=bench/$target
   own=("${quietly[@]}") program_names=0
+  [[ $target != queries/* ]] || own=()  # A server and a database, on the whole machine.
   if [[ $arguments == *'{names}'* ]]; then
     own_river=()
     [[ $arguments != *'{river}'* ]] || own_river=("${river[@]}")

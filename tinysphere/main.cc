@@ -5,6 +5,7 @@
 
 #include "base/command_line.h"
 #include "base/result.h"
+#include "tinysphere/command/dump_verbs.h"
 #include "tinysphere/command/serve.h"
 #include "tinysphere/command/verbs.h"
 #include "tinysphere/operation/vitals.h"
@@ -63,6 +64,19 @@ int main(int argc, char** argv) {
   Command& migrate = line.Add("migrate", "bring the database's schema up to date");
   AddPlace(migrate, place);
   migrate.Action([&] { return Exit(MigrateDatabase(place)); });
+
+  std::string dump;
+  Command& export_verb = line.Add("export", "the whole installation, to be set up elsewhere");
+  AddPlace(export_verb, place);
+  export_verb.Text("--to", dump, "FILE.tar.zst or a new folder; it holds the server's keys")
+      .Required();
+  add_json(export_verb);
+  export_verb.Action([&] { return Exit(ExportInstallation(place, dump, as_json)); });
+  Command& import_verb = line.Add("import", "an exported installation, into what is empty");
+  AddPlace(import_verb, place);
+  import_verb.Text("--from", dump, "FILE.tar.zst or the folder").Required();
+  add_json(import_verb);
+  import_verb.Action([&] { return Exit(ImportInstallation(place, dump, as_json)); });
 
   NewUser user;
   Command& user_verb = line.Add("user", "who may sign in");

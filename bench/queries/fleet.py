@@ -8,6 +8,7 @@ comes out every time.
 
 from __future__ import annotations
 
+import datetime
 import json
 import time
 
@@ -103,6 +104,19 @@ class Fleet:
             "link_intervals": p // 20, "runs": max(p // 500, 100), "adapted": max(p // 1000, 50),
         }
 
+    def month_bounds(self, table: str) -> list[tuple[str, int, int]]:
+        """(name of the part, from, to) for each month from the fleet's first day to two months on."""
+        first = datetime.datetime.fromtimestamp(self.begin / 1000, datetime.timezone.utc)
+        last = datetime.datetime.fromtimestamp(self.now / 1000 + 62 * 86_400, datetime.timezone.utc)
+        out, year, month = [], first.year, first.month
+        while (year, month) <= (last.year, last.month):
+            following = (year + month // 12, month % 12 + 1)
+            begin, end = (int(datetime.datetime(*at, 1, tzinfo=datetime.timezone.utc).timestamp() * 1000)
+                          for at in ((year, month), following))
+            out.append((f"{table}_{year:04d}_{month:02d}", begin, end))
+            year, month = following
+        return out
+
     def statements(self) -> list[tuple[str, str]]:
         """(table, INSERT) in the order in which they run."""
         d, c, begin, now = self.d, self.counts(), self.begin, self.now
@@ -144,6 +158,12 @@ class Fleet:
             "state": "CASE WHEN s.i % 5000 = 4999 THEN 'failed' ELSE 'processed' END",
             "error": "CASE WHEN s.i % 5000 = 4999 THEN 'manifest.json: sha256 differs' ELSE '' END",
             "duplicates": "CASE WHEN s.i % 1000 = 0 THEN 1 ELSE 0 END"})
+        # What is kept beside the packages, and counted as they come.
+        out.append(("package_names", "INSERT INTO package_names (package_id, device_id, sha256, received_at) "
+                                     "SELECT package_id, device_id, sha256, received_at FROM packages"))
+        out.append(("package_counts", "INSERT INTO package_counts (device_id, epoch, packages, bytes, seq_min, seq_max, "
+                                      "duplicates, last_at) SELECT device_id, epoch, COUNT(*), SUM(bytes), MIN(seq), MAX(seq), "
+                                      "SUM(duplicates), MAX(received_at) FROM packages GROUP BY device_id, epoch"))
         insert("metrics_points", c["metrics_points"], {
             "device_id": device, "at": when(c["metrics_points"]), "document": literal(METRICS)})
         insert("metrics_rollup", c["metrics_rollup"], {

@@ -110,7 +110,7 @@ class Sqlite(Store):
             return
         shutil.rmtree(self.folder, ignore_errors=True)
         self.data.mkdir(parents=True)
-        self.run("migrate")
+        self.run("user", "create", "--name", "ann", "--generate")  # Makes keys and schema.
         connection = sqlite3.connect(self.data / "tinysphere.db", isolation_level=None)
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("BEGIN")
@@ -172,14 +172,21 @@ class Postgres(Store):
         if done.exists():
             return
         self.psql(self.url(), "CREATE DATABASE queries")
-        self.run("migrate")
+        # A cluster of figures may be lost, and is then made again.
+        self.psql(self.url(), "ALTER SYSTEM SET fsync = off;\nALTER SYSTEM SET max_wal_size = '8GB';\n"
+                  "SELECT pg_reload_conf();")
+        self.run("user", "create", "--name", "ann", "--generate")  # Makes keys and schema.
         url = self.database()[1]
         begun = time.monotonic()
-        for table, sql in self.prepare(url) + self.fleet.statements():
-            # For this session only: a cluster of figures may be lost, and is then made again.
-            self.psql(url, "SET synchronous_commit = off; SET maintenance_work_mem = '512MB'; SET work_mem = '256MB';\n"
-                      + sql + ";")
+        self.months(url)
+        # Rows come in the order of time, as they would; keys and indexes are built once they are there.
+        later = self.take_down(url)
+        for table, sql in self.fleet.statements():
+            self.psql(url, "SET synchronous_commit = off; SET work_mem = '256MB';\n" + sql + ";")
             say(f"postgres: {table} ({time.monotonic() - begun:.0f} s)")
+        for sql in later:
+            self.psql(url, "SET maintenance_work_mem = '1GB'; SET max_parallel_maintenance_workers = 0;\n" + sql + ";")
+            say(f"postgres: {sql[:70]} ({time.monotonic() - begun:.0f} s)")
         for sequence in ("jobs.job_id", "timeline.entry_id", "verdicts.verdict_id", "audit.audit_id"):
             table, column = sequence.split(".")
             self.psql(url, f"SELECT setval(pg_get_serial_sequence('{table}', '{column}'), MAX({column})) FROM {table};")
@@ -187,8 +194,43 @@ class Postgres(Store):
         say(f"postgres: looked over ({time.monotonic() - begun:.0f} s)")
         done.write_text("made\n")
 
-    def prepare(self, url: str) -> list[tuple[str, str]]:
-        return []
+    def take_down(self, url: str) -> list[str]:
+        """Drops keys and indexes of every table that is filled; returns what makes them again."""
+        tables = "(" + ", ".join(f"'{t}'" for t in sorted({t for t, _ in self.fleet.statements()})) + ")"
+        keys = self.rows(url, "SELECT c.relname, k.conname, pg_get_constraintdef(k.oid) FROM pg_constraint k JOIN pg_class c "
+                              f"ON c.oid = k.conrelid WHERE k.contype IN ('p', 'u') AND c.relname IN {tables} "
+                              "AND k.conparentid = 0 ORDER BY 1, 2")
+        indexes = self.rows(url, "SELECT c.relname, i.relname, pg_get_indexdef(i.oid) FROM pg_index x JOIN pg_class c "
+                                 "ON c.oid = x.indrelid JOIN pg_class i ON i.oid = x.indexrelid WHERE NOT i.relispartition "
+                                 f"AND c.relname IN {tables} AND NOT EXISTS (SELECT 1 FROM pg_constraint k WHERE "
+                                 "k.conindid = i.oid) ORDER BY 1, 2")
+        for table, name, _ in keys:
+            self.psql(url, f"ALTER TABLE {table} DROP CONSTRAINT {name};")
+        for _, name, _ in indexes:
+            self.psql(url, f"DROP INDEX {name};")
+        # Of a partitioned table Postgres writes "ON ONLY", which would leave the partitions out.
+        return ([f"ALTER TABLE {table} ADD CONSTRAINT {name} {definition}" for table, name, definition in keys] +
+                [definition.replace(" ON ONLY ", " ON ") for _, _, definition in indexes])
+
+    def months(self, url: str) -> None:
+        """The parts for 180 days back; a server makes only those that are coming."""
+        for table in ("packages", "metrics_points"):
+            if not self.rows(url, f"SELECT 1 FROM pg_partitioned_table p JOIN pg_class c ON c.oid = p.partrelid "
+                                  f"WHERE c.relname = '{table}'"):
+                continue
+            known = {row[0] for row in self.rows(url, "SELECT i.inhrelid::regclass::text FROM pg_inherits i WHERE "
+                                                      f"i.inhparent = '{table}'::regclass")}
+            for name, begin, end in self.fleet.month_bounds(table):
+                if name not in known:
+                    self.psql(url, f"CREATE TABLE {name} PARTITION OF {table} FOR VALUES FROM ({begin}) TO ({end});")
+
+    def rows(self, url: str, sql: str) -> list[list[str]]:
+        psql = shutil.which("psql") or "/usr/lib/postgresql/15/bin/psql"
+        done = subprocess.run([psql, "-q", "-X", "-A", "-t", "-F", "\x1f", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", sql],
+                              capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise Failed(f"psql: {done.stderr.strip()[-800:]}")
+        return [line.split("\x1f") for line in done.stdout.splitlines() if line]
 
     def freshen(self) -> None:
         url = self.database()[1]

@@ -256,7 +256,7 @@ int Server::Terminate() {
 }
 
 Device::Device(const Server& server, base::Ed25519PublicKey server_key)
-    : server_(server),
+    : server_(&server),
       server_key_(server_key),
       key_(base::Ed25519Key::Generate()),
       id_(protocol::DeviceIdOf(key_.public_key())) {}
@@ -285,7 +285,7 @@ Answer Device::Send(const std::string& method, const std::string& path, std::str
                     HeaderLines headers) {
   Answer answer;
   for (int tries = 0; tries < 2; ++tries) {
-    answer = tests::Send(method, server_.url() + path, body, Sign(method, path, body, headers));
+    answer = tests::Send(method, server_->url() + path, body, Sign(method, path, body, headers));
     const auto renewed = answer.headers.find("tlcm-nonce");
     if (renewed != answer.headers.end()) nonce = renewed->second;
     if (answer.status != 401 || answer.statement()) break;

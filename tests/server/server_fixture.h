@@ -91,6 +91,9 @@ class Device {
                    HeaderLines headers) const;
   Answer Enrol(const std::optional<std::string>& token_secret, const std::string& name);
 
+  // From now on it speaks to another server, of the same keys.
+  void MoveTo(const Server& server) { server_ = &server; }
+
   std::string PackageId(std::uint64_t seq) const;
   base::Bytes MakePackage(std::uint64_t seq, const std::string& type,
                           const std::vector<protocol::PackageFile>& files,
@@ -105,7 +108,7 @@ class Device {
   std::string epoch = "0123456789abcdef";
 
  private:
-  const Server& server_;
+  const Server* server_;
   base::Ed25519PublicKey server_key_;
   base::Ed25519Key key_;
   std::string id_;

@@ -6,6 +6,7 @@
 #include "base/private_folder.h"
 #include "base/text.h"
 #include "tinysphere/command/objects.h"
+#include "tinysphere/operation/import.h"
 #include "tinysphere/platform/postgres/postgres_database.h"
 #include "tinysphere/platform/prometheus/prometheus_telemetry.h"
 #include "tinysphere/platform/sodium/sodium_password_hasher.h"
@@ -43,6 +44,19 @@ base::Result<std::string> ReadGeneration(store::Database& database) {
   });
 }
 
+void CountCommits(store::Database& database, telemetry::Telemetry& telemetry) {
+  telemetry::Histogram& writes =
+      telemetry.MakeHistogram("tinysphere_database_commit_writes",
+                              "Writes that were committed together.", {}, telemetry::CountBounds());
+  telemetry::Histogram& seconds = telemetry.MakeHistogram(
+      "tinysphere_database_commit_seconds", "How long a commit took, with the writes it held.", {},
+      telemetry::SecondsBounds());
+  database.OnCommit([&writes, &seconds](std::size_t works, double took) {
+    writes.Observe(static_cast<double>(works));
+    seconds.Observe(took);
+  });
+}
+
 }  // namespace
 
 base::Result<std::unique_ptr<store::Database>> OpenDatabase(const Place& place) {
@@ -72,14 +86,16 @@ base::Result<std::unique_ptr<Installation>> Open(const Place& place, bool may_ma
                               "with: tinysphere serve --data ",
                               place.data)};
   }
+  if (!place.is_importing) RETURN_IF_ERROR(operation::CheckNotImporting(fs, place.data));
   RETURN_IF_ERROR(base::MakePrivateFolder(place.data));
   ASSIGN_OR_RETURN(access::ServerKeys keys,
                    access::LoadOrMakeServerKeys(fs, base::JoinPath(place.data, "keys")));
   ASSIGN_OR_RETURN(auto database, OpenDatabase(place));
+  auto telemetry = prometheus::MakeTelemetry();
+  CountCommits(*database, *telemetry);
   RETURN_IF_ERROR(store::Migrate(*database, store::Migrations(), clock.Now()));
   ASSIGN_OR_RETURN(std::string generation, ReadGeneration(*database));
   ASSIGN_OR_RETURN(Objects objects, OpenObjects(fs, clock, place.data, place.objects, is_server));
-  auto telemetry = prometheus::MakeTelemetry();
   objects.store = store::CountObjects(std::move(objects.store), *telemetry);
   return std::unique_ptr<Installation>(new Installation{
       .fs = fs,

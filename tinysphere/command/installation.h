@@ -24,6 +24,7 @@ struct Place {
   std::string data;      // --data
   std::string database;  // --database sqlite:FILE or postgresql://...; "": DATA/tinysphere.db
   std::string objects;   // --objects file:DIR or s3://PREFIX?..; "" for DATA/objects
+  bool is_importing = false;  // What an import has not yet made whole is opened for nobody else.
 };
 
 // Lives as long as the program.

@@ -31,6 +31,8 @@ class Presence {
   // Heard of within three polls.
   bool IsOnline(std::optional<base::Time> last_seen, base::Time now) const;
   std::size_t Online(base::Time now) const;
+  // Who was heard of then or later is online at `now`.
+  base::Time OnlineSince(base::Time now) const { return now - 3 * poll_; }
   // Writes down what is new. A failed write is tried again with the next batch.
   base::Status Save(store::Database& database);
 

@@ -23,6 +23,10 @@ using store::Transaction;
 
 namespace {
 
+// How many of a rollout's devices are named in an answer; its counts are of all of them.
+constexpr std::size_t kDevicesOfOne = 500;
+constexpr std::size_t kDevicesInList = 25;
+
 constexpr std::string_view kSelectRollout =
     "SELECT rollout_id, name, version, bundle, state, target, created_at, created_by "
     "FROM rollouts ";
@@ -306,20 +310,32 @@ base::Result<Json> Rollouts::Halt(const std::string& rollout_id, const std::stri
   return AppendOrder(rollout_id, EventKind::kHalted, by);
 }
 
-base::Result<Json> Rollouts::RolloutJson(Transaction& transaction, const Row& row) {
+base::Result<Json> Rollouts::RolloutJson(Transaction& transaction, const Row& row,
+                                         std::size_t devices_max) {
   const std::string rollout_id = row.Text("rollout_id");
-  ASSIGN_OR_RETURN(const Rows rows,
-                   transaction.Query("SELECT rd.device_id, COALESCE(d.name, rd.device_id) AS "
-                                     "device_name, rd.state, rd.at, rd.detail "
-                                     "FROM rollout_devices rd "
-                                     "LEFT JOIN devices d ON d.device_id = rd.device_id "
-                                     "WHERE rd.rollout_id = $1 ORDER BY device_name, rd.device_id",
+  ASSIGN_OR_RETURN(const Rows by_state,
+                   transaction.Query("SELECT state, COUNT(*) AS n FROM rollout_devices "
+                                     "WHERE rollout_id = $1 GROUP BY state",
                                      {rollout_id}));
   std::map<std::string, std::int64_t> counts;
+  std::int64_t total = 0;
+  for (const Row& state : by_state) {
+    counts[state.Text("state")] = state.Int("n");
+    total += state.Int("n");
+  }
+  // Those a person has to look at come before those that are done.
+  ASSIGN_OR_RETURN(
+      const Rows rows,
+      transaction.Query("SELECT rd.device_id, COALESCE(d.name, rd.device_id) AS device_name, "
+                        "rd.state, rd.at, rd.detail FROM (SELECT device_id, state, at, detail "
+                        "FROM rollout_devices WHERE rollout_id = $1 ORDER BY CASE state "
+                        "WHEN 'failed' THEN 0 WHEN 'told' THEN 1 WHEN 'pending' THEN 2 ELSE 3 END, "
+                        "device_id LIMIT $2) rd LEFT JOIN devices d ON d.device_id = rd.device_id "
+                        "ORDER BY device_name, rd.device_id",
+                        {rollout_id, devices_max}));
   Json::Array devices;
   for (const Row& device : rows) {
     const std::string detail = device.Text("detail");
-    counts[device.Text("state")] += 1;
     devices.push_back(Json::MakeObject({{"device_id", device.Text("device_id")},
                                         {"device_name", device.Text("device_name")},
                                         {"state", device.Text("state")},
@@ -334,7 +350,7 @@ base::Result<Json> Rollouts::RolloutJson(Transaction& transaction, const Row& ro
                            {"created_at", base::FormatTime(row.Time("created_at"))},
                            {"by", row.Text("created_by")},
                            {"target", row.Document("target")},
-                           {"counts", Json::MakeObject({{"total", rows.size()},
+                           {"counts", Json::MakeObject({{"total", total},
                                                         {"pending", counts["pending"]},
                                                         {"told", counts["told"]},
                                                         {"running", counts["running"]},
@@ -349,7 +365,7 @@ base::Result<Json> Rollouts::Get(const std::string& rollout_id) {
         const auto row,
         transaction.QueryOne(std::string(kSelectRollout) + "WHERE rollout_id = $1", {rollout_id}));
     if (!row) return Error{ErrorCode::kNotFound, "no rollout is called " + rollout_id};
-    return RolloutJson(transaction, *row);
+    return RolloutJson(transaction, *row, kDevicesOfOne);
   });
 }
 
@@ -366,7 +382,7 @@ base::Result<Json> Rollouts::List(const http::Request& request) {
                                        {before, cursor ? cursor->text : "", limit + 1}));
     std::vector<std::pair<http::Cursor, Json>> items;
     for (const Row& row : rows) {
-      ASSIGN_OR_RETURN(Json item, RolloutJson(transaction, row));
+      ASSIGN_OR_RETURN(Json item, RolloutJson(transaction, row, kDevicesInList));
       items.emplace_back(
           http::Cursor{.number = row.Int("created_at"), .text = row.Text("rollout_id")},
           std::move(item));

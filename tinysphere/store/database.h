@@ -70,6 +70,10 @@ class Row {
   Row(Columns columns, std::vector<Value> values)
       : columns_(std::move(columns)), values_(std::move(values)) {}
 
+  // For what handles rows of any kind: the values in the order of the query's columns, and one.
+  const std::vector<Value>& values() const { return values_; }
+  const Value& value(std::string_view column) const { return Get(column); }
+
   bool IsNull(std::string_view column) const { return Get(column).is_null(); }
   std::int64_t Int(std::string_view column) const;
   double Double(std::string_view column) const;  // Also for an integer.
