@@ -185,6 +185,32 @@ int main(int argc, char** argv) {
     verb.Action([&, order] { return Exit(OrderRollout(place, rollout_id, order, as_json)); });
   }
 
+  std::string bucket;
+  std::string age;
+  bool is_dry = false;
+  Command& retention = line.Add("retention", "how long the object store keeps what");
+  Command& retention_ls = retention.Add("ls", "the buckets");
+  AddPlace(retention_ls, place);
+  add_json(retention_ls);
+  retention_ls.Action([&] { return Exit(ListRetention(place, as_json)); });
+  Command& retention_set = retention.Add("set", "a bucket's contents go when they are older");
+  AddPlace(retention_set, place);
+  retention_set.Text("bucket", bucket, "which, as in ls").Required();
+  retention_set.Text("age", age, "30d, or never").Required();
+  retention_set.Action([&] { return Exit(SetRetention(place, bucket, age)); });
+  Command& retention_run = retention.Add("run", "remove what is due; the server does so daily");
+  AddPlace(retention_run, place);
+  retention_run.Flag("--dry-run", is_dry, "only say what would go");
+  add_json(retention_run);
+  retention_run.Action([&] { return Exit(RunRetention(place, is_dry, as_json)); });
+
+  bool is_quick = false;
+  Command& fsck = line.Add("fsck", "whether database and objects say the same; changes nothing");
+  AddPlace(fsck, place);
+  fsck.Flag("--quick", is_quick, "compare sizes only, read no contents");
+  add_json(fsck);
+  fsck.Action([&] { return Exit(CheckStores(place, is_quick, as_json)); });
+
   Command& routes = line.Add("routes", "every route of the API, and who may use it");
   AddPlace(routes, place);
   routes.Action([&] { return Exit(ListRoutes(place)); });

@@ -21,6 +21,7 @@
 #include "tinysphere/platform/openssl/certificate.h"
 #include "tinysphere/series/metrics_series.h"
 #include "tinysphere/store/schema.h"
+#include "tinysphere/upkeep/retention.h"
 
 namespace tinysphere::command {
 
@@ -155,7 +156,53 @@ void Tidy(Sphere& sphere, base::Clock& clock, base::Logger& logger) {
   }
 }
 
-void RunUntilTold(Sphere& sphere, base::Clock& clock, base::Logger& logger) {
+// Removes what is older than its bucket keeps it, once a day, on a thread of its own: it may take
+// long.
+class DailySweep {
+ public:
+  DailySweep(Installation& installation, base::Logger& logger)
+      : retention_(*installation.database, *installation.objects, installation.clock),
+        logger_(logger) {}
+  ~DailySweep() {
+    is_told_to_stop_.store(true);
+    if (thread_.joinable()) thread_.join();
+  }
+  DailySweep(const DailySweep&) = delete;
+  DailySweep& operator=(const DailySweep&) = delete;
+
+  // Now and then.
+  void Look() {
+    if (is_running_.exchange(true)) return;
+    if (thread_.joinable()) thread_.join();
+    thread_ = std::thread([this] {
+      Run();
+      is_running_.store(false);
+    });
+  }
+
+ private:
+  void Run() {
+    const auto swept = retention_.RunDaily([this] { return is_told_to_stop_.load(); });
+    if (!swept.ok()) {
+      logger_.Warning("retention: " + swept.error().message);
+      return;
+    }
+    if (!swept->has_value()) return;
+    for (const upkeep::Swept& one : **swept) {
+      if (one.objects == 0) continue;
+      logger_.Info(base::StrCat("retention: ", one.objects, " objects (", one.bytes, " bytes) of ",
+                                one.bucket, " went"));
+    }
+  }
+
+  upkeep::Retention retention_;
+  base::Logger& logger_;
+  std::atomic<bool> is_told_to_stop_{false};
+  std::atomic<bool> is_running_{false};
+  std::thread thread_;
+};
+
+void RunUntilTold(Sphere& sphere, DailySweep& sweep, base::Clock& clock, base::Logger& logger) {
   base::Duration save_at = clock.Uptime() + kSavePresence;
   base::Duration tidy_at = clock.Uptime();
   while (!is_told_to_stop.load()) {
@@ -168,6 +215,7 @@ void RunUntilTold(Sphere& sphere, base::Clock& clock, base::Logger& logger) {
     if (clock.Uptime() < tidy_at) continue;
     tidy_at = clock.Uptime() + kTidy;
     Tidy(sphere, clock, logger);
+    sweep.Look();
   }
 }
 
@@ -248,7 +296,10 @@ base::Status Serve(const ServeOptions& options) {
   std::printf("ready %s\n", url.c_str());
   std::fflush(stdout);
 
-  RunUntilTold(sphere, installation->clock, logger);
+  {
+    DailySweep sweep(*installation, logger);
+    RunUntilTold(sphere, sweep, installation->clock, logger);
+  }
 
   logger.Info("told to stop: no new requests, those under way end");
   sphere.events.CloseAll();

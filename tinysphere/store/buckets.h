@@ -21,11 +21,10 @@ inline constexpr std::array kBuckets = {
     Bucket{"bundles", "bundles as their publishers signed them", false},
     Bucket{"data-logs", "operational logs", true},
     Bucket{"drift-features", "feature vectors of drift events", true},
-    Bucket{"drift-samples", "samples put to people", true},
+    Bucket{"drift-samples", "samples that were asked for, and what people said", true},
     Bucket{"drift", "pictures and rows of drift events", true},
     Bucket{"packages", "packages as they came", true},
     Bucket{"prediction-images", "sampled pictures", true},
-    Bucket{"verdicts", "what people said", false},
 };
 
 // Ground truth is kept for good, wherever it lies.
