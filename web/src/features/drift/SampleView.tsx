@@ -96,5 +96,8 @@ export function SampleView({ sample, event, named }: { sample: Sample; event: Dr
       />
     );
   }
+  if (sample.media === 'expired') {
+    return <div className={classes.broken}>The picture of this sample is gone: pictures are kept for a limited time here.</div>;
+  }
   return <div className={classes.broken}>The device sent no picture of this sample: it has no consent to.</div>;
 }
