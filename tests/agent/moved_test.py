@@ -53,6 +53,7 @@ class Moved(unittest.TestCase):
         # A start is told of in a package: what comes now is in no export.
         self.assertEqual(device.stop(), DONE, device.said())
         device.start()
+        device.wait_for_frames(10)
         device.wait_for(lambda: len(packages(server, device_id)) > kept, "a package after the export")
         self.assertEqual(device.stop(), DONE, device.said())
         sent = packages(server, device_id)
