@@ -120,7 +120,7 @@ base::Status CheckStores(const Place& place, bool is_quick, bool as_json) {
                        " missing, ", counts.orphans, " orphans, ", counts.damaged, " damaged"));
   }
   if (counts.problems() == 0) return {};
-  return Error{ErrorCode::kCorrupt,
+  return Error{ErrorCode::kConflict,
                base::StrCat("fsck: database and objects differ in ", counts.problems(), " places")};
 }
 

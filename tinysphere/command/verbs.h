@@ -64,7 +64,7 @@ base::Status ListRetention(const Place& place, bool as_json);
 // `age`: "30d", or "never".
 base::Status SetRetention(const Place& place, const std::string& bucket, const std::string& age);
 base::Status RunRetention(const Place& place, bool is_dry, bool as_json);
-// kCorrupt if something was found.
+// kConflict if something was found.
 base::Status CheckStores(const Place& place, bool is_quick, bool as_json);
 
 }  // namespace tinysphere::command
