@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 #include <libpq-fe.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <mutex>
+#include <vector>
 
 #include "base/crypto.h"
 
@@ -11,9 +14,10 @@ namespace tests {
 
 namespace {
 
-void Run(const std::string& url, const std::string& sql) {
+void RunOn(const std::string& url, const std::string& sql) {
   PGconn* const session = PQconnectdb(url.c_str());
   EXPECT_EQ(PQstatus(session), CONNECTION_OK) << PQerrorMessage(session);
+  PQclear(PQexec(session, "SET client_min_messages = warning"));
   PGresult* const result = PQexec(session, sql.c_str());
   const ExecStatusType status = PQresultStatus(result);
   EXPECT_TRUE(status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK)
@@ -30,25 +34,66 @@ std::string WithName(const std::string& url, const std::string& name) {
   return url.substr(0, path) + "/" + name + url.substr(options);
 }
 
+// Databases that a test is done with, empty again: making one flushes the server's disk.
+class Idle {
+ public:
+  explicit Idle(std::string server) : server_(std::move(server)) {}
+  ~Idle() {
+    for (const std::string& name : names_)
+      RunOn(server_, "DROP DATABASE " + name + " WITH (FORCE)");
+  }
+  Idle(const Idle&) = delete;
+  Idle& operator=(const Idle&) = delete;
+
+  std::string Take() {
+    const std::lock_guard lock(mutex_);
+    if (names_.empty()) {
+      const std::string made = "tinysphere_test_" + base::RandomHex(6);
+      RunOn(server_, "CREATE DATABASE " + made + " TEMPLATE template0 ENCODING 'UTF8'");
+      return made;
+    }
+    std::string taken = std::move(names_.back());
+    names_.pop_back();
+    return taken;
+  }
+  void Return(std::string name) {
+    const std::lock_guard lock(mutex_);
+    names_.push_back(std::move(name));
+  }
+
+ private:
+  std::string server_;
+  std::mutex mutex_;
+  std::vector<std::string> names_;
+};
+
+Idle& IdleOn(const std::string& server) {
+  static Idle idle(server);
+  return idle;
+}
+
 }  // namespace
 
 std::unique_ptr<PostgresDatabase> PostgresDatabase::Make() {
   const char* const server = std::getenv("TINYSPHERE_TEST_POSTGRES");
   if (server == nullptr || *server == '\0') return nullptr;
-  return std::unique_ptr<PostgresDatabase>(
-      new PostgresDatabase(server, "tinysphere_test_" + base::RandomHex(6)));
+  return std::unique_ptr<PostgresDatabase>(new PostgresDatabase(server, IdleOn(server).Take()));
 }
 
 PostgresDatabase::PostgresDatabase(std::string server, std::string name)
-    : server_(std::move(server)), name_(std::move(name)), url_(WithName(server_, name_)) {
-  Run(server_, "CREATE DATABASE " + name_ + " TEMPLATE template0 ENCODING 'UTF8'");
+    : server_(std::move(server)), name_(std::move(name)), url_(WithName(server_, name_)) {}
+
+PostgresDatabase::~PostgresDatabase() {
+  EndSessions();
+  Run("DROP SCHEMA public CASCADE; CREATE SCHEMA public");
+  IdleOn(server_).Return(name_);
 }
 
-PostgresDatabase::~PostgresDatabase() { Run(server_, "DROP DATABASE " + name_ + " WITH (FORCE)"); }
+void PostgresDatabase::Run(const std::string& sql) const { RunOn(url_, sql); }
 
 void PostgresDatabase::EndSessions() const {
-  Run(server_, "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '" +
-                   name_ + "'");
+  RunOn(server_, "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '" +
+                     name_ + "'");
 }
 
 }  // namespace tests

@@ -1,5 +1,6 @@
 // A database of its own for a test, on the PostgreSQL server that TINYSPHERE_TEST_POSTGRES names
-// (postgresql://, of a user who may create databases). Gone when the test is.
+// (postgresql://, of a user who may create databases). Empty
+// again when the test is over, gone when the program is.
 
 #pragma once
 
@@ -20,6 +21,8 @@ class PostgresDatabase {
   PostgresDatabase& operator=(const PostgresDatabase&) = delete;
 
   const std::string& url() const { return url_; }
+  // One statement in a session of its own, outside of any transaction (VACUUM).
+  void Run(const std::string& sql) const;
   // Ends every session of this database, as a restart of the server would.
   void EndSessions() const;
 

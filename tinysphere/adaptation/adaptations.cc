@@ -251,8 +251,8 @@ base::Result<Json> Adaptations::List(const http::Request& request, const std::st
   const std::int64_t before = cursor ? cursor->number : std::numeric_limits<std::int64_t>::max();
   ASSIGN_OR_RETURN(Rows rows,
                    database_.Query(std::string(kSelectReport) +
-                                       "WHERE r.device_id = $1 AND (r.seq < $2 OR (r.seq = $2 AND "
-                                       "r.adaptation_id < $3)) ORDER BY r.seq DESC, "
+                                       "WHERE r.device_id = $1 AND (r.seq, r.adaptation_id) < "
+                                       "($2, $3) ORDER BY r.seq DESC, "
                                        "r.adaptation_id DESC LIMIT $4",
                                    {device_id, before, cursor ? cursor->text : "", limit + 1}));
   return http::MakePage(std::move(rows), limit, ReportJson, [](const Row& row) {
@@ -284,8 +284,8 @@ base::Result<Json> Adaptations::Transitions(const http::Request& request,
   ASSIGN_OR_RETURN(
       Rows rows,
       database_.Query("SELECT transition_id, sample_index, from_state, to_state, why, reported_at "
-                      "FROM transitions WHERE device_id = $1 AND (sample_index < $2 OR "
-                      "(sample_index = $2 AND transition_id < $3)) "
+                      "FROM transitions WHERE device_id = $1 AND "
+                      "(sample_index, transition_id) < ($2, $3) "
                       "ORDER BY sample_index DESC, transition_id DESC LIMIT $4",
                       {device_id, before, before_id, limit + 1}));
   return http::MakePage(

@@ -12,6 +12,7 @@
 #include "tinysphere/platform/sodium/sodium_password_hasher.h"
 #include "tinysphere/platform/sqlite/sqlite_database.h"
 #include "tinysphere/store/counted_objects.h"
+#include "tinysphere/store/partitions.h"
 #include "tinysphere/store/schema.h"
 
 namespace tinysphere::command {
@@ -94,6 +95,7 @@ base::Result<std::unique_ptr<Installation>> Open(const Place& place, bool may_ma
   auto telemetry = prometheus::MakeTelemetry();
   CountCommits(*database, *telemetry);
   RETURN_IF_ERROR(store::Migrate(*database, store::Migrations(), clock.Now()));
+  RETURN_IF_ERROR(store::EnsurePartitions(*database, clock.Now()));
   ASSIGN_OR_RETURN(std::string generation, ReadGeneration(*database));
   ASSIGN_OR_RETURN(Objects objects, OpenObjects(fs, clock, place.data, place.objects, is_server));
   objects.store = store::CountObjects(std::move(objects.store), *telemetry);

@@ -20,6 +20,7 @@
 #include "tinysphere/platform/beast/beast_server.h"
 #include "tinysphere/platform/openssl/certificate.h"
 #include "tinysphere/series/metrics_series.h"
+#include "tinysphere/store/partitions.h"
 #include "tinysphere/store/schema.h"
 #include "tinysphere/upkeep/retention.h"
 
@@ -149,6 +150,7 @@ void Tidy(Sphere& sphere, base::Clock& clock, base::Logger& logger) {
   const base::Time now = clock.Now();
   const base::Time before = now - kKept;
   for (const base::Status& done : {sphere.uploads.Sweep(), sphere.queue.ForgetDone(before),
+                                   store::EnsurePartitions(sphere.database, now),
                                    series::ForgetMetricsPoints(sphere.database, before),
                                    series::SketchBook::Forget(sphere.database, before),
                                    series::ForgetMetricsHours(sphere.database, now - kHoursKept)}) {

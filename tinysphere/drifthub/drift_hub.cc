@@ -1,7 +1,6 @@
 #include "tinysphere/drifthub/drift_hub.h"
 
 #include <algorithm>
-#include <limits>
 #include <map>
 #include <memory>
 #include <set>
@@ -13,6 +12,7 @@
 #include "tinysphere/fleet/timeline.h"
 #include "tinysphere/http/answer.h"
 #include "tinysphere/http/page.h"
+#include "tinysphere/store/conditions.h"
 #include "tinysphere/store/schema.h"
 
 namespace tinysphere::drifthub {
@@ -330,16 +330,19 @@ base::Result<Json> DriftHub::List(const http::Request& request) {
     return Error{ErrorCode::kInvalidArgument, "state: open, answered or all"};
   }
   const std::string device(request.Query("device"));
-  const std::int64_t before = cursor ? cursor->number : std::numeric_limits<std::int64_t>::max();
+  store::Conditions where;
+  if (cursor) {
+    where.Add("(e.received_at, e.event_id) < (?, ?)", {cursor->number, cursor->text});
+  }
+  if (!state.empty()) where.Add("e.state = ?", {state});
+  if (!device.empty()) where.Add("e.device_id = ?", {device});
+  const std::string last = where.Bind(limit + 1);
   return database_.Read([&](Transaction& transaction) -> base::Result<Json> {
-    ASSIGN_OR_RETURN(
-        const Rows rows,
-        transaction.Query(std::string(kSelectEvent) +
-                              "WHERE (e.received_at < $1 OR (e.received_at = $1 AND "
-                              "e.event_id < $2)) AND ($3 = '' OR e.state = $3) AND "
-                              "($4 = '' OR e.device_id = $4) "
-                              "ORDER BY e.received_at DESC, e.event_id DESC LIMIT $5",
-                          {before, cursor ? cursor->text : "", state, device, limit + 1}));
+    ASSIGN_OR_RETURN(const Rows rows,
+                     transaction.Query(
+                         base::StrCat(kSelectEvent, where.sql(),
+                                      " ORDER BY e.received_at DESC, e.event_id DESC LIMIT ", last),
+                         where.params()));
     std::vector<std::pair<http::Cursor, Json>> items;
     for (const Row& row : rows) {
       ASSIGN_OR_RETURN(Json item, EventJson(transaction, row, nullptr));

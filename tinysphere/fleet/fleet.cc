@@ -267,11 +267,10 @@ base::Result<Json> Fleet::List(const http::Request& request) {
   const std::size_t split = after.find('\n');
   const std::string name = after.substr(0, split);
   const std::string id = split == std::string::npos ? "" : after.substr(split + 1);
-  ASSIGN_OR_RETURN(store::Rows rows,
-                   database_.Query(std::string(kSelectDevice) +
-                                       "WHERE name > $1 OR (name = $1 AND device_id > $2) "
-                                       "ORDER BY name, device_id LIMIT $3",
-                                   {name, id, limit + 1}));
+  ASSIGN_OR_RETURN(store::Rows rows, database_.Query(std::string(kSelectDevice) +
+                                                         "WHERE (name, device_id) > ($1, $2) "
+                                                         "ORDER BY name, device_id LIMIT $3",
+                                                     {name, id, limit + 1}));
   const base::Time now = clock_.Now();
   return http::MakePage(
       std::move(rows), limit, [&](const store::Row& row) { return DeviceJson(row, now); },

@@ -1,9 +1,10 @@
 #include "tinysphere/fleet/timeline.h"
 
 #include <cstdint>
-#include <limits>
 
+#include "base/text.h"
 #include "tinysphere/http/page.h"
+#include "tinysphere/store/conditions.h"
 
 namespace tinysphere::fleet {
 namespace {
@@ -37,12 +38,14 @@ base::Result<base::Json> ReadTimeline(store::Database& database, const http::Req
                                       const std::string& device_id) {
   ASSIGN_OR_RETURN(const std::optional<http::Cursor> cursor, http::ReadCursor(request));
   const std::size_t limit = request.Limit(100, 500);
-  const std::int64_t before = cursor ? cursor->number : std::numeric_limits<std::int64_t>::max();
-  ASSIGN_OR_RETURN(store::Rows rows,
-                   database.Query(std::string(kSelect) +
-                                      "WHERE t.entry_id < $1 AND ($2 = '' OR t.device_id = $2) "
-                                      "ORDER BY t.entry_id DESC LIMIT $3",
-                                  {before, device_id, limit + 1}));
+  store::Conditions where;
+  if (cursor) where.Add("t.entry_id < ?", {cursor->number});
+  if (!device_id.empty()) where.Add("t.device_id = ?", {device_id});
+  const std::string last = where.Bind(limit + 1);
+  ASSIGN_OR_RETURN(
+      store::Rows rows,
+      database.Query(base::StrCat(kSelect, where.sql(), " ORDER BY t.entry_id DESC LIMIT ", last),
+                     where.params()));
   return http::MakePage(std::move(rows), limit, EntryJson, [](const store::Row& row) {
     return http::Cursor{.number = row.Int("entry_id"), .text = ""};
   });

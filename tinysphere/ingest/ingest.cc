@@ -1,7 +1,6 @@
 #include "tinysphere/ingest/ingest.h"
 
 #include <iterator>
-#include <limits>
 #include <utility>
 
 #include "base/crypto.h"
@@ -10,6 +9,8 @@
 #include "tinysphere/http/answer.h"
 #include "tinysphere/http/multipart.h"
 #include "tinysphere/http/page.h"
+#include "tinysphere/ingest/package_rows.h"
+#include "tinysphere/store/conditions.h"
 
 namespace tinysphere::ingest {
 
@@ -141,8 +142,9 @@ base::Result<Response> Ingest::Offer(const Request& request) {
   return database_.Read([&](store::Transaction& transaction) -> base::Result<Response> {
     Json::Array unknown;
     for (const std::string& package_id : offered) {
-      ASSIGN_OR_RETURN(const auto row, transaction.QueryOne("SELECT package_id FROM packages WHERE "
-                                                            "package_id = $1 AND device_id = $2",
+      ASSIGN_OR_RETURN(const auto row, transaction.QueryOne("SELECT package_id FROM package_names "
+                                                            "WHERE package_id = $1 AND "
+                                                            "device_id = $2",
                                                             {package_id, request.identity.id}));
       if (!row) unknown.emplace_back(package_id);
     }
@@ -153,8 +155,9 @@ base::Result<Response> Ingest::Offer(const Request& request) {
 base::Result<Json> Ingest::Status(const Request& request) {
   const std::string& package_id = request.Param("package_id");
   ASSIGN_OR_RETURN(const auto row,
-                   database_.QueryOne("SELECT package_id, device_id, state, error, received_at "
-                                      "FROM packages WHERE package_id = $1",
+                   database_.QueryOne(base::StrCat("SELECT package_id, device_id, state, error, "
+                                                   "received_at FROM packages WHERE ",
+                                                   kWherePackage),
                                       {package_id}));
   // A device learns nothing of another's packages, not even that they exist.
   const bool may_see =
@@ -165,9 +168,10 @@ base::Result<Json> Ingest::Status(const Request& request) {
 
 base::Result<Json> Ingest::Progress(const std::string& package_id) {
   ASSIGN_OR_RETURN(const auto row,
-                   database_.QueryOne("SELECT package_id, device_id, type, state, error, "
-                                      "received_at, processed_at, steps FROM packages WHERE "
-                                      "package_id = $1",
+                   database_.QueryOne(base::StrCat("SELECT package_id, device_id, type, state, "
+                                                   "error, received_at, processed_at, steps "
+                                                   "FROM packages WHERE ",
+                                                   kWherePackage),
                                       {package_id}));
   if (!row) return Error{ErrorCode::kNotFound, "no package is called " + package_id};
   ASSIGN_OR_RETURN(const auto job,
@@ -199,16 +203,22 @@ base::Result<Json> Ingest::Progress(const std::string& package_id) {
 base::Result<Json> Ingest::List(const Request& request) {
   ASSIGN_OR_RETURN(const auto cursor, http::ReadCursor(request));
   const std::size_t limit = request.Limit(100, 500);
-  const std::int64_t before = cursor ? cursor->number : std::numeric_limits<std::int64_t>::max();
+  store::Conditions where;
+  if (cursor) {
+    where.Add("(received_at, package_id) < (?, ?)", {cursor->number, cursor->text});
+  }
+  if (const auto device = request.Query("device"); !device.empty()) {
+    where.Add("device_id = ?", {device});
+  }
+  if (const auto state = request.Query("state"); !state.empty()) where.Add("state = ?", {state});
+  const std::string last = where.Bind(limit + 1);
   ASSIGN_OR_RETURN(
       store::Rows rows,
-      database_.Query("SELECT package_id, device_id, seq, epoch, type, bytes, sha256, received_at, "
-                      "state, error FROM packages WHERE (received_at < $1 OR (received_at = $1 "
-                      "AND package_id < $2)) AND ($3 = '' OR device_id = $3) AND "
-                      "($4 = '' OR state = $4) "
-                      "ORDER BY received_at DESC, package_id DESC LIMIT $5",
-                      {before, cursor ? cursor->text : "", std::string(request.Query("device")),
-                       std::string(request.Query("state")), limit + 1}));
+      database_.Query(
+          base::StrCat("SELECT package_id, device_id, seq, epoch, type, bytes, sha256, "
+                       "received_at, state, error FROM packages",
+                       where.sql(), " ORDER BY received_at DESC, package_id DESC LIMIT ", last),
+          where.params()));
   return http::MakePage(std::move(rows), limit, PackageJson, [](const Row& row) {
     return http::Cursor{.number = row.Int("received_at"), .text = row.Text("package_id")};
   });

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "protocol/archive.h"
 #include "protocol/package.h"
+#include "tinysphere/ingest/package_rows.h"
 #include "tinysphere/store/schema.h"
 
 namespace tinysphere::ingest {
@@ -108,13 +109,13 @@ void Receiver::Count(std::string_view counter) {
 base::Result<std::optional<http::Response>> Receiver::Answered(const std::string& device_id,
                                                                const std::string& package_id,
                                                                const std::string& sha256) {
-  ASSIGN_OR_RETURN(const auto row, database_.QueryOne("SELECT device_id, sha256 FROM packages "
-                                                      "WHERE package_id = $1",
+  ASSIGN_OR_RETURN(const auto row, database_.QueryOne("SELECT device_id, sha256 FROM "
+                                                      "package_names WHERE package_id = $1",
                                                       {package_id}));
   if (!row) return std::optional<http::Response>();
   if (row->Text("device_id") == device_id && row->Text("sha256") == sha256) {
-    RETURN_IF_ERROR(database_.Execute(
-        "UPDATE packages SET duplicates = duplicates + 1 WHERE package_id = $1", {package_id}));
+    RETURN_IF_ERROR(database_.Write(
+        [&](Transaction& transaction) { return CountDuplicate(transaction, package_id); }));
     return std::optional(Say(200, "duplicate", device_id, package_id, sha256));
   }
   Count("conflicts");
@@ -152,13 +153,17 @@ base::Result<Verified> Receiver::Verify(const Arrival& arrival, const protocol::
 base::Status Receiver::Insert(Transaction& transaction, const Arrival& arrival,
                               const protocol::PackageName& name, const Verified& verified,
                               const std::string& key, base::Time now) {
-  RETURN_IF_ERROR(transaction.Execute(
-      "INSERT INTO packages (device_id, epoch, seq, package_id, type, bytes, sha256, object_key, "
-      "bundle, created_at, received_at, state) "
-      "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'stored')",
-      {arrival.device_id, name.epoch, name.seq, arrival.package_id, verified.manifest.type,
-       arrival.bytes, arrival.sha256, key, verified.manifest.bundle, verified.manifest.created_at,
-       now}));
+  RETURN_IF_ERROR(InsertPackage(transaction, {.device_id = arrival.device_id,
+                                              .epoch = name.epoch,
+                                              .seq = name.seq,
+                                              .package_id = arrival.package_id,
+                                              .type = verified.manifest.type,
+                                              .bytes = arrival.bytes,
+                                              .sha256 = arrival.sha256,
+                                              .object_key = key,
+                                              .bundle = verified.manifest.bundle,
+                                              .created_at = verified.manifest.created_at,
+                                              .received_at = now}));
   return queue_.Enqueue(
       transaction,
       {.kind = std::string(kUnpackJob), .key = arrival.package_id, .payload = "", .due = {}});

@@ -95,16 +95,20 @@ base::Result<Json> Insight::Overview() {
       const std::string drift = row.Text("drift_state");
       if (drift != "stable" && drift != "learning") drifting += 1;
     }
-    ASSIGN_OR_RETURN(
-        const std::int64_t open,
-        Count(transaction, "SELECT COUNT(*) AS n FROM drift_events WHERE state = 'open'"));
-    ASSIGN_OR_RETURN(const std::int64_t events,
-                     Count(transaction, "SELECT COUNT(*) AS n FROM drift_events"));
+    ASSIGN_OR_RETURN(const Rows by_state,
+                     transaction.Query("SELECT state, COUNT(*) AS n FROM drift_events "
+                                       "GROUP BY state"));
+    std::int64_t open = 0;
+    std::int64_t events = 0;
+    for (const Row& row : by_state) {
+      if (row.Text("state") == "open") open = row.Int("n");
+      events += row.Int("n");
+    }
     ASSIGN_OR_RETURN(const auto packages,
-                     transaction.QueryOne("SELECT COUNT(*) AS stored, "
+                     transaction.QueryOne("SELECT COALESCE(SUM(packages), 0) AS stored, "
                                           "COALESCE(SUM(duplicates), 0) AS duplicates, "
                                           "COALESCE(SUM(bytes), 0) AS bytes, "
-                                          "MAX(received_at) AS last_at FROM packages"));
+                                          "MAX(last_at) AS last_at FROM package_counts"));
     ASSIGN_OR_RETURN(const std::int64_t refused,
                      Count(transaction,
                            "SELECT COALESCE(SUM(count), 0) AS n FROM counters WHERE "
@@ -123,13 +127,14 @@ base::Result<Json> Insight::Overview() {
                      Count(transaction,
                            "SELECT COUNT(*) AS n FROM rollouts WHERE state = 'running' OR "
                            "state = 'paused'"));
-    ASSIGN_OR_RETURN(const std::int64_t waiting,
-                     Count(transaction,
-                           "SELECT COUNT(*) AS n FROM jobs WHERE state = 'waiting' OR "
-                           "state = 'claimed'"));
-    ASSIGN_OR_RETURN(
-        const std::int64_t failed,
-        Count(transaction, "SELECT COUNT(*) AS n FROM jobs WHERE state = 'set_aside'"));
+    ASSIGN_OR_RETURN(const Rows jobs,
+                     transaction.Query("SELECT state, COUNT(*) AS n FROM jobs WHERE "
+                                       "state <> 'done' GROUP BY state"));
+    std::int64_t waiting = 0;
+    std::int64_t failed = 0;
+    for (const Row& row : jobs) {
+      (row.Text("state") == "set_aside" ? failed : waiting) += row.Int("n");
+    }
     ASSIGN_OR_RETURN(Json throughput, Throughput(transaction, now));
     ASSIGN_OR_RETURN(Json recent, fleet::RecentHappenings(transaction, kRecent));
     const auto last_at = packages->OptionalTime("last_at");
@@ -160,10 +165,9 @@ base::Result<Json> Insight::Overview() {
 
 base::Result<Json> Insight::PackagesSummary() {
   ASSIGN_OR_RETURN(const Rows rows,
-                   database_.Query("SELECT device_id, epoch, COUNT(*) AS n, MIN(seq) AS seq_min, "
-                                   "MAX(seq) AS seq_max, SUM(duplicates) AS duplicates "
-                                   "FROM packages GROUP BY device_id, epoch "
-                                   "ORDER BY device_id, MIN(seq), epoch"));
+                   database_.Query("SELECT device_id, epoch, packages AS n, seq_min, seq_max, "
+                                   "duplicates FROM package_counts "
+                                   "ORDER BY device_id, seq_min, epoch"));
   std::int64_t stored = 0;
   std::int64_t duplicates = 0;
   Json::Array by_device;

@@ -1,6 +1,5 @@
 #include "tinysphere/registry/learned_versions.h"
 
-#include <limits>
 #include <utility>
 
 #include "base/text.h"
@@ -8,6 +7,7 @@
 #include "tinysphere/fleet/timeline.h"
 #include "tinysphere/http/answer.h"
 #include "tinysphere/http/page.h"
+#include "tinysphere/store/conditions.h"
 
 namespace tinysphere::registry {
 
@@ -107,14 +107,17 @@ base::Status LearnedVersions::Take(store::Transaction& transaction, const Learne
 base::Result<Json> LearnedVersions::List(const http::Request& request) {
   ASSIGN_OR_RETURN(const auto cursor, http::ReadCursor(request));
   const std::size_t limit = request.Limit(100, 500);
-  const std::int64_t before = cursor ? cursor->number : std::numeric_limits<std::int64_t>::max();
-  const std::string model(request.Query("model"));
-  ASSIGN_OR_RETURN(Rows rows,
-                   database_.Query(std::string(kSelect) +
-                                       "WHERE ($1 = '' OR l.name = $1) AND (l.received_at < $2 OR "
-                                       "(l.received_at = $2 AND l.package_id < $3)) "
-                                       "ORDER BY l.received_at DESC, l.package_id DESC LIMIT $4",
-                                   {model, before, cursor ? cursor->text : "", limit + 1}));
+  store::Conditions where;
+  if (cursor) {
+    where.Add("(l.received_at, l.package_id) < (?, ?)", {cursor->number, cursor->text});
+  }
+  if (const auto model = request.Query("model"); !model.empty()) where.Add("l.name = ?", {model});
+  const std::string last = where.Bind(limit + 1);
+  ASSIGN_OR_RETURN(
+      Rows rows,
+      database_.Query(base::StrCat(kSelect, where.sql(),
+                                   " ORDER BY l.received_at DESC, l.package_id DESC LIMIT ", last),
+                      where.params()));
   return http::MakePage(std::move(rows), limit, VersionJson, [](const Row& row) {
     return http::Cursor{.number = row.Int("received_at"), .text = row.Text("package_id")};
   });

@@ -374,12 +374,11 @@ base::Result<Json> Rollouts::List(const http::Request& request) {
   const std::size_t limit = request.Limit(100, 500);
   const std::int64_t before = cursor ? cursor->number : std::numeric_limits<std::int64_t>::max();
   return database_.Read([&](Transaction& transaction) -> base::Result<Json> {
-    ASSIGN_OR_RETURN(Rows rows,
-                     transaction.Query(std::string(kSelectRollout) +
-                                           "WHERE created_at < $1 OR (created_at = $1 AND "
-                                           "rollout_id < $2) ORDER BY created_at DESC, "
-                                           "rollout_id DESC LIMIT $3",
-                                       {before, cursor ? cursor->text : "", limit + 1}));
+    ASSIGN_OR_RETURN(Rows rows, transaction.Query(std::string(kSelectRollout) +
+                                                      "WHERE (created_at, rollout_id) < ($1, $2) "
+                                                      "ORDER BY created_at DESC, "
+                                                      "rollout_id DESC LIMIT $3",
+                                                  {before, cursor ? cursor->text : "", limit + 1}));
     std::vector<std::pair<http::Cursor, Json>> items;
     for (const Row& row : rows) {
       ASSIGN_OR_RETURN(Json item, RolloutJson(transaction, row, kDevicesInList));

@@ -12,6 +12,7 @@
 
 #include "base/text.h"
 #include "tinysphere/http/answer.h"
+#include "tinysphere/store/partitions.h"
 
 namespace tinysphere::series {
 
@@ -255,8 +256,7 @@ base::Status TakeMetricsPoint(store::Transaction& transaction, const std::string
 }
 
 base::Status ForgetMetricsPoints(store::Database& database, base::Time before) {
-  RETURN_IF_ERROR(database.Execute("DELETE FROM metrics_points WHERE at < $1", {before}));
-  return {};
+  return store::ForgetMetricsBefore(database, before);
 }
 
 base::Status ForgetMetricsHours(store::Database& database, base::Time before) {

@@ -9,13 +9,19 @@ using base::ErrorCode;
 
 namespace {
 
+std::string_view TextFor(Dialect dialect, const Migration& migration) {
+  const bool is_own = dialect == Dialect::kPostgres && !migration.postgres.empty();
+  return is_own ? migration.postgres : migration.sql;
+}
+
 // True if it was applied; false if another program did so since we looked.
 base::Result<bool> Apply(Transaction& transaction, const Migration& migration, base::Time now) {
   ASSIGN_OR_RETURN(
       const auto known,
       transaction.QueryOne("SELECT number FROM migrations WHERE number = $1", {migration.number}));
   if (known) return false;
-  std::string_view rest = migration.sql;
+  const std::string_view text = TextFor(transaction.dialect(), migration);
+  std::string_view rest = text;
   while (!base::Trim(rest).empty()) {
     const std::size_t end = rest.find(";\n");
     const std::string_view statement = base::Trim(rest.substr(0, end));
@@ -29,7 +35,7 @@ base::Result<bool> Apply(Transaction& transaction, const Migration& migration, b
   }
   const auto noted = transaction.Execute(
       "INSERT INTO migrations (number, name, sha256, applied_at) VALUES ($1, $2, $3, $4)",
-      {migration.number, migration.name, base::Sha256Hex(base::AsBytes(migration.sql)), now});
+      {migration.number, migration.name, base::Sha256Hex(base::AsBytes(text)), now});
   if (!noted.ok()) return noted.error();
   return true;
 }
@@ -51,7 +57,8 @@ base::Result<int> Migrate(Database& database, std::span<const Migration> migrati
   for (std::size_t i = 0; i < applied.size(); ++i) {
     const Migration& ours = migrations[i];
     if (applied[i].Int("number") != ours.number ||
-        applied[i].Text("sha256") != base::Sha256Hex(base::AsBytes(ours.sql))) {
+        applied[i].Text("sha256") !=
+            base::Sha256Hex(base::AsBytes(TextFor(database.dialect(), ours)))) {
       return Error{ErrorCode::kCorrupt, base::StrCat("database: migration ", ours.number,
                                                      " was another one when it was applied")};
     }

@@ -17,7 +17,8 @@ namespace tinysphere::store {
 struct Migration {
   int number = 0;
   std::string_view name;
-  std::string_view sql;  // Statements separated by ";\n".
+  std::string_view sql;            // Statements separated by ";\n".
+  std::string_view postgres = {};  // What PostgreSQL gets in their place, if it is not the same.
 };
 
 // All of them, in order.

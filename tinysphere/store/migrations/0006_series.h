@@ -73,6 +73,7 @@ CREATE TABLE sketches (
   content BLOB NOT NULL,
   PRIMARY KEY (device_id, epoch, seq));
 CREATE INDEX sketches_by_time ON sketches (device_id, at);
+CREATE INDEX sketches_oldest ON sketches (at);
 
 CREATE TABLE sketch_days (
   device_id TEXT NOT NULL,
