@@ -103,7 +103,8 @@ base::Result<Json> Pages::DeviceSummaries(const Request& request) {
     ASSIGN_OR_RETURN(
         const Rows devices,
         transaction.Query("SELECT d.device_id, d.name, d.last_seen, g.hostname, g.platform, "
-                          "(SELECT COUNT(*) FROM packages p WHERE p.device_id = d.device_id) AS "
+                          "(SELECT COALESCE(SUM(c.packages), 0) FROM package_counts c "
+                          "WHERE c.device_id = d.device_id) AS "
                           "packages FROM (SELECT device_id, name, last_seen FROM devices WHERE "
                           "state = 'active' ORDER BY last_seen DESC LIMIT $1) d "
                           "LEFT JOIN legacy_devices g ON g.device_id = d.device_id "
@@ -133,7 +134,8 @@ base::Result<Json> Pages::DeviceSummaries(const Request& request) {
       if (!memory.empty()) available.emplace_back("memory_usage");
       ASSIGN_OR_RETURN(const auto newest,
                        transaction.QueryOne("SELECT package_id, type, received_at FROM packages "
-                                            "WHERE device_id = $1 ORDER BY epoch, seq DESC LIMIT 1",
+                                            "WHERE device_id = $1 ORDER BY received_at DESC, package_id "
+                                            "DESC LIMIT 1",
                                             {device_id}));
       Json package;
       if (newest) {

@@ -214,12 +214,13 @@ base::Result<Json> Pages::TopDevices(const Request& request) {
   return OnceAMinute(base::StrCat("top ", limit), [&]() -> base::Result<Json> {
     ASSIGN_OR_RETURN(
         const Rows rows,
-        database_.Query("SELECT p.device_id, COALESCE(d.name, p.device_id) AS name, p.n FROM "
-                        "(SELECT device_id, COUNT(*) AS n FROM packages GROUP BY device_id "
-                        "ORDER BY COUNT(*) DESC, device_id LIMIT $1) p "
-                        "LEFT JOIN devices d ON d.device_id = p.device_id "
-                        "ORDER BY p.n DESC, p.device_id",
-                        {limit}));
+        database_.Query(
+            "SELECT p.device_id, COALESCE(d.name, p.device_id) AS name, p.n FROM "
+            "(SELECT device_id, SUM(packages) AS n FROM package_counts GROUP BY device_id "
+            "ORDER BY SUM(packages) DESC, device_id LIMIT $1) p "
+            "LEFT JOIN devices d ON d.device_id = p.device_id "
+            "ORDER BY p.n DESC, p.device_id",
+            {limit}));
     Json::Array top;
     for (const Row& row : rows) {
       top.push_back(Json::MakeObject({{"device_id", row.Text("device_id")},

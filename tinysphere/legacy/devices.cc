@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "tinysphere/fleet/timeline.h"
 #include "tinysphere/http/multipart.h"
+#include "tinysphere/ingest/package_rows.h"
 #include "tinysphere/ingest/receiver.h"
 #include "tinysphere/store/schema.h"
 
@@ -251,12 +252,18 @@ base::Result<Json> Devices::Insert(Transaction& transaction, const Parcel& parce
                    transaction.QueryOne("SELECT packages FROM legacy_devices WHERE device_id = $1",
                                         {parcel.device_id}));
   const std::string sha256 = base::HexEncode(parcel.kept().sha256());
-  RETURN_IF_ERROR(transaction.Execute(
-      "INSERT INTO packages (device_id, epoch, seq, package_id, type, bytes, sha256, object_key, "
-      "bundle, created_at, received_at, state) "
-      "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '', NULL, $9, 'stored')",
-      {parcel.device_id, kEpoch, count->Int("packages") - 1, package_id, parcel.type,
-       parcel.kept().bytes(), sha256, object_key, now}));
+  RETURN_IF_ERROR(ingest::InsertPackage(
+      transaction, {.device_id = parcel.device_id,
+                    .epoch = std::string(kEpoch),
+                    .seq = static_cast<std::uint64_t>(count->Int("packages") - 1),
+                    .package_id = package_id,
+                    .type = parcel.type,
+                    .bytes = parcel.kept().bytes(),
+                    .sha256 = sha256,
+                    .object_key = object_key,
+                    .bundle = "",
+                    .created_at = std::nullopt,
+                    .received_at = now}));
   RETURN_IF_ERROR(transaction.Execute(
       "INSERT INTO legacy_packages (package_id, device_id, named, sha256, file_name, said_hash, "
       "problem) VALUES ($1, $2, $3, $4, $5, $6, $7)",
@@ -280,9 +287,10 @@ base::Result<Json> Devices::Keep(Parcel& parcel) {
                                      {parcel.device_id, parcel.named}));
     for (const store::Row& row : same) {
       if (row.Text("sha256") != sha256) continue;
-      RETURN_IF_ERROR(
-          database_.Execute("UPDATE packages SET duplicates = duplicates + 1 WHERE package_id = $1",
-                            {row.Text("package_id")}));
+      const base::Status counted = database_.Write([&](Transaction& transaction) {
+        return ingest::CountDuplicate(transaction, row.Text("package_id"));
+      });
+      if (!counted.ok()) return counted.error();
       return Receipt(row.Text("package_id"), "duplicate", "is here already", true);
     }
     if (!same.empty()) {
@@ -290,9 +298,10 @@ base::Result<Json> Devices::Keep(Parcel& parcel) {
       if (parcel.problem.empty())
         parcel.problem = "another package of this device has this package_id";
     } else {
-      ASSIGN_OR_RETURN(const auto taken,
-                       database_.QueryOne("SELECT device_id FROM packages WHERE package_id = $1",
-                                          {parcel.named}));
+      ASSIGN_OR_RETURN(
+          const auto taken,
+          database_.QueryOne("SELECT device_id FROM package_names WHERE package_id = $1",
+                             {parcel.named}));
       if (taken) package_id.clear();  // By another device: both are kept, under two names.
     }
   }
