@@ -52,6 +52,18 @@ int main(int argc, char** argv) {
                   "the program that replays adaptations (tinylcm beside this one)");
   serve_verb.Flag("--roll-back-harmful", serve.rolls_back_harmful,
                   "order an adaptation back that was judged harmful, without a person");
+  serve_verb.Text(
+      "--mlflow", serve.mlflow,
+      "http[s]://HOST:PORT of an MLflow 3 that gets experiments, runs and models; user "
+      "and password come from MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
+      "MLFLOW_TRACKING_TOKEN");
+  serve_verb.Text("--mlflow-ca", serve.mlflow_ca, "certificates to trust for it, PEM");
+  serve_verb
+      .Text("--mlflow-experiments", serve.mlflow_experiments,
+            "an experiment a model family, or a device")
+      .OneOf({"family", "device"});
+  serve_verb.Text("--mlflow-look", serve.mlflow_look, "how often its model registry is looked at");
+  serve_verb.Text("--aggregate", serve.aggregate, "over what drift is aggregated into runs");
   serve_verb.Text("--log-level", serve.log_level, "the least that is logged; debug: every request")
       .OneOf({"debug", "info", "warning", "error"});
   serve_verb.Text("--log-format", serve.log_format, "lines for people or JSON for machines")

@@ -161,6 +161,7 @@ base::Status Adaptations::Take(Transaction& transaction, const Origin& origin,
           {origin.device_id, report.adaptation_id, origin.seq, origin.package_id, event_id, sha256,
            origin.bundle, protocol::ToJson(report).Write(), origin.received_at}));
   if (added == 0) return {};
+  if (taken_) RETURN_IF_ERROR(taken_(transaction, origin, report));
   RETURN_IF_ERROR(KeepTransitions(transaction, origin, report));
   RETURN_IF_ERROR(
       transaction.Execute("UPDATE devices SET awaits = $3, awaits_seq = $2 "

@@ -8,7 +8,9 @@
 
 #pragma once
 
+#include <functional>
 #include <string>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/json.h"
@@ -60,6 +62,12 @@ class Adaptations {
   // Of those on this bundle, in the transaction that registers it; "": on any.
   base::Status WantVoidJudgements(store::Transaction& transaction, const std::string& bundle);
 
+  // Called in the transaction in which a report is taken for the first time. At most one; before
+  // the first.
+  using Taken = std::function<base::Status(store::Transaction&, const Origin&,
+                                           const protocol::AdaptationReport&)>;
+  void OnTaken(Taken taken) { taken_ = std::move(taken); }
+
   base::Result<base::Json> List(const http::Request& request, const std::string& device_id);
   base::Result<base::Json> Transitions(const http::Request& request, const std::string& device_id);
   // What the device did about an event, newest first, the last 20.
@@ -87,6 +95,7 @@ class Adaptations {
   http::EventHub& events_;
   store::Queue& queue_;
   feedback::Feedbacks& feedbacks_;
+  Taken taken_;
 };
 
 // What a stored judgement looks like to people; null where there is none. The row has the columns

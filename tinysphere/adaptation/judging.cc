@@ -301,6 +301,10 @@ base::Status Judging::Keep(const Subject& subject, const store::Job& job, std::i
         "WHERE device_id = $1 AND adaptation_sha256 = $2 AND judged <= $5",
         {subject.device_id, subject.adaptation_sha256, protocol::ToJson(outcome.judgement).Write(),
          now, number, outcome.is_void}));
+    if (judged_ && outcome.judgement.labels > 0) {
+      RETURN_IF_ERROR(judged_(transaction, subject.device_id, subject.bundle,
+                              subject.adaptation_sha256, number, outcome.judgement));
+    }
     const std::string judged = protocol::Name(outcome.judgement.judgement);
     const bool is_harmful = outcome.judgement.judgement == JudgementKind::kHarmful;
     if (judged != subject.judged_before) {

@@ -53,6 +53,13 @@ class Judging {
   // before is asked for again.
   base::Status Open(base::Logger& logger);
 
+  // Called in the transaction that keeps a judgement which rests on labels. At most one; before the
+  // first.
+  using Judged = std::function<base::Status(
+      store::Transaction&, const std::string& device_id, const std::string& bundle,
+      const std::string& adaptation_sha256, std::int64_t number, const protocol::Judgement&)>;
+  void OnJudged(Judged judged) { judged_ = std::move(judged); }
+
   // Does a job kJudgeJob and completes it. An error is the database's or that the server stops;
   // whatever else goes wrong is a judgement.
   base::Status Judge(const store::Job& job);
@@ -83,6 +90,7 @@ class Judging {
   Adaptations& adaptations_;
   Program& program_;
   JudgingOptions options_;
+  Judged judged_;
 };
 
 // The judgement of what could not be judged.

@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -153,7 +154,8 @@ void Tidy(Sphere& sphere, base::Clock& clock, base::Logger& logger) {
                                    store::EnsurePartitions(sphere.database, now),
                                    series::ForgetMetricsPoints(sphere.database, before),
                                    series::SketchBook::Forget(sphere.database, before),
-                                   series::ForgetMetricsHours(sphere.database, now - kHoursKept)}) {
+                                   series::ForgetMetricsHours(sphere.database, now - kHoursKept),
+                                   sphere.experiments.ForgetSent(before)}) {
     if (!done.ok()) logger.Warning("tidying up: " + done.error().message);
   }
 }
@@ -221,6 +223,20 @@ void RunUntilTold(Sphere& sphere, DailySweep& sweep, base::Clock& clock, base::L
   }
 }
 
+// As MLflow's own clients read them.
+std::optional<mlflow::ClientOptions> MlflowOptions(const ServeOptions& options) {
+  if (options.mlflow.empty()) return std::nullopt;
+  const auto read = [](const char* name) {
+    const char* value = std::getenv(name);
+    return std::string(value == nullptr ? "" : value);
+  };
+  return mlflow::ClientOptions{.url = options.mlflow,
+                               .username = read("MLFLOW_TRACKING_USERNAME"),
+                               .password = read("MLFLOW_TRACKING_PASSWORD"),
+                               .token = read("MLFLOW_TRACKING_TOKEN"),
+                               .workspace = read("MLFLOW_WORKSPACE")};
+}
+
 }  // namespace
 
 base::Status Serve(const ServeOptions& options) {
@@ -240,6 +256,11 @@ base::Status Serve(const ServeOptions& options) {
     return Error{ErrorCode::kInvalidArgument,
                  base::StrCat("--workers: 1 to ", kWorkersMax, ", 0 for as many as processors")};
   }
+  ASSIGN_OR_RETURN(const base::Duration aggregate, base::ParseDuration(options.aggregate));
+  ASSIGN_OR_RETURN(const base::Duration mlflow_look, base::ParseDuration(options.mlflow_look));
+  if (aggregate < std::chrono::seconds(1) || mlflow_look < std::chrono::seconds(1)) {
+    return Error{ErrorCode::kInvalidArgument, "--aggregate, --mlflow-look: at least 1s"};
+  }
   // Before anything is swept: what lies there may be a running server's.
   RETURN_IF_ERROR(base::MakePrivateFolder(options.place.data));
   const auto lock = base::FolderLock::Take(options.place.data, "server");
@@ -254,18 +275,24 @@ base::Status Serve(const ServeOptions& options) {
   const std::string spool = base::JoinPath(installation->work_folder, "spool");
   RETURN_IF_ERROR(base::RemoveTree(installation->fs, spool));
   RETURN_IF_ERROR(installation->fs.CreateDirectories(spool));
-  Sphere sphere(*installation,
-                {.poll = poll,
-                 .spool = spool,
-                 .uploads = base::JoinPath(installation->work_folder, "uploads"),
-                 .tls_pin = tls.pin,
-                 .judging = {.folder = base::JoinPath(installation->work_folder, "judging"),
-                             .rolls_back_harmful = options.rolls_back_harmful},
-                 .workers = WorkersOf(options),
-                 .tinylcm = options.tinylcm,
-                 .is_behind_proxy = !options.public_url.empty(),
-                 .serves_legacy = options.legacy_devices},
-                logger);
+  const SphereOptions sphere_options{
+      .poll = poll,
+      .spool = spool,
+      .uploads = base::JoinPath(installation->work_folder, "uploads"),
+      .tls_pin = tls.pin,
+      .judging = {.folder = base::JoinPath(installation->work_folder, "judging"),
+                  .rolls_back_harmful = options.rolls_back_harmful},
+      .workers = WorkersOf(options),
+      .tinylcm = options.tinylcm,
+      .recorder = {.is_per_device = options.mlflow_experiments == "device"},
+      .aggregates = {.period = aggregate},
+      .mlflow = MlflowOptions(options),
+      .mlflow_ca = options.mlflow_ca,
+      .mlflow_look = mlflow_look,
+      .is_behind_proxy = !options.public_url.empty(),
+      .serves_legacy = options.legacy_devices};
+  Sphere sphere(*installation, sphere_options, logger);
+  RETURN_IF_ERROR(sphere.OpenMlflow(*installation, sphere_options, logger));
   if (!options.tinylcm.empty() || options.rolls_back_harmful) {
     // Asked for, so not to be had in silence: nothing would ever be judged.
     const base::Status there = sphere.program->Check();
@@ -279,8 +306,12 @@ base::Status Serve(const ServeOptions& options) {
   RETURN_IF_ERROR(sphere.desired_states.RefreshAll(sphere.database));
   RETURN_IF_ERROR(sphere.queue.ReleaseClaims());
   RETURN_IF_ERROR(sphere.judging.Open(logger));
+  RETURN_IF_ERROR(sphere.experiments.RecordEarlierBundles());
+  RETURN_IF_ERROR(sphere.drift_aggregates.Open());
   sphere.worker.Start();
   sphere.judging_worker.Start();
+  sphere.aggregate_worker.Start();
+  if (sphere.mlflow_bridge) sphere.mlflow_bridge->Start();
 
   ASSIGN_OR_RETURN(const auto server,
                    beast::StartServer({.host = address.host,
@@ -306,6 +337,8 @@ base::Status Serve(const ServeOptions& options) {
   logger.Info("told to stop: no new requests, those under way end");
   sphere.events.CloseAll();
   server->Stop();
+  if (sphere.mlflow_bridge) sphere.mlflow_bridge->Stop();
+  sphere.aggregate_worker.Stop();
   sphere.program->Stop();
   sphere.judging_worker.Stop();
   sphere.worker.Stop();

@@ -22,6 +22,11 @@ struct ServeOptions {
   std::int64_t workers = 0;         // Threads that unpack packages; 0: as many as processors.
   std::string tinylcm;              // Replays adaptations; "" for the one beside this program.
   bool rolls_back_harmful = false;  // What was judged harmful, without a person.
+  std::string mlflow;               // URL; "" for none.
+  std::string mlflow_ca;            // Certificates to trust, PEM.
+  std::string mlflow_experiments = "family";  // Or "device".
+  std::string mlflow_look = "45s";            // How often its registry is looked at.
+  std::string aggregate = "1d";               // Over what drift is aggregated into runs.
   std::string log_level = "info";
   std::string log_format = "text";
   bool legacy_devices = false;  // Devices of the Python prototype are served.

@@ -63,6 +63,14 @@ Sphere::Sphere(Installation& i, const SphereOptions& options, base::Logger& logg
       uploads(i.fs, options.uploads, i.clock, receiver),
       ingest(database, i.fs, i.clock, receiver, uploads, unpacker, options.spool),
       insight(database, i.clock, events, people, signer, i.keys, presence),
+      recorder(options.recorder),
+      mlflow_mirror(database, events),
+      experiments(database, *i.objects, i.fs, i.clock, events, recorder, mlflow_mirror),
+      drift_aggregates(database, queue, i.clock, recorder, options.aggregates),
+      aggregate_worker(
+          queue, i.clock, logger,
+          {{std::string(experiment::kAggregateJob),
+            [this](const store::Job& job) { return drift_aggregates.Aggregate(job); }}}),
       vitals(database, *i.objects, i.clock, *i.telemetry, gate, signer, presence,
              posix::ReadProcessFigures, !options.is_behind_proxy),
       request_log(*i.telemetry, logger),
@@ -78,8 +86,28 @@ Sphere::Sphere(Installation& i, const SphereOptions& options, base::Logger& logg
     return desired_states.Refresh(transaction, device_id);
   });
   // What stood on a bundle that nobody here knew can be replayed now.
-  registry.OnAdded([this](store::Transaction& transaction, const std::string& bundle) {
-    return adaptations.WantVoidJudgements(transaction, bundle);
+  registry.OnAdded(
+      [this, &i](store::Transaction& transaction, const std::string& bundle) -> base::Status {
+        RETURN_IF_ERROR(recorder.Imported(transaction, bundle, i.clock.Now()));
+        return adaptations.WantVoidJudgements(transaction, bundle);
+      });
+  registry.OnStaged([this, &i](store::Transaction& transaction, const std::string& name,
+                               const std::string& version, const std::string& stage) {
+    return recorder.Staged(transaction, name, version, stage, i.clock.Now());
+  });
+  adaptations.OnTaken([this](store::Transaction& transaction, const adaptation::Origin& origin,
+                             const protocol::AdaptationReport& report) {
+    return recorder.Adapted(transaction, origin.device_id, origin.bundle, report,
+                            origin.received_at);
+  });
+  judging.OnJudged([this, &i](store::Transaction& transaction, const std::string& device_id,
+                              const std::string& bundle, const std::string& adaptation_sha256,
+                              std::int64_t number, const protocol::Judgement& judgement) {
+    return recorder.Evaluated(transaction, device_id, bundle, adaptation_sha256, number, judgement,
+                              i.clock.Now());
+  });
+  rollouts.OnChanged([this, &i](store::Transaction& transaction, const std::string& rollout_id) {
+    return recorder.RolledOut(transaction, rollout_id, i.clock.Now());
   });
   insight.OnJudging([this] { return judging.StateJson(); });
   if (options.serves_legacy) gate.ServeLegacyDevices();
@@ -105,6 +133,7 @@ Sphere::Sphere(Installation& i, const SphereOptions& options, base::Logger& logg
   legacy_devices.AddRoutes(router);
   legacy_pages.AddRoutes(router);
   insight.AddRoutes(router);
+  experiments.AddRoutes(router);
   vitals.AddRoutes(router);
   router.AddFallback(
       [](http::Request& request) { return http::ServeWebFile(web::WebFiles(), request); });
@@ -114,6 +143,21 @@ Sphere::Sphere(Installation& i, const SphereOptions& options, base::Logger& logg
     rollouts.AddHints(request, response);
     request_log.Note(request, response);
   });
+}
+
+base::Status Sphere::OpenMlflow(Installation& i, const SphereOptions& options,
+                                base::Logger& logger) {
+  if (!options.mlflow) return {};
+  ASSIGN_OR_RETURN(mlflow_http, outbound::MakeHttpClient({.ca_file = options.mlflow_ca}));
+  ASSIGN_OR_RETURN(mlflow::Client client, mlflow::Client::Create(*mlflow_http, *options.mlflow));
+  // Servers that came back together must not come to MLflow together.
+  const auto seed = static_cast<std::uint64_t>(i.clock.Now().time_since_epoch().count());
+  mlflow_bridge = std::make_unique<experiment::MlflowBridge>(
+      database, *i.objects, i.clock, logger, *mlflow_http, std::move(client), mlflow_mirror,
+      experiment::BridgeOptions{.look_every = options.mlflow_look, .seed = seed}, *i.telemetry);
+  experiments.OnState([this] { return mlflow_bridge->StateJson(); });
+  experiments.OnWaiting([this] { mlflow_bridge->Wake(); });
+  return {};
 }
 
 }  // namespace tinysphere::command

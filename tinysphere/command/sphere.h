@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/logger.h"
@@ -15,6 +16,11 @@
 #include "tinysphere/adaptation/program.h"
 #include "tinysphere/command/installation.h"
 #include "tinysphere/drifthub/drift_hub.h"
+#include "tinysphere/experiment/drift_aggregates.h"
+#include "tinysphere/experiment/experiments.h"
+#include "tinysphere/experiment/mlflow_bridge.h"
+#include "tinysphere/experiment/mlflow_mirror.h"
+#include "tinysphere/experiment/recorder.h"
 #include "tinysphere/feedback/feedbacks.h"
 #include "tinysphere/fleet/fleet.h"
 #include "tinysphere/fleet/presence.h"
@@ -51,13 +57,22 @@ struct SphereOptions {
   adaptation::JudgingOptions judging;
   int workers = 1;      // Threads that unpack packages.
   std::string tinylcm;  // The program that replays adaptations; "" for the one beside this one.
-  bool is_behind_proxy = false;  // So that an address says nothing about who asks.
-  bool serves_legacy = false;    // Devices of the Python prototype.
+  experiment::RecorderOptions recorder{};
+  experiment::AggregateOptions aggregates{};
+  std::optional<mlflow::ClientOptions> mlflow{};  // None: no MLflow.
+  std::string mlflow_ca{};                        // PEM file.
+  base::Duration mlflow_look{45'000};             // How often its registry is looked at.
+  bool is_behind_proxy = false;                   // So that an address says nothing about who asks.
+  bool serves_legacy = false;                     // Devices of the Python prototype.
 };
 
 struct Sphere {
   // `installation` and `logger` must outlive it.
   Sphere(Installation& installation, const SphereOptions& options, base::Logger& logger);
+
+  // The bridge, where the options name an MLflow. kInvalidArgument for an address that is none.
+  base::Status OpenMlflow(Installation& installation, const SphereOptions& options,
+                          base::Logger& logger);
 
   store::Database& database;
   store::DatabaseQueue queue;
@@ -89,6 +104,13 @@ struct Sphere {
   ingest::Uploads uploads;
   ingest::Ingest ingest;
   insight::Insight insight;
+  experiment::Recorder recorder;
+  experiment::MlflowMirror mlflow_mirror;
+  experiment::Experiments experiments;
+  experiment::DriftAggregates drift_aggregates;
+  ingest::Worker aggregate_worker;  // Reads much, once a day.
+  std::unique_ptr<outbound::HttpClient> mlflow_http;
+  std::unique_ptr<experiment::MlflowBridge> mlflow_bridge;  // None without an MLflow.
   operation::Vitals vitals;
   http::RequestLog request_log;
   legacy::Devices legacy_devices;

@@ -312,6 +312,7 @@ base::Result<Json> Registry::SetStage(const std::string& name, const std::string
     if (changed == 0) {
       return Error{ErrorCode::kNotFound, base::StrCat("no version ", version, " of ", name)};
     }
+    if (staged_) RETURN_IF_ERROR(staged_(transaction, name, version, stage));
     return access::WriteAudit(transaction, {.at = now,
                                             .who = by,
                                             .action = "model.stage",

@@ -45,6 +45,10 @@ class Registry {
   // Called in the transaction that registers a bundle, with its id. At most one; before the first.
   using Added = std::function<base::Status(store::Transaction&, const std::string& bundle)>;
   void OnAdded(Added added) { added_ = std::move(added); }
+  // The same for a version whose stage was set.
+  using Staged = std::function<base::Status(store::Transaction&, const std::string& name,
+                                            const std::string& version, const std::string& stage)>;
+  void OnStaged(Staged staged) { staged_ = std::move(staged); }
 
   base::Result<base::Json> List(const http::Request& request);
   base::Result<base::Json> SetStage(const std::string& name, const std::string& version,
@@ -63,6 +67,7 @@ class Registry {
   base::Clock& clock_;
   http::EventHub& events_;
   Added added_;
+  Staged staged_;
 };
 
 }  // namespace tinysphere::registry

@@ -107,6 +107,7 @@ base::Status Rollouts::Append(Transaction& transaction, const std::string& rollo
     }
     if (is_other || is_other_state) RETURN_IF_ERROR(desired_.Refresh(transaction, device_id));
   }
+  if (is_other_state && changed_) RETURN_IF_ERROR(changed_(transaction, rollout_id));
   return {};
 }
 
@@ -248,6 +249,7 @@ base::Result<Json> Rollouts::Start(const NewRollout& rollout) {
         "stage = 'staging'",
         {rollout.name, rollout.version});
     if (!staged.ok()) return staged.error();
+    if (changed_) RETURN_IF_ERROR(changed_(transaction, rollout_id));
     return access::WriteAudit(transaction,
                               {.at = now,
                                .who = rollout.by,

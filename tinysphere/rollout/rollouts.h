@@ -5,8 +5,10 @@
 
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -55,6 +57,11 @@ class Rollouts {
   base::Status Leave(store::Transaction& transaction, const std::string& device_id,
                      const std::string& how);
 
+  // Called in the transaction in which a rollout begins or comes into another state. At most one;
+  // before the first.
+  using Changed = std::function<base::Status(store::Transaction&, const std::string& rollout_id)>;
+  void OnChanged(Changed changed) { changed_ = std::move(changed); }
+
   // GET /api/v1/devices/{device_id}/desired
   base::Result<http::Response> Desired(const http::Request& request);
   // TLCM-Desired-ETag and TLCM-Poll-After, on every answer to a device.
@@ -81,6 +88,7 @@ class Rollouts {
   http::EventHub& events_;
   const DesiredStates& desired_;
   const access::StatementSigner& signer_;
+  Changed changed_;
 };
 
 }  // namespace tinysphere::rollout

@@ -34,10 +34,10 @@ namespace tinysphere::mlflow {
 
 struct ClientOptions {
   std::string url;       // "http://127.0.0.1:5000", with a path where the server has a prefix.
-  std::string username;  // Basic; or `token`, as a bearer.
-  std::string password;
-  std::string token;
-  std::string workspace;  // "" for the server's own.
+  std::string username{};  // Basic; or `token`, as a bearer.
+  std::string password{};
+  std::string token{};
+  std::string workspace{};  // "" for the server's own.
   base::Duration timeout{60'000};
 };
 

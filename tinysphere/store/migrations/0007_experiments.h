@@ -94,6 +94,9 @@ CREATE INDEX outbox_by_state ON outbox (state, entry_id);
 CREATE INDEX outbox_by_experiment ON outbox (experiment, state, entry_id);
 CREATE INDEX outbox_by_run ON outbox (run_id, state);
 
+CREATE INDEX verdicts_by_time ON verdicts (at);
+CREATE INDEX drift_events_by_arrival ON drift_events (received_at);
+
 CREATE TABLE drift_periods (
   experiment TEXT NOT NULL,
   period_ms BIGINT NOT NULL,
