@@ -11,6 +11,7 @@
 
 #include "agent/config.h"
 #include "agent/replay.h"
+#include "agent/upload.h"
 #include "base/clock.h"
 #include "base/file_system.h"
 #include "base/logger.h"
@@ -46,6 +47,7 @@ base::Result<tinylcm::classify::Metric> MetricNamed(const std::string& name) {
 
 struct FitArguments {
   model::RunFitOptions run;
+  UploadOptions upload;
   std::int64_t project = 0;
   std::int64_t anchors_per_class = 30;
   std::string output;
@@ -203,7 +205,16 @@ int RunFitVerb(FitArguments& given) {
   const auto report = model::RunFit(given.run, base::SystemFileSystem(), base::SystemClock(),
                                     base::StderrLogger(), model::OpenEngine);
   if (!report.ok()) return Fail(kProgram, report.error());
-  std::cout << (given.json ? report->Write().WritePretty() : report->Text()) << '\n';
+  base::Json shown = report->Write();
+  std::string text = report->Text();
+  if (!given.upload.server.empty()) {
+    const auto run = Upload(given.upload, given.run, *report, base::SystemFileSystem());
+    if (!run.ok()) return Fail(kProgram, run.error());
+    const base::Json* run_id = run->Find("run_id");
+    shown.Set("run_id", run_id == nullptr ? base::Json() : *run_id);
+    if (run_id != nullptr && run_id->is_string()) text += "\nrun " + run_id->as_string();
+  }
+  std::cout << (given.json ? shown.WritePretty() : text) << '\n';
   return base::kExitDone;
 }
 
@@ -223,6 +234,11 @@ void AddFit(base::CommandLine& line) {
            "Text file, a label a line in the order of the model's outputs; with --classifier "
            "softmax no pictures are needed then");
   fit.Text("--out", given->run.out, "Folder the bundle is written to").Required();
+  fit.Text("--upload", given->upload.server,
+           "URL of a server that gets bundle, list of data and figures as a training");
+  fit.Text("--token-file", given->upload.token_file, "File with an operator's API token");
+  fit.Text("--tls-pin", given->upload.tls_pin, "Key of the server's certificate, for --upload");
+  fit.Text("--ca-file", given->upload.ca_file, "Certificates to trust, PEM, for --upload");
   fit.Text("--processor", given->run.processor,
            "A processor.safetensors to take as it is, instead of fitting one");
   fit.Text("--config", given->config,

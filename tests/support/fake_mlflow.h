@@ -88,6 +88,7 @@ class FakeMlflow final : public tinysphere::outbound::HttpClient {
   base::Result<tinysphere::outbound::Answer> Do(
       const tinysphere::outbound::Request& request) override;
   void Stop() override { is_stopped_ = true; }
+  void Reopen() { is_stopped_ = false; }  // For another client.
 
   // One call as it is recorded; `body` null where there is none.
   tinysphere::outbound::Answer Answer(const std::string& method, const std::string& path,

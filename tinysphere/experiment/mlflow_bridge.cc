@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
 #include <utility>
 
 #include "base/text.h"
@@ -110,6 +111,8 @@ struct MlflowBridge::Progress {
   bool has_datasets = false;
   std::int64_t artifacts = 0;
   std::string model_id;
+  std::string files_of;        // The model that is not ready yet,
+  std::int64_t files = 0;      // and how many of its files are there.
   bool may_be_double = false;  // Something was made whose first making was never answered.
   std::int64_t answers = 0;    // 500s.
 
@@ -118,6 +121,8 @@ struct MlflowBridge::Progress {
                              {"has_datasets", has_datasets},
                              {"artifacts", artifacts},
                              {"model_id", model_id},
+                             {"files_of", files_of},
+                             {"files", files},
                              {"may_be_double", may_be_double},
                              {"answers", answers}})
         .Write();
@@ -130,6 +135,8 @@ struct MlflowBridge::Progress {
     progress.has_datasets = reader.Bool("has_datasets");
     progress.artifacts = reader.Int("artifacts");
     progress.model_id = reader.String("model_id");
+    progress.files_of = reader.String("files_of");
+    progress.files = reader.Int("files");
     progress.may_be_double = reader.Bool("may_be_double");
     progress.answers = reader.Int("answers");
     return reader.status().ok() ? progress : Progress();
@@ -372,6 +379,7 @@ class MlflowBridge::Errand {
                              .model_id = model.id,
                              .mlflow_version = bridge_.version_,
                              .created_at = told_.started_at};
+    base::Bytes bytes;
     const auto* named = manifest.FileWithRole(protocol::kRoleFeatureModel);
     if (named != nullptr && named->bytes <= kModelBytesMax) {
       protocol::FileSource source(*file);
@@ -387,16 +395,34 @@ class MlflowBridge::Errand {
         facts.model_path = is_onnx ? "model.onnx" : "model.tflite";
         facts.model_sha256 = named->sha256;
         facts.signature = *signature;
-        RETURN_IF_ERROR(client_.PutArtifact(model.artifact_uri, facts.model_path, sink.model()));
+        bytes = std::move(sink.model());
       } else {
         bridge_.logger_.Warning(base::StrCat("MLflow: ", manifest.name, " ", manifest.version, ": ",
                                              signature.error().message,
                                              "; registered without a flavour that loads it"));
       }
     }
-    RETURN_IF_ERROR(client_.PutArtifact(model.artifact_uri, std::string(kArchivePath), *file));
-    for (const mlflow::TextFile& text : mlflow::MakeModelFiles(facts)) {
-      RETURN_IF_ERROR(client_.PutArtifact(model.artifact_uri, text.path, base::AsBytes(text.text)));
+    const auto texts = mlflow::MakeModelFiles(facts);
+    std::vector<std::function<base::Status()>> puts;
+    puts.emplace_back(
+        [&] { return client_.PutArtifact(model.artifact_uri, std::string(kArchivePath), *file); });
+    if (!facts.model_path.empty()) {
+      puts.emplace_back(
+          [&] { return client_.PutArtifact(model.artifact_uri, facts.model_path, bytes); });
+    }
+    for (const mlflow::TextFile& text : texts) {
+      puts.emplace_back([&] {
+        return client_.PutArtifact(model.artifact_uri, text.path, base::AsBytes(text.text));
+      });
+    }
+    if (entry_.progress.files_of != model.id) {
+      entry_.progress.files_of = model.id;
+      entry_.progress.files = 0;
+    }
+    for (auto i = static_cast<std::size_t>(entry_.progress.files); i < puts.size(); ++i) {
+      RETURN_IF_ERROR(puts[i]());
+      entry_.progress.files = static_cast<std::int64_t>(i) + 1;
+      RETURN_IF_ERROR(bridge_.Keep(entry_));
     }
     return {};
   }

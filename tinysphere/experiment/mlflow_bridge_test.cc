@@ -29,6 +29,8 @@ class MlflowBridgeTest : public ExperimentTest {
 
   // Another process, which knows what the database knows.
   void Restart() {
+    bridge_.reset();
+    mlflow_.Reopen();
     bridge_ = std::make_unique<MlflowBridge>(
         *database_, *objects_, clock_, base::NullLogger(), mlflow_,
         mlflow::Client::Create(mlflow_, {.url = "http://mlflow.test"}).value(), mirror_,
@@ -226,11 +228,14 @@ TEST_F(MlflowBridgeTest, WhateverCallBreaksInWhateverMannerNothingIsLostOrDouble
 
 TEST_F(MlflowBridgeTest, ABundleIsRegisteredOnceWhateverBreaks) {
   const std::string bundle = AddRealBundle();
-  std::size_t count = 0;
-  // Every third call is lost, half of these after it was done.
+  constexpr std::uint64_t kSeed = 20261121;
+  SCOPED_TRACE(base::StrCat("seed ", kSeed));
+  base::Random random(kSeed);
+  // Every fifth call breaks, in whatever manner.
   mlflow_.on_call = [&](const std::string&) {
-    count += 1;
-    return count % 3 != 0 ? Fault::kNone : count % 2 == 0 ? Fault::kLostAfter : Fault::kLostBefore;
+    constexpr Fault kFaults[] = {Fault::kLostBefore, Fault::kLostAfter, Fault::k500Before,
+                                 Fault::k500After, Fault::k503};
+    return random.Uniform() < 0.2 ? kFaults[random.Below(5)] : Fault::kNone;
   };
   ASSERT_TRUE(Drain(2000));
   mlflow_.on_call = nullptr;

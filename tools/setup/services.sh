@@ -7,7 +7,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 started=$SECONDS
 "$here/install.sh" >&2
-for part in postgres mlflow schemathesis versity minio; do
+for part in postgres mlflow mlflow-runtimes schemathesis versity minio; do
   at=$SECONDS
   folder=$("$here/$part.sh")
   [ $((SECONDS - at)) -lt 2 ] || printf 'setup: %s is in %s (%d s)\n' "$part" "$folder" $((SECONDS - at))

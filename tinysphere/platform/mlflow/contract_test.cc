@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/json.h"
+#include "base/text.h"
 #include "tests/support/fake_mlflow.h"
 
 namespace tinysphere::mlflow {
@@ -121,6 +122,32 @@ Json WithExperiments(const Json& body, const Names& names) {
   return out;
 }
 
+// What was cut when it was written down, made as long again: texts that say how long they were, and
+// the lists of 101 of which 20 are kept.
+Json Restored(const Json& json, const std::string& name) {
+  if (json.is_string()) {
+    const std::string& text = json.as_string();
+    const std::size_t cut = text.rfind("...[cut, ");
+    if (cut == std::string::npos) return json;
+    const std::string_view rest = std::string_view(text).substr(cut + 9);
+    const auto length = base::ParseInt(rest.substr(0, rest.find(' ')));
+    return std::string(length.ok() ? static_cast<std::size_t>(*length) : 0, 'v');
+  }
+  if (json.is_array()) {
+    Json::Array array;
+    for (const Json& one : json.as_array()) array.push_back(Restored(one, name));
+    const bool is_cut = name == "log_batch_101_params" || name == "log_batch_101_tags";
+    for (int i = 0; is_cut && array.size() < 101; ++i) {
+      array.push_back(Json::MakeObject({{"key", "more" + std::to_string(i)}, {"value", "v"}}));
+    }
+    return array;
+  }
+  if (!json.is_object()) return json;
+  Json object = Json::MakeObject();
+  for (const auto& [key, value] : json.as_object()) object.Set(key, Restored(value, name));
+  return object;
+}
+
 TEST(FakeMlflow, AnswersAsTheRealOneWasRecordedTo) {
   const auto exchanges = Recorded();
   ASSERT_EQ(exchanges.size(), 169u);
@@ -159,6 +186,7 @@ TEST(FakeMlflow, AnswersAsTheRealOneWasRecordedTo) {
       body = Json::MakeObject({{"run_id", run_id}, {is_params ? "params" : "metrics", items}});
     } else if (!body.is_null()) {
       body = WithExperiments(*Json::Parse(names.Translate(body.Write())), names);
+      body = Restored(body, name);
     }
     std::multimap<std::string, std::string> query;
     if (const Json* given = request.Find("query"); given->is_object()) {

@@ -15,14 +15,15 @@ base::Bytes Model(const std::string& name) {
   return bytes.ok() ? *bytes : base::Bytes();
 }
 
-// tests/models/make_models.py says what they take: 8x8 RGB pictures.
+// tests/models/make_models.py says what they take: 16 rows of 24 RGB pixels; three outputs.
 TEST(Signature, OfATfliteFileIsWhatItsInterpreterSays) {
   const auto floats = ReadTfliteSignature(Model("float.tflite"));
   ASSERT_TRUE(floats.ok()) << floats.error().message;
   ASSERT_EQ(floats->inputs.size(), 1u);
   EXPECT_EQ(floats->inputs[0].dtype, "float32");
   EXPECT_EQ(floats->inputs[0].shape.size(), 4u);
-  ASSERT_EQ(floats->outputs.size(), 1u);
+  EXPECT_EQ(floats->inputs[0].shape, (std::vector<std::int64_t>{-1, 16, 24, 3}));
+  EXPECT_EQ(floats->outputs.size(), 3u);
   const auto bytes = ReadTfliteSignature(Model("int8.tflite"));
   ASSERT_TRUE(bytes.ok()) << bytes.error().message;
   EXPECT_TRUE(bytes->inputs[0].dtype == "int8" || bytes->inputs[0].dtype == "uint8");
