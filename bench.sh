@@ -55,6 +55,10 @@ adapt_quality.x                  adapt_quality          {names}
 adapt_quality.rollback_ms        rollback_benchmark
 adapt_quality.frame_p99          frame_p99_benchmark
 queries                          queries/queries.sh  {sphere}
+ingest_1mb                       ingest_benchmark       {names}
+ingest_100kb                     ingest_benchmark       {names}
+ingest_cpu_us                    ingest_benchmark       {names}
+ingest_rss_mb                    ingest_benchmark       {names}
 '
 model=examples/models/digits-camera/model.tflite
 bin=build/release/bin
@@ -98,6 +102,11 @@ if grep -q '{river}' <<<"$chosen"; then
   if python=$(bench/python.sh); then river=(--river "$python bench/drift/river_side.py"); fi
 fi
 [ ${#targets[@]} -eq 0 ] || tools/setup/build.sh "${targets[@]}" >&2 || exit 3
+
+# Only printed beside ours, where the services' tools brought it.
+for python in "${XDG_CACHE_HOME:-$HOME/.cache}"/tinymlops/mlflow-*/bin/python; do
+  [ ! -x "$python" ] || export BENCH_FASTAPI_PYTHON=$python
+done
 
 # One processor to itself as far as it can be had, and a say over others where that is allowed.
 quietly=(taskset -c "$(($(nproc) - 1))")

@@ -63,6 +63,7 @@ void Print(const Figure& figure) {
   };
   number("low", figure.low);
   number("high", figure.high);
+  for (const auto& [key, value] : figure.beside) number(key.c_str(), value);
   if (!figure.target.empty()) more += ",\"target\":\"" + figure.target + "\"";
   if (figure.met) more += *figure.met ? ",\"met\":true" : ",\"met\":false";
   std::printf(

@@ -10,6 +10,7 @@
 #include <limits>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace bench {
@@ -26,10 +27,12 @@ struct Figure {
   double high = std::numeric_limits<double>::quiet_NaN();
   std::string target = {};
   std::optional<bool> met = {};
+  // What else was measured beside it: {"nginx_per_s", 700}.
+  std::vector<std::pair<std::string, double>> beside = {};
 };
 
 // {"name","value","unit","better","baseline","ratio","conditions"} on a line of its own, and where
-// there are such "low", "high", "target", "met"; ratio is value / baseline.
+// there are such "low", "high", "target", "met" and what is `beside`; ratio is value / baseline.
 void Print(const Figure& figure);
 
 double CpuNanoseconds();

@@ -104,12 +104,14 @@ base::Result<http::Identity> Gate::AuthenticateDevice(const http::Request& reque
                    ReadSignature(request, keys_, clock_.Now()));
   // Also of a device that waits, was revoked or decommissioned: the device guard answers it with a
   // statement, which only the holder of the key is given.
-  ASSIGN_OR_RETURN(const store::Rows rows,
-                   database_.Query("SELECT public_key FROM device_keys WHERE device_id = $1 "
-                                   "ORDER BY key_count DESC LIMIT 1",
-                                   {signature.device_id}));
-  if (rows.empty()) return Error{ErrorCode::kPermissionDenied, "device: is not enrolled"};
-  const base::Bytes bytes = rows.front().Blob("public_key");
+  ASSIGN_OR_RETURN(
+      const auto row,
+      database_.QueryOne("SELECT k.public_key, d.state, d.desired_etag FROM device_keys k "
+                         "LEFT JOIN devices d ON d.device_id = k.device_id "
+                         "WHERE k.device_id = $1 ORDER BY k.key_count DESC LIMIT 1",
+                         {signature.device_id}));
+  if (!row) return Error{ErrorCode::kPermissionDenied, "device: is not enrolled"};
+  const base::Bytes bytes = row->Blob("public_key");
   base::Ed25519PublicKey key{};
   if (bytes.size() != key.size()) {
     return Error{ErrorCode::kInternal, "device key: has another length"};
@@ -120,6 +122,8 @@ base::Result<http::Identity> Gate::AuthenticateDevice(const http::Request& reque
   identity.kind = http::Identity::Kind::kDevice;
   identity.id = signature.device_id;
   identity.nonce = signature.nonce;
+  identity.device = http::Identity::Device{
+      .key = key, .state = row->Text("state"), .desired_etag = row->Text("desired_etag")};
   return identity;
 }
 

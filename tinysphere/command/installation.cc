@@ -9,6 +9,7 @@
 #include "tinysphere/operation/import.h"
 #include "tinysphere/platform/postgres/postgres_database.h"
 #include "tinysphere/platform/prometheus/prometheus_telemetry.h"
+#include "tinysphere/platform/sodium/sodium_ed25519.h"
 #include "tinysphere/platform/sodium/sodium_password_hasher.h"
 #include "tinysphere/platform/sqlite/sqlite_database.h"
 #include "tinysphere/store/counted_objects.h"
@@ -88,6 +89,7 @@ base::Result<std::unique_ptr<Installation>> Open(const Place& place, bool may_ma
                               place.data)};
   }
   if (!place.is_importing) RETURN_IF_ERROR(operation::CheckNotImporting(fs, place.data));
+  sodium::UseSodiumForEd25519();
   RETURN_IF_ERROR(base::MakePrivateFolder(place.data));
   ASSIGN_OR_RETURN(access::ServerKeys keys,
                    access::LoadOrMakeServerKeys(fs, base::JoinPath(place.data, "keys")));

@@ -6,8 +6,10 @@
 #include "base/text.h"
 #include "tinysphere/outbound/http_client.h"
 #include "tinysphere/platform/folder/folder_object_store.h"
+#include "tinysphere/platform/posix/erase_range.h"
 #include "tinysphere/platform/s3/location.h"
 #include "tinysphere/platform/s3/s3_object_store.h"
+#include "tinysphere/store/packed_objects.h"
 
 namespace tinysphere::command {
 
@@ -47,6 +49,10 @@ base::Result<Objects> OpenObjects(base::FileSystem& fs, base::Clock& clock, cons
   }
   RETURN_IF_ERROR(fs.CreateDirectories(root));
   ASSIGN_OR_RETURN(auto store, folder::OpenObjectStore(fs, {.root = root, .sweeps = is_server}));
+  store::PackOptions packs;
+  packs.folder = base::JoinPath(root, "packs");
+  ASSIGN_OR_RETURN(store,
+                   store::PackObjects(std::move(store), fs, clock, posix::EraseRange, packs));
   return Objects{.store = std::move(store), .work_folder = root};
 }
 

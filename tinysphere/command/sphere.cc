@@ -61,6 +61,7 @@ Sphere::Sphere(Installation& i, const SphereOptions& options, base::Logger& logg
       receiver(database, *i.objects, queue, i.fs, i.clock, events, signer,
                [this] { worker.Wake(); }),
       uploads(i.fs, options.uploads, i.clock, receiver),
+      rates(options.rates),
       ingest(database, i.fs, i.clock, receiver, uploads, unpacker, options.spool),
       insight(database, i.clock, events, people, signer, i.keys, presence),
       recorder(options.recorder),
@@ -137,7 +138,12 @@ Sphere::Sphere(Installation& i, const SphereOptions& options, base::Logger& logg
   vitals.AddRoutes(router);
   router.AddFallback(
       [](http::Request& request) { return http::ServeWebFile(web::WebFiles(), request); });
-  router.AddDeviceGuard([this](const http::Request& request) { return fleet.TurnAway(request); });
+  router.AddDeviceGuard(
+      [this, &i](const http::Request& request) -> base::Result<std::optional<http::Response>> {
+        ASSIGN_OR_RETURN(auto turned_away, fleet.TurnAway(request));
+        if (turned_away) return turned_away;
+        return rates.Slow(request, i.clock.Uptime());
+      });
   router.OnAnswer([this](const http::Request& request, http::Response& response) {
     gate.RenewNonce(request, response);
     rollouts.AddHints(request, response);

@@ -28,6 +28,7 @@
 #include "tinysphere/http/request_log.h"
 #include "tinysphere/http/router.h"
 #include "tinysphere/ingest/ingest.h"
+#include "tinysphere/ingest/rates.h"
 #include "tinysphere/ingest/receiver.h"
 #include "tinysphere/ingest/unpacker.h"
 #include "tinysphere/ingest/uploads.h"
@@ -57,6 +58,7 @@ struct SphereOptions {
   adaptation::JudgingOptions judging;
   int workers = 1;      // Threads that unpack packages.
   std::string tinylcm;  // The program that replays adaptations; "" for the one beside this one.
+  ingest::RateOptions rates{};  // How much a device may send.
   experiment::RecorderOptions recorder{};
   experiment::AggregateOptions aggregates{};
   std::optional<mlflow::ClientOptions> mlflow{};  // None: no MLflow.
@@ -102,6 +104,7 @@ struct Sphere {
   ingest::Worker judging_worker;  // A replay takes its time, and packages do not wait for it.
   ingest::Receiver receiver;
   ingest::Uploads uploads;
+  ingest::Rates rates;
   ingest::Ingest ingest;
   insight::Insight insight;
   experiment::Recorder recorder;

@@ -188,10 +188,15 @@ base::Result<std::string> Fleet::Admit(store::Transaction& transaction, const Ne
 
 base::Result<std::optional<http::Response>> Fleet::TurnAway(const http::Request& request) {
   const std::string& device_id = request.identity.id;
-  ASSIGN_OR_RETURN(
-      const auto row,
-      database_.QueryOne("SELECT state FROM devices WHERE device_id = $1", {device_id}));
-  const std::string state = row ? row->Text("state") : "";
+  std::string state;
+  if (request.identity.device) {
+    state = request.identity.device->state;
+  } else {
+    ASSIGN_OR_RETURN(
+        const auto row,
+        database_.QueryOne("SELECT state FROM devices WHERE device_id = $1", {device_id}));
+    if (row) state = row->Text("state");
+  }
   if (state == "active") {
     presence_.Saw(device_id, clock_.Now());
     return std::optional<http::Response>();

@@ -183,6 +183,9 @@ Body::Body(std::string text)
 Body::Body(base::FileSystem& fs, std::string path, std::uint64_t bytes, base::Sha256Digest sha256)
     : fs_(&fs), path_(std::move(path)), bytes_(bytes), sha256_(sha256) {}
 
+Body::Body(Block block, std::size_t bytes, base::Sha256Digest sha256)
+    : block_(std::move(block)), bytes_(bytes), sha256_(sha256) {}
+
 Body::~Body() { Drop(); }
 
 Body::Body(Body&& other) noexcept { *this = std::move(other); }
@@ -193,6 +196,7 @@ Body& Body::operator=(Body&& other) noexcept {
   fs_ = std::exchange(other.fs_, nullptr);
   path_ = std::exchange(other.path_, {});
   text_ = std::exchange(other.text_, {});
+  block_ = std::move(other.block_);
   bytes_ = std::exchange(other.bytes_, 0);
   sha256_ = other.sha256_;
   return *this;
@@ -203,8 +207,13 @@ void Body::Drop() {
   if (fs_ && !path_.empty()) (void)fs_->Remove(path_).ok();
 }
 
-const std::string& Body::text() const {
+base::ByteView Body::view() const {
   CHECK(!is_spooled());
+  return block_ ? base::ByteView(block_.span()).first(bytes_) : base::AsBytes(text_);
+}
+
+const std::string& Body::text() const {
+  CHECK(!is_spooled() && !block_);
   return text_;
 }
 

@@ -18,6 +18,7 @@
 #include "base/file_system.h"
 #include "base/json.h"
 #include "base/result.h"
+#include "tinysphere/http/block_pool.h"
 #include "tinysphere/http/events.h"
 
 namespace tinysphere::http {
@@ -55,6 +56,14 @@ struct Identity {
   Role role = Role::kViewer;  // Persons only.
   std::string session_id;     // Of a signed-in browser; empty for API tokens.
   std::string nonce;          // Of a device's request: the subject of `held` statements.
+  // Of a device's request: what the database said of it when its signature was checked, so that
+  // nobody has to ask again.
+  struct Device {
+    base::Ed25519PublicKey key{};
+    std::string state;         // As in the table of devices; "" for one that is not there.
+    std::string desired_etag;  // Without quotes.
+  };
+  std::optional<Device> device{};
 
   bool is_device() const { return kind == Kind::kDevice; }
   // One of the Python prototype: it signs nothing, and takes any answer but 200 for a final no.
@@ -62,19 +71,23 @@ struct Identity {
   bool is_person() const { return kind == Kind::kPerson; }
 };
 
-// A received body. Small ones lie in memory; large ones were spooled to a file while they were
-// hashed. The file is removed with this value unless somebody moved it away.
+// A received body. Small ones lie in memory, as text or in a block; large ones were spooled to a
+// file while they were hashed. The file is removed with this value unless somebody moved it away.
 class Body {
  public:
   Body() = default;
   explicit Body(std::string text);
   Body(base::FileSystem& fs, std::string path, std::uint64_t bytes, base::Sha256Digest sha256);
+  // The front of `block`.
+  Body(Block block, std::size_t bytes, base::Sha256Digest sha256);
   ~Body();
   Body(Body&& other) noexcept;
   Body& operator=(Body&& other) noexcept;
 
   bool is_spooled() const { return !path_.empty(); }
   // REQUIRES: !is_spooled().
+  base::ByteView view() const;
+  // REQUIRES: !is_spooled(), and the route's BodyRule holds nothing in blocks.
   const std::string& text() const;
   // REQUIRES: is_spooled().
   const std::string& path() const;
@@ -89,6 +102,7 @@ class Body {
   base::FileSystem* fs_ = nullptr;
   std::string path_;
   std::string text_;
+  Block block_;
   std::uint64_t bytes_ = 0;
   base::Sha256Digest sha256_{};
 };

@@ -39,10 +39,15 @@ struct BodyRule {
   enum class Kind { kNone, kMemory, kSpool };
   Kind kind = Kind::kNone;
   std::uint64_t bytes_max = 0;
+  // Of a body that would be spooled: up to this size it stays in one block of memory (Body::view).
+  // At most BlockPool::kBlockBytes.
+  std::uint64_t held_max = 0;
 
   static BodyRule None() { return {}; }
-  static BodyRule Memory(std::uint64_t bytes_max) { return {Kind::kMemory, bytes_max}; }
-  static BodyRule Spool(std::uint64_t bytes_max) { return {Kind::kSpool, bytes_max}; }
+  static BodyRule Memory(std::uint64_t bytes_max) { return {Kind::kMemory, bytes_max, 0}; }
+  static BodyRule Spool(std::uint64_t bytes_max, std::uint64_t held_max = 0) {
+    return {Kind::kSpool, bytes_max, held_max};
+  }
 };
 
 using Handler = std::function<base::Result<Response>(Request&)>;

@@ -21,13 +21,18 @@ struct ServerOptions {
   std::string tls_key_path;
   std::string
       spool_folder;  // Must be on the object store's file system, so that Adopt is a rename.
-  int io_threads = 1;
-  int worker_threads = 4;  // Handlers, disk and database.
+  int io_threads = 2;
+  // Handlers, disk and database. More than processors, for most of their time they wait for a flush
+  // of the disk that they share.
+  int worker_threads = 32;
   std::size_t header_bytes_max = 16 * 1024;
   int connections_max = 2048;
-  std::uint64_t bytes_in_flight_max = 1ull << 30;  // Bodies being received; more get 503.
+  // Of bodies that came and were not yet answered; more get 503.
+  std::uint64_t bytes_in_flight_max = 1ull << 30;
   std::chrono::milliseconds header_timeout{10'000};
   std::chrono::milliseconds body_timeout{30'000};  // Without one further byte.
+  // A body that comes slower than this, on the whole and after a first body_timeout, is hung up on.
+  std::uint64_t body_bytes_per_second_min = 512;
   std::chrono::milliseconds idle_timeout{60'000};
   std::chrono::milliseconds heartbeat{15'000};  // Comment lines in event streams.
   std::chrono::milliseconds drain{10'000};      // How long Stop waits for answers under way.

@@ -85,19 +85,31 @@ Json StepsJson(const Row& row, const std::string& running) {
   return Json(std::move(steps));
 }
 
+std::optional<base::Ed25519PublicKey> KeyOf(const Request& request) {
+  if (!request.identity.device) return std::nullopt;
+  return request.identity.device->key;
+}
+
 }  // namespace
 
 base::Result<Response> Ingest::Put(const Request& request) {
   RETURN_IF_ERROR(CheckOwnPackage(request.Param("package_id"), request.identity.id));
   // Always the whole archive: an empty body is a lost one, and so unsigned.
-  if (!request.body.is_spooled()) {
+  if (request.body.bytes() == 0) {
     return Error{ErrorCode::kInvalidArgument, "package: the body is empty"};
   }
-  return receiver_.Take({.device_id = request.identity.id,
-                         .package_id = request.Param("package_id"),
-                         .path = request.body.path(),
-                         .bytes = request.body.bytes(),
-                         .sha256 = base::HexEncode(request.body.sha256())});
+  Arrival arrival{.device_id = request.identity.id,
+                  .package_id = request.Param("package_id"),
+                  .path = "",
+                  .bytes = request.body.bytes(),
+                  .sha256 = base::HexEncode(request.body.sha256()),
+                  .key = KeyOf(request)};
+  if (request.body.is_spooled()) {
+    arrival.path = request.body.path();
+  } else {
+    arrival.held = request.body.view();
+  }
+  return receiver_.Take(arrival);
 }
 
 // Content-Length said it is too large; what the body would have been, the signed digest says.
@@ -110,7 +122,8 @@ base::Result<Response> Ingest::TooLarge(const Request& request) {
        .package_id = request.Param("package_id"),
        .path = "",
        .bytes = 0,
-       .sha256 = base::HexEncode(*stated)},
+       .sha256 = base::HexEncode(*stated),
+       .key = std::nullopt},
       {ErrorCode::kExhausted,
        base::StrCat("a package may have ", kPackageBytesMax, " bytes at most")});
 }
@@ -131,7 +144,8 @@ base::Result<Response> Ingest::Multipart(const Request& request) {
                          .package_id = package_id,
                          .path = upload.package.path(),
                          .bytes = upload.package.bytes(),
-                         .sha256 = base::HexEncode(upload.package.sha256())});
+                         .sha256 = base::HexEncode(upload.package.sha256()),
+                         .key = KeyOf(request)});
 }
 
 base::Result<Response> Ingest::Offer(const Request& request) {
@@ -228,7 +242,7 @@ void Ingest::AddRoutes(http::Router& router) {
   router.Add({.method = Method::kPut,
               .path = "/api/v1/packages/{package_id}",
               .access = Access::kDevice,
-              .body = BodyRule::Spool(kPackageBytesMax),
+              .body = BodyRule::Spool(kPackageBytesMax, http::BlockPool::kBlockBytes),
               .handler = [this](Request& request) { return Put(request); },
               .too_large = [this](Request& request) { return TooLarge(request); }});
   router.Add({.method = Method::kPost,

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "protocol/archive.h"
 #include "protocol/package.h"
+#include "protocol/signed_archive.h"
 #include "tinysphere/ingest/package_rows.h"
 #include "tinysphere/store/schema.h"
 
@@ -66,6 +67,36 @@ base::Result<base::Ed25519PublicKey> KeyOf(store::Database& database,
   const base::Bytes bytes = row->Blob("public_key");
   std::copy(bytes.begin(), bytes.end(), key.begin());
   return key;
+}
+
+// Entries 1 and 2, and where they are small also the files: kReadWholeMax.
+base::Result<Verified> Verify(const Arrival& arrival, const protocol::PackageName& name,
+                              protocol::ByteSource& source, const base::Ed25519PublicKey& key) {
+  const protocol::ArchiveLimits limits{.compressed_bytes_max = kPackageBytesMax};
+  ASSIGN_OR_RETURN(protocol::SignedArchiveReader reader,
+                   protocol::SignedArchiveReader::Open(source, limits));
+  Verified verified;
+  ASSIGN_OR_RETURN(verified.manifest, protocol::ParsePackageManifest(reader.manifest_bytes()));
+  if (!(verified.manifest.name == name)) {
+    return Error{ErrorCode::kInvalidArgument,
+                 base::StrCat("manifest.json: package_id: is ", verified.manifest.name.id(),
+                              ", sent as ", arrival.package_id)};
+  }
+  RETURN_IF_ERROR(reader.Verify(protocol::kPackageSignaturePrefix, key));
+  std::uint64_t total = 0;
+  for (const protocol::NamedFile& file : verified.manifest.files) {
+    // No overflow: a file over the limit ends this.
+    total += file.bytes;
+    if (file.bytes > limits.expanded_bytes_max || total > limits.expanded_bytes_max) {
+      return Error{ErrorCode::kExhausted,
+                   base::StrCat("manifest.json: files: more than ", limits.expanded_bytes_max,
+                                " bytes together")};
+    }
+  }
+  if (total > kReadWholeMax) return verified;
+  PassSink sink;
+  RETURN_IF_ERROR(reader.ReadFiles(verified.manifest.files, sink));
+  return verified;
 }
 
 }  // namespace
@@ -128,26 +159,15 @@ base::Result<std::optional<http::Response>> Receiver::Answered(const std::string
                                               .message = "another archive has this id"})));
 }
 
-// Reads the archive to its end: what is acknowledged can be unpacked, as far as its shape goes.
-base::Result<Verified> Receiver::Verify(const Arrival& arrival, const protocol::PackageName& name,
-                                        const base::ReadableFile& file,
-                                        const base::Ed25519PublicKey& key) {
-  protocol::FileSource source(file);
-  PassSink sink;
-  ASSIGN_OR_RETURN(
-      protocol::ReadPackageResult read,
-      protocol::ReadPackage(
-          source, protocol::ArchiveLimits{.compressed_bytes_max = kPackageBytesMax},
-          [&](const protocol::PackageManifest& manifest) -> base::Result<base::Ed25519PublicKey> {
-            if (!(manifest.name == name)) {
-              return Error{ErrorCode::kInvalidArgument,
-                           base::StrCat("manifest.json: package_id: is ", manifest.name.id(),
-                                        ", sent as ", arrival.package_id)};
-            }
-            return key;
-          },
-          sink));
-  return Verified{.manifest = std::move(read.manifest)};
+base::Result<std::string> Receiver::Keep(const Arrival& arrival,
+                                         const protocol::PackageName& name) {
+  // The digest in the key: should two archives with one id arrive at the same moment, neither can
+  // overwrite the other, and the row says which of them is the package.
+  std::string key = base::StrCat(store::kPackagesBucket, "/", name.device_id, "/", name.epoch, "/",
+                                 name.seq, "-", arrival.sha256.substr(0, 16));
+  if (arrival.path.empty()) return objects_.Keep(key, arrival.held);
+  RETURN_IF_ERROR(objects_.Adopt(key, arrival.path));
+  return key;
 }
 
 base::Status Receiver::Insert(Transaction& transaction, const Arrival& arrival,
@@ -177,21 +197,28 @@ base::Result<http::Response> Receiver::Take(const Arrival& arrival) {
 
   // What fails up to here is our own trouble, so it goes out unsigned and the device tries again; a
   // spool file that is gone is no exception.
-  ASSIGN_OR_RETURN(const base::Ed25519PublicKey key, KeyOf(database_, arrival.device_id));
-  const auto file = fs_.Open(arrival.path);
-  if (!file.ok()) return Error{ErrorCode::kUnavailable, file.error().message};
-  const auto verified = Verify(arrival, *name, **file, key);
+  base::Ed25519PublicKey key{};
+  if (arrival.key) {
+    key = *arrival.key;
+  } else {
+    ASSIGN_OR_RETURN(key, KeyOf(database_, arrival.device_id));
+  }
+  base::Result<Verified> verified = [&]() -> base::Result<Verified> {
+    if (arrival.path.empty()) {
+      protocol::MemorySource source(arrival.held);
+      return Verify(arrival, *name, source, key);
+    }
+    const auto file = fs_.Open(arrival.path);
+    if (!file.ok()) return Error{ErrorCode::kUnavailable, file.error().message};
+    protocol::FileSource source(**file);
+    return Verify(arrival, *name, source, key);
+  }();
   if (!verified.ok()) {
     if (!IsPermanent(verified.error().code)) return verified.error();
     return Refuse(arrival, verified.error());
   }
 
-  // The digest in the key: should two archives with one id arrive at the same moment, neither can
-  // overwrite the other, and the row says which of them is the package.
-  const std::string object_key =
-      base::StrCat(store::kPackagesBucket, "/", name->device_id, "/", name->epoch, "/", name->seq,
-                   "-", arrival.sha256.substr(0, 16));
-  RETURN_IF_ERROR(objects_.Adopt(object_key, arrival.path));
+  ASSIGN_OR_RETURN(const std::string object_key, Keep(arrival, *name));
   const base::Time now = clock_.Now();
   const base::Status written = database_.Write([&](Transaction& transaction) {
     return Insert(transaction, arrival, *name, *verified, object_key, now);

@@ -1,9 +1,13 @@
 // Receiver: takes a package in, and answers with a receipt that the device may rely on.
 //
-// The order is the promise: the archive is read to its end and found to be what the device signed,
-// it lies in the object store, its row and the job that unpacks it are committed, and only then is
-// `stored` said. Whatever happens before that (a crash, a full disk) leaves the device without an
-// answer, and it sends again.
+// The order is the promise: the archive is found to be what the device signed, it lies in the
+// object store, its row and the job that unpacks it are committed, and only then is `stored` said.
+// Whatever happens before that (a crash, a full disk) leaves the device without an answer, and it
+// sends again.
+//
+// How much of the archive is read before the answer: always its manifest and the signature over it;
+// the files too where they are small (kReadWholeMax). The rest is read by the job, which sets a bad
+// one aside with its reason (docs/decisions/0016).
 
 #pragma once
 
@@ -12,9 +16,12 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
+#include "base/bytes.h"
 #include "base/clock.h"
+#include "base/crypto.h"
 #include "base/file_system.h"
 #include "base/json.h"
 #include "base/result.h"
@@ -29,17 +36,22 @@
 namespace tinysphere::ingest {
 
 inline constexpr std::uint64_t kPackageBytesMax = 64u << 20;
+// What the files of a package may have together, expanded, to be read before it is answered.
+inline constexpr std::uint64_t kReadWholeMax = 64u << 10;
 inline constexpr std::string_view kUnpackJob = "unpack";
 // The same for a package of the Python prototype's client (legacy/).
 inline constexpr std::string_view kLegacyUnpackJob = "unpack_legacy";
 
-// An archive that lies in a local file.
+// An archive that lies in a local file or, a small one, in memory.
 struct Arrival {
   std::string device_id;   // Who signed the request.
   std::string package_id;  // What it calls it.
-  std::string path;
+  std::string path;        // "": it is `held`.
   std::uint64_t bytes = 0;
   std::string sha256;
+  // The device's key, if whoever checked the request knows it already.
+  std::optional<base::Ed25519PublicKey> key{};
+  base::ByteView held{};
 };
 
 // Whether `package_id` is one, and this device's to send. Asked before anything else, and answered
@@ -82,9 +94,8 @@ class Receiver {
                       const std::string& key, base::Time now);
   http::Response Say(int status, const std::string& kind, const std::string& device_id,
                      const std::string& package_id, const std::string& sha256) const;
-  base::Result<struct Verified> Verify(const Arrival& arrival, const protocol::PackageName& name,
-                                       const base::ReadableFile& file,
-                                       const base::Ed25519PublicKey& key);
+  // The object's key, once it is durable.
+  base::Result<std::string> Keep(const Arrival& arrival, const protocol::PackageName& name);
   void Count(std::string_view counter);
 
   store::Database& database_;

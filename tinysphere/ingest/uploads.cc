@@ -124,7 +124,8 @@ base::Result<http::Response> Uploads::Create(const http::Request& request) {
                         .package_id = package_id,
                         .path = PartPath(package_id),
                         .bytes = bytes,
-                        .sha256 = sha256};
+                        .sha256 = sha256,
+                        .key = std::nullopt};
   if (bytes > kPackageBytesMax) {
     return receiver_.Refuse(
         arrival, {ErrorCode::kExhausted,
@@ -220,7 +221,8 @@ base::Result<http::Response> Uploads::Append(http::Request& request) {
                                 .package_id = package_id,
                                 .path = PartPath(package_id),
                                 .bytes = now_bytes,
-                                .sha256 = sha256});
+                                .sha256 = sha256,
+                                .key = std::nullopt});
   if (answer.ok()) Forget(package_id);
   return answer;
 }

@@ -489,11 +489,8 @@ void Rollouts::AddHints(const http::Request& request, http::Response& response) 
   response.headers.Set(
       protocol::kHeaderPollAfter,
       std::to_string(std::chrono::ceil<std::chrono::seconds>(desired_.poll()).count()));
-  const auto row = database_.QueryOne("SELECT desired_etag FROM devices WHERE device_id = $1",
-                                      {request.identity.id});
-  if (!row.ok() || !row->has_value())
-    return;  // A hint; without it the device asks when it is time.
-  const std::string etag = (*row)->Text("desired_etag");
+  if (!request.identity.device) return;  // A hint; without it the device asks when it is time.
+  const std::string& etag = request.identity.device->desired_etag;
   if (!etag.empty()) {
     response.headers.Set(protocol::kHeaderDesiredEtag, base::StrCat("\"", etag, "\""));
   }

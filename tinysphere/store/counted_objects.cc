@@ -89,6 +89,9 @@ class CountedObjects final : public ObjectStore {
   base::Status Adopt(const std::string& key, const std::string& path) override {
     return adopt_.Run([&] { return objects_->Adopt(key, path); });
   }
+  base::Result<std::string> Keep(const std::string& key, base::ByteView bytes) override {
+    return put_.Run([&] { return objects_->Keep(key, bytes); });
+  }
   base::Result<std::unique_ptr<base::ReadableFile>> Get(const std::string& key) override {
     return get_.Run([&] { return objects_->Get(key); });
   }

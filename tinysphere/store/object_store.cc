@@ -47,6 +47,11 @@ base::Status ObjectStore::PutBytes(const std::string& key, base::ByteView bytes)
   return writer->Commit();
 }
 
+base::Result<std::string> ObjectStore::Keep(const std::string& key, base::ByteView bytes) {
+  RETURN_IF_ERROR(PutBytes(key, bytes));
+  return key;
+}
+
 base::Result<base::Bytes> ObjectStore::GetBytes(const std::string& key, std::uint64_t bytes_max) {
   ASSIGN_OR_RETURN(const std::unique_ptr<base::ReadableFile> file, Get(key));
   if (file->size() > bytes_max) {

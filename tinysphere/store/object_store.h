@@ -65,6 +65,10 @@ class ObjectStore {
   virtual base::Result<std::optional<std::string>> Presign(const std::string& key, Presigned what,
                                                            base::Duration life);
 
+  // A small content that nobody replaces, as fast as the store can make it durable: the key under
+  // which it lies from then on, which begins with `key`.
+  virtual base::Result<std::string> Keep(const std::string& key, base::ByteView bytes);
+
   // A small content in one go.
   base::Status PutBytes(const std::string& key, base::ByteView bytes);
   // kExhausted if it is larger than `bytes_max`.

@@ -9,9 +9,16 @@
 #include <openssl/rand.h>
 
 #include <algorithm>
+#include <atomic>
+
+#include "base/ed25519_engine.h"
 
 namespace base {
 namespace {
+
+// Another engine's, where a program brought one.
+std::atomic<decltype(Ed25519Engine::sign)> other_sign{nullptr};
+std::atomic<decltype(Ed25519Engine::verify)> other_verify{nullptr};
 
 struct FreeKey {
   void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
@@ -99,7 +106,13 @@ Ed25519Key& Ed25519Key::operator=(Ed25519Key&& other) noexcept {
   return *this;
 }
 
+void UseEd25519Engine(const Ed25519Engine& engine) {
+  other_sign = engine.sign;
+  other_verify = engine.verify;
+}
+
 Ed25519Signature Ed25519Key::Sign(ByteView message) const {
+  if (const auto sign = other_sign.load()) return sign(seed_, public_key_, message);
   const KeyPointer key = PrivateKey(seed_);
   const ContextPointer context(EVP_MD_CTX_new());
   CHECK(context != nullptr);
@@ -114,6 +127,7 @@ Ed25519Signature Ed25519Key::Sign(ByteView message) const {
 
 bool VerifyEd25519(const Ed25519PublicKey& key, ByteView message, ByteView signature) {
   if (signature.size() != 64) return false;
+  if (const auto verify = other_verify.load()) return verify(key, message, signature);
   const KeyPointer native(
       EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, key.data(), key.size()));
   if (native == nullptr) return false;

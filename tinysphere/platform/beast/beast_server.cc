@@ -6,8 +6,10 @@
 #pragma GCC diagnostic ignored "-Wsign-conversion"
 #pragma GCC diagnostic ignored "-Wshadow"
 #pragma GCC diagnostic ignored "-Wpedantic"
+#include <boost/asio/async_result.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
@@ -32,6 +34,7 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <exception>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -40,7 +43,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/check.h"
 #include "base/text.h"
+#include "tinysphere/http/block_pool.h"
 
 namespace tinysphere::beast {
 
@@ -58,55 +63,77 @@ using http::Request;
 using http::Response;
 using http::Route;
 
-constexpr std::size_t kBlockBytes = 256 * 1024;
-constexpr std::size_t kSmallBodyMax = 64 * 1024;  // Read at once rather than block by block.
+constexpr std::size_t kBlockBytes = http::BlockPool::kBlockBytes;
+constexpr std::size_t kSmallBodyMax = 64 * 1024;  // Read and thrown away rather than hung up on.
+// What is read before it is known what comes: a header, and the beginning of a body.
+constexpr std::size_t kHeadRoom = 16 * 1024;
+// Blocks that wait for the next body: 8 MiB.
+constexpr std::size_t kIdleBlocksMax = 32;
 
-asio::awaitable<void> Call(const std::function<void()>& work) {
-  work();
-  co_return;
+// Runs `task` on the pool and comes back to the connection's strand: two posts, no coroutine of its
+// own. (A plain function, so that Asio's machinery is compiled once and not for every result type.)
+asio::awaitable<void> OnPool(asio::thread_pool& pool, const std::function<void()>& task) {
+  std::exception_ptr failure;
+  co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
+      [&](auto handler) {
+        auto executor = asio::get_associated_executor(handler);
+        // The connection's context must not think that nothing is left to do.
+        auto guard = asio::make_work_guard(executor);
+        asio::post(pool, [&task, &failure, handler = std::move(handler),
+                          guard = std::move(guard)]() mutable {
+          try {
+            task();
+          } catch (...) {
+            failure = std::current_exception();
+          }
+          asio::post(guard.get_executor(), std::move(handler));
+        });
+      },
+      asio::use_awaitable);
+  if (failure) std::rethrow_exception(failure);
 }
 
-// Runs `work` on the pool and comes back to the connection's strand. (Through a plain function, so
-// that Asio's machinery is compiled once and not for every result type.)
 template <typename F>
 asio::awaitable<std::invoke_result_t<F>> RunOn(asio::thread_pool& pool, F work) {
   std::optional<std::invoke_result_t<F>> result;
   const std::function<void()> task = [&] { result.emplace(work()); };
-  co_await asio::co_spawn(pool.get_executor(), Call(task), asio::use_awaitable);
+  co_await OnPool(pool, task);
   co_return std::move(*result);
 }
 
-// Bytes of bodies being received, over all connections.
+// Bytes of bodies that came and were not yet answered, over all connections.
 class InFlight {
  public:
   explicit InFlight(std::uint64_t bytes_max) : bytes_max_(bytes_max) {}
   bool Take(std::uint64_t bytes) {
-    const std::lock_guard lock(mutex_);
-    if (bytes_ + bytes > bytes_max_) return false;
-    bytes_ += bytes;
-    return true;
+    if (bytes_.fetch_add(bytes) + bytes <= bytes_max_) return true;
+    bytes_.fetch_sub(bytes);
+    return false;
   }
-  void Give(std::uint64_t bytes) {
-    const std::lock_guard lock(mutex_);
-    bytes_ -= bytes;
-  }
+  void Give(std::uint64_t bytes) { bytes_.fetch_sub(bytes); }
 
  private:
-  std::mutex mutex_;
-  std::uint64_t bytes_max_;
-  std::uint64_t bytes_ = 0;
+  const std::uint64_t bytes_max_;
+  std::atomic<std::uint64_t> bytes_{0};
 };
 
+// One connection's part of them.
 class Share {
  public:
-  Share(InFlight& in_flight, std::uint64_t bytes) : in_flight_(in_flight), bytes_(bytes) {}
+  explicit Share(InFlight& in_flight) : in_flight_(in_flight) {}
   Share(const Share&) = delete;
   Share& operator=(const Share&) = delete;
   ~Share() { in_flight_.Give(bytes_); }
 
+  bool Take(std::uint64_t bytes) {
+    if (!in_flight_.Take(bytes)) return false;
+    bytes_ += bytes;
+    return true;
+  }
+
  private:
   InFlight& in_flight_;
-  std::uint64_t bytes_;
+  std::uint64_t bytes_ = 0;
 };
 
 // What all connections of a server share.
@@ -119,6 +146,7 @@ struct Shared {
   base::FileSystem& fs;
   base::Logger& logger;
   InFlight in_flight;
+  http::BlockPool blocks{kIdleBlocksMax};
   std::unique_ptr<asio::thread_pool> workers;
   std::atomic<bool> is_stopping{false};
   std::atomic<std::uint64_t> next_spool{0};
@@ -173,7 +201,7 @@ class Connection {
 
   Connection(Stream stream, Shared& shared) : stream_(std::move(stream)), shared_(shared) {
     // Beast reads as much at a time as the buffer has room for, 512 bytes without this.
-    buffer_.reserve(kSmallBodyMax);
+    buffer_.reserve(kHeadRoom);
   }
 
   asio::awaitable<void> Run() {
@@ -217,7 +245,7 @@ class Connection {
     if (buffer_.size() == 0) {
       // Nothing has come yet: wait as long as an idle connection may.
       Lowest().expires_after(shared_.options.idle_timeout);
-      auto room = buffer_.prepare(kSmallBodyMax);
+      auto room = buffer_.prepare(kHeadRoom);
       const std::size_t got =
           co_await stream_.async_read_some(room, asio::redirect_error(asio::use_awaitable, ec));
       if (ec) co_return false;
@@ -283,20 +311,13 @@ class Connection {
     }
 
     if (has_body) {
-      // A chunked body may become as large as the route lets it.
-      const std::uint64_t share = length ? *length : route->body.bytes_max;
-      if (!shared_.in_flight.Take(share)) {
-        Response busy = http::ErrorResponse(
-            Error{ErrorCode::kExhausted, "too much is being uploaded; try again"});
-        co_return co_await AnswerUnread(request, busy, parser, has_body, keeps_alive);
-      }
-      const Share taken(shared_.in_flight, share);
+      Share share(shared_.in_flight);
       if (bb::iequals(head[bh::field::expect], "100-continue")) {
         bh::response<bh::empty_body> go_on(bh::status::continue_, head.version());
         co_await bh::async_write(stream_, go_on, asio::redirect_error(asio::use_awaitable, ec));
         if (ec) co_return false;
       }
-      std::optional<Response> failed = co_await ReadBody(request, *route, parser, ec);
+      std::optional<Response> failed = co_await ReadBody(request, *route, parser, share, ec);
       if (ec) co_return false;
       if (failed) co_return co_await AnswerUnread(request, *failed, parser, true, false);
       co_return co_await Answer(request, *route, keeps_alive);
@@ -313,28 +334,37 @@ class Connection {
 
   // Fills request.body; an answer if that failed for a reason to be told, `ec` if the peer is gone.
   asio::awaitable<std::optional<Response>> ReadBody(Request& request, const Route& route,
-                                                    Parser& parser, error_code& ec) {
+                                                    Parser& parser, Share& share, error_code& ec) {
     const bool is_spooled = route.body.kind == BodyRule::Kind::kSpool;
+    const std::optional<std::uint64_t> length =
+        parser.content_length() ? std::optional<std::uint64_t>(*parser.content_length())
+                                : std::nullopt;
+    const bool is_held = is_spooled && length && *length <= route.body.held_max;
+    CHECK(!is_held || *length <= kBlockBytes);
     std::optional<Spool> spool;
-    if (is_spooled) {
+    if (is_spooled && !is_held) {
       spool.emplace(shared_.fs,
                     base::JoinPath(shared_.options.spool_folder,
                                    base::StrCat("body-", shared_.next_spool.fetch_add(1))));
     }
     std::string text;
-    const std::optional<std::uint64_t> length =
-        parser.content_length() ? std::optional<std::uint64_t>(*parser.content_length())
-                                : std::nullopt;
-    base::Bytes block(static_cast<std::size_t>(
-        std::min<std::uint64_t>(kBlockBytes, length.value_or(kBlockBytes))));
+    http::Block block = shared_.blocks.Take();
     std::uint64_t received = 0;
+    const auto begun = std::chrono::steady_clock::now();
+    // A byte now and then would keep a connection for days.
+    const auto is_too_slow = [&](std::uint64_t bytes) {
+      const std::chrono::duration<double> allowed(
+          static_cast<double>(bytes) /
+          static_cast<double>(shared_.options.body_bytes_per_second_min));
+      return std::chrono::steady_clock::now() - begun > shared_.options.body_timeout + allowed;
+    };
     const auto is_done = [&] { return length ? received == *length : parser.is_done(); };
     while (!is_done()) {
       std::size_t filled = 0;
       if (length) {
         // First what came with the header, then straight from the socket into the block.
         const auto wanted =
-            static_cast<std::size_t>(std::min<std::uint64_t>(block.size(), *length - received));
+            static_cast<std::size_t>(std::min<std::uint64_t>(kBlockBytes, *length - received));
         filled = asio::buffer_copy(asio::buffer(block.data(), wanted), buffer_.data());
         buffer_.consume(filled);
         while (filled < wanted) {
@@ -342,19 +372,21 @@ class Connection {
           filled +=
               co_await stream_.async_read_some(asio::buffer(block.data() + filled, wanted - filled),
                                                asio::redirect_error(asio::use_awaitable, ec));
+          if (!ec && is_too_slow(received + filled)) ec = asio::error::timed_out;
           if (ec) co_return std::nullopt;
         }
       } else {
-        while (filled < block.size() && !parser.is_done()) {
+        while (filled < kBlockBytes && !parser.is_done()) {
           parser.get().body().data = block.data() + filled;
-          parser.get().body().size = block.size() - filled;
+          parser.get().body().size = kBlockBytes - filled;
           parser.get().body().more = true;
           Lowest().expires_after(shared_.options.body_timeout);
           co_await bh::async_read_some(stream_, buffer_, parser,
                                        asio::redirect_error(asio::use_awaitable, ec));
           if (ec == bh::error::need_buffer) ec = {};
+          if (!ec && is_too_slow(received + filled)) ec = asio::error::timed_out;
           if (ec) co_return std::nullopt;
-          filled = block.size() - parser.get().body().size;
+          filled = kBlockBytes - parser.get().body().size;
         }
       }
       received += filled;
@@ -362,7 +394,17 @@ class Connection {
         co_return co_await RunOn(*shared_.workers,
                                  [&] { return shared_.router.TooLarge(request, route); });
       }
-      const base::ByteView bytes = base::ByteView(block).first(filled);
+      // What came, not what was announced: a thousand slow peers do not keep the others out.
+      if (!share.Take(filled)) {
+        co_return http::ErrorResponse(
+            Error{ErrorCode::kExhausted, "too much is being uploaded; try again"});
+      }
+      const base::ByteView bytes = base::ByteView(block.span()).first(filled);
+      if (is_held) {
+        // The whole of it, hashed while the cache has it.
+        request.body = http::Body(std::move(block), filled, base::Sha256Of(bytes));
+        co_return std::nullopt;
+      }
       if (!is_spooled) {
         text += base::AsText(bytes);
         continue;
@@ -384,9 +426,12 @@ class Connection {
 
   asio::awaitable<bool> Answer(Request& request, const Route& route, bool keeps_alive) {
     for (;;) {
-      Response response =
-          co_await RunOn(*shared_.workers, [&] { return shared_.router.Handle(request, route); });
-      if (!response.again_after) co_return co_await Write(request, response, keeps_alive);
+      Response response = co_await RunOn(*shared_.workers, [&] {
+        Response made = shared_.router.Handle(request, route);
+        if (!made.again_after && !HangsUp(request, made)) shared_.router.Finish(request, made);
+        return made;
+      });
+      if (!response.again_after) co_return co_await Send(request, response, keeps_alive);
       if (shared_.is_stopping) co_return false;
       asio::steady_timer pause(co_await asio::this_coro::executor, *response.again_after);
       error_code ec;
@@ -439,14 +484,23 @@ class Connection {
   }
 
   asio::awaitable<bool> Write(const Request& request, Response& response, bool keeps_alive) {
-    // What may pass is not said to one who takes it for a final no; without an answer it tries
-    // again.
-    const bool may_pass = response.status >= 500 || response.status == 429;
-    if (response.hangs_up || (request.identity.is_legacy() && may_pass)) co_return false;
+    if (HangsUp(request, response)) co_return false;
     co_await RunOn(*shared_.workers, [&] {
       shared_.router.Finish(request, response);
       return 0;
     });
+    co_return co_await Send(request, response, keeps_alive);
+  }
+
+  // What may pass is not said to one who takes it for a final no; without an answer it tries again.
+  static bool HangsUp(const Request& request, const Response& response) {
+    const bool may_pass = response.status >= 500 || response.status == 429;
+    return response.hangs_up || (request.identity.is_legacy() && may_pass);
+  }
+
+  // REQUIRES: Router::Finish has seen the response.
+  asio::awaitable<bool> Send(const Request& request, Response& response, bool keeps_alive) {
+    if (HangsUp(request, response)) co_return false;
     const bool is_head = request.method == http::Method::kHead;
     keeps_alive = keeps_alive && !shared_.is_stopping;
     if (auto* events = std::get_if<std::shared_ptr<http::EventSubscription>>(&response.body)) {
@@ -486,13 +540,13 @@ class Connection {
       co_await bh::async_write(stream_, serializer, asio::redirect_error(asio::use_awaitable, ec));
       co_return !ec && keeps_alive;
     }
-    base::Bytes block(static_cast<std::size_t>(std::min<std::uint64_t>(kBlockBytes, size)));
+    const http::Block block = shared_.blocks.Take();
     std::uint64_t sent = 0;
     while (sent < size) {
       const std::size_t wanted =
-          static_cast<std::size_t>(std::min<std::uint64_t>(block.size(), size - sent));
+          static_cast<std::size_t>(std::min<std::uint64_t>(kBlockBytes, size - sent));
       const base::Result<std::size_t> got = co_await RunOn(*shared_.workers, [&] {
-        return stretch->file->ReadAt(stretch->offset + sent, std::span(block).first(wanted));
+        return stretch->file->ReadAt(stretch->offset + sent, block.span().first(wanted));
       });
       if (!got.ok() || *got == 0) {
         // The status has been sent: only a broken connection can tell that this went wrong.

@@ -8,6 +8,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -105,6 +106,12 @@ class Client {
     received_.erase(0, std::min(size, received_.size()));
     return header;
   }
+  // Whether the other side hung up, waiting so long for it at most.
+  bool IsClosedWithin(std::chrono::milliseconds wait) {
+    pollfd polled{.fd = fd_, .events = POLLIN, .revents = 0};
+    if (poll(&polled, 1, static_cast<int>(wait.count())) <= 0) return false;
+    return !Receive();
+  }
   std::string ReadToEnd() {
     while (Receive()) {
     }
@@ -152,6 +159,13 @@ class BeastServerTest : public testing::Test {
                                 base::StrCat(size, " ", base::HexEncode(request.body.sha256())));
         },
         Access::kDevice);
+    Add(Method::kPut, "/held", BodyRule::Spool(1 << 20, 200'000), [](Request& request) {
+      const std::string what = request.body.is_spooled()
+                                   ? "spooled "
+                                   : "held " + base::Sha256Hex(request.body.view()) + " ";
+      return Response::Text(200, "text/plain",
+                            base::StrCat(what, base::HexEncode(request.body.sha256())));
+    });
     Add(Method::kGet, "/events", BodyRule::None(),
         [this](Request&) { return Response::Events(events_.Subscribe()); });
     Add(Method::kGet, "/file", BodyRule::None(), [this](Request& request) {
@@ -378,6 +392,48 @@ TEST_F(BeastServerTest, HangsUpOnWhoSendsNothing) {
   Client body(server_->port());
   ASSERT_TRUE(body.Send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab"));
   EXPECT_EQ(body.ReadToEnd(), "");
+}
+
+TEST_F(BeastServerTest, CountsTowardsItsCapWhatCameAndNotWhatWasAnnounced) {
+  options_.bytes_in_flight_max = 2000;
+  Start();
+  Client slow(server_->port());
+  ASSERT_TRUE(slow.Send(
+      "PUT /spool HTTP/1.1\r\nHost: x\r\nSecret: open sesame\r\nContent-Length: 900000\r\n\r\n"
+      "a few bytes"));
+  EXPECT_TRUE(
+      Ask("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 999\r\n\r\n" + std::string(999, 'x'))
+          .starts_with("HTTP/1.1 200 "));
+}
+
+TEST_F(BeastServerTest, HangsUpOnWhoSendsAByteNowAndThen) {
+  options_.body_timeout = std::chrono::milliseconds(100);
+  options_.body_bytes_per_second_min = 1'000'000;
+  Start();
+  Client client(server_->port());
+  ASSERT_TRUE(client.Send("PUT /held HTTP/1.1\r\nHost: x\r\nContent-Length: 150000\r\n\r\n"));
+  // Each byte comes well before body_timeout is over, all of them would take minutes.
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  bool is_open = true;
+  while (is_open && std::chrono::steady_clock::now() < deadline) {
+    is_open = client.Send("x") && !client.IsClosedWithin(std::chrono::milliseconds(5));
+  }
+  EXPECT_FALSE(is_open);
+}
+
+TEST_F(BeastServerTest, HoldsASmallBodyInMemoryAndSpoolsALargerOne) {
+  Start();
+  const auto put = [&](std::size_t bytes) {
+    return Ask(
+        base::StrCat("PUT /held HTTP/1.1\r\nHost: x\r\nContent-Length: ", bytes, "\r\n\r\n") +
+        std::string(bytes, 'h'));
+  };
+  const auto digest = [](std::size_t bytes) {
+    return base::Sha256Hex(base::AsBytes(std::string(bytes, 'h')));
+  };
+  EXPECT_TRUE(Has(put(200'000), base::StrCat("held ", digest(200'000), " ", digest(200'000))));
+  EXPECT_TRUE(Has(put(200'001), base::StrCat("spooled ", digest(200'001))));
+  EXPECT_EQ(SpooledFiles(), 0u);
 }
 
 TEST_F(BeastServerTest, SendsFilesAndTheirRanges) {
