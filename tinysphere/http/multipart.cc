@@ -173,11 +173,11 @@ base::Status MultipartReader::Step(bool& progressed) {
       // An empty header block has no line of its own before the empty line.
       const std::size_t end = pending_.starts_with("\r\n") ? 0 : pending_.find("\r\n\r\n");
       if (std::min(end, pending_.size()) > options_.header_bytes_max) {
-        return Error{ErrorCode::kExhausted, "multipart: a part's header is too long"};
+        return Error{ErrorCode::kInvalidArgument, "multipart: a part's header is too long"};
       }
       if (end == std::string::npos) return {};
       if (++parts_ > options_.parts_max) {
-        return Error{ErrorCode::kExhausted, "multipart: too many parts"};
+        return Error{ErrorCode::kInvalidArgument, "multipart: too many parts"};
       }
       ASSIGN_OR_RETURN(const PartHeader header,
                        ParsePartHeader(std::string_view(pending_).substr(0, end)));
