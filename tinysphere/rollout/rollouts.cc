@@ -489,8 +489,15 @@ void Rollouts::AddHints(const http::Request& request, http::Response& response) 
   response.headers.Set(
       protocol::kHeaderPollAfter,
       std::to_string(std::chrono::ceil<std::chrono::seconds>(desired_.poll()).count()));
-  if (!request.identity.device) return;  // A hint; without it the device asks when it is time.
-  const std::string& etag = request.identity.device->desired_etag;
+  // A hint; without it the device asks when it is time.
+  if (!request.identity.device) return;
+  std::string etag = request.identity.device->desired_etag;
+  if (etag.empty()) {
+    // There was no document when the request came; the request itself may have made it.
+    const auto row = database_.QueryOne("SELECT desired_etag FROM devices WHERE device_id = $1",
+                                        {request.identity.id});
+    if (row.ok() && row->has_value()) etag = (*row)->Text("desired_etag");
+  }
   if (!etag.empty()) {
     response.headers.Set(protocol::kHeaderDesiredEtag, base::StrCat("\"", etag, "\""));
   }
