@@ -34,16 +34,17 @@ std::string WithName(const std::string& url, const std::string& name) {
   return url.substr(0, path) + "/" + name + url.substr(options);
 }
 
-// Databases that a test is done with, empty again: making one flushes the server's disk.
-class Idle {
+// Databases that a test is done with, empty again: making one flushes the server's disk. Dropped
+// after the last test.
+class Idle final : public testing::Environment {
  public:
   explicit Idle(std::string server) : server_(std::move(server)) {}
-  ~Idle() {
-    for (const std::string& name : names_)
+  void TearDown() override {
+    for (const std::string& name : names_) {
       RunOn(server_, "DROP DATABASE " + name + " WITH (FORCE)");
+    }
+    names_.clear();
   }
-  Idle(const Idle&) = delete;
-  Idle& operator=(const Idle&) = delete;
 
   std::string Take() {
     const std::lock_guard lock(mutex_);
@@ -68,8 +69,11 @@ class Idle {
 };
 
 Idle& IdleOn(const std::string& server) {
-  static Idle idle(server);
-  return idle;
+  // GoogleTest's from here on.
+  static Idle* const idle = new Idle(server);
+  static const bool is_added = testing::AddGlobalTestEnvironment(idle) == idle;
+  EXPECT_TRUE(is_added);
+  return *idle;
 }
 
 }  // namespace
