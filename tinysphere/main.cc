@@ -163,6 +163,15 @@ int main(int argc, char** argv) {
   package_retry.Flag("--all-failed", all_failed, "every package that was set aside");
   package_retry.Action([&] { return Exit(RetryPackage(place, package_id, all_failed)); });
 
+  std::string device_id;
+  Command& device = line.Add("device", "one device");
+  Command& device_erase = device.Add(
+      "erase", "delete all that it sent, rows and objects, for good; its key's state stays");
+  AddPlace(device_erase, place);
+  device_erase.Text("device", device_id, "its id").Required();
+  add_json(device_erase);
+  device_erase.Action([&] { return Exit(EraseDevice(place, device_id, as_json)); });
+
   std::string file;
   Command& model = line.Add("model", "bundles, as their publisher signed them");
   Command& model_add = model.Add("add", "register a signed bundle");

@@ -106,7 +106,8 @@ base::Result<http::Identity> Gate::AuthenticateDevice(const http::Request& reque
   // statement, which only the holder of the key is given.
   ASSIGN_OR_RETURN(
       const auto row,
-      database_.QueryOne("SELECT k.public_key, d.state, d.desired_etag FROM device_keys k "
+      database_.QueryOne("SELECT k.public_key, CASE WHEN d.is_erasing = 1 THEN 'erasing' ELSE "
+                         "d.state END AS state, d.desired_etag FROM device_keys k "
                          "LEFT JOIN devices d ON d.device_id = k.device_id "
                          "WHERE k.device_id = $1 ORDER BY k.key_count DESC LIMIT 1",
                          {signature.device_id}));

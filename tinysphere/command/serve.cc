@@ -150,12 +150,14 @@ int WorkersOf(const ServeOptions& options) {
 void Tidy(Sphere& sphere, base::Clock& clock, base::Logger& logger) {
   const base::Time now = clock.Now();
   const base::Time before = now - kKept;
-  for (const base::Status& done : {sphere.uploads.Sweep(), sphere.queue.ForgetDone(before),
-                                   store::EnsurePartitions(sphere.database, now),
-                                   series::ForgetMetricsPoints(sphere.database, before),
-                                   series::SketchBook::Forget(sphere.database, before),
-                                   series::ForgetMetricsHours(sphere.database, now - kHoursKept),
-                                   sphere.experiments.ForgetSent(before)}) {
+  for (const base::Status& done :
+       {sphere.uploads.Sweep(), sphere.queue.ForgetDone(before),
+        store::EnsurePartitions(sphere.database, now),
+        series::ForgetMetricsPoints(sphere.database, before),
+        series::SketchBook::Forget(sphere.database, before),
+        fleet::LinkIntervals::ForgetBefore(sphere.database, now - kHoursKept),
+        series::ForgetMetricsHours(sphere.database, now - kHoursKept),
+        sphere.experiments.ForgetSent(before)}) {
     if (!done.ok()) logger.Warning("tidying up: " + done.error().message);
   }
 }
@@ -214,6 +216,8 @@ void RunUntilTold(Sphere& sphere, DailySweep& sweep, base::Clock& clock, base::L
     if (clock.Uptime() < save_at) continue;
     save_at = clock.Uptime() + kSavePresence;
     sphere.events.CloseUnwelcome();
+    const base::Status linked = sphere.links.Save(sphere.database, clock.Now());
+    if (!linked.ok()) logger.Warning("links: " + linked.error().message);
     const base::Status saved = sphere.presence.Save(sphere.database);
     if (!saved.ok()) logger.Warning("last seen: " + saved.error().message);
     if (clock.Uptime() < tidy_at) continue;
@@ -305,6 +309,7 @@ base::Status Serve(const ServeOptions& options) {
   RETURN_IF_ERROR(sphere.uploads.Open());
   RETURN_IF_ERROR(sphere.desired_states.RefreshAll(sphere.database));
   RETURN_IF_ERROR(sphere.queue.ReleaseClaims());
+  RETURN_IF_ERROR(sphere.links.Open(sphere.database, installation->clock.Now()));
   RETURN_IF_ERROR(sphere.judging.Open(logger));
   RETURN_IF_ERROR(sphere.experiments.RecordEarlierBundles());
   RETURN_IF_ERROR(sphere.drift_aggregates.Open());
@@ -342,6 +347,7 @@ base::Status Serve(const ServeOptions& options) {
   sphere.program->Stop();
   sphere.judging_worker.Stop();
   sphere.worker.Stop();
+  RETURN_IF_ERROR(sphere.links.Save(sphere.database, installation->clock.Now(), true));
   RETURN_IF_ERROR(sphere.presence.Save(sphere.database));
   return {};
 }

@@ -1,5 +1,6 @@
 #include "tinysphere/command/sphere.h"
 
+#include "tinysphere/http/answer.h"
 #include "tinysphere/platform/posix/child_program.h"
 #include "tinysphere/platform/posix/process_figures.h"
 #include "tinysphere/web/web_files.h"
@@ -15,6 +16,7 @@ Sphere::Sphere(Installation& i, const SphereOptions& options, base::Logger& logg
       gate(database, people, i.keys, i.clock),
       access_routes(database, people, i.keys, i.fs, i.clock, options.tls_pin, i.first_admin_path()),
       presence(options.poll),
+      links(options.poll),
       fleet(database, i.clock, events, signer, i.keys, presence),
       registry(database, *i.objects, i.fs, i.clock, events),
       desired_states(options.poll),
@@ -30,6 +32,7 @@ Sphere::Sphere(Installation& i, const SphereOptions& options, base::Logger& logg
       log_parts(database, *i.objects),
       image_index(database, *i.objects),
       sketch_book(database),
+      erasures(database, *i.objects, queue, i.clock, events, [this] { worker.Wake(); }),
       unpacker({.database = database,
                 .objects = *i.objects,
                 .queue = queue,
@@ -51,7 +54,9 @@ Sphere::Sphere(Installation& i, const SphereOptions& options, base::Logger& logg
               {std::string(ingest::kLegacyUnpackJob),
                [this](const store::Job& job) { return legacy_unpacking.Unpack(job); }},
               {std::string(drifthub::kVerdictFileJob),
-               [this](const store::Job& job) { return drift_hub.KeepVerdictFile(job); }}},
+               [this](const store::Job& job) { return drift_hub.KeepVerdictFile(job); }},
+              {std::string(fleet::kEraseJob),
+               [this](const store::Job& job) { return erasures.Erase(job); }}},
              [this](base::Time now) { return unpacker.MarkSetAside(now); },
              {.threads = options.workers, .log = &job_log}),
       judging_worker(queue, i.clock, logger,
@@ -80,6 +85,13 @@ Sphere::Sphere(Installation& i, const SphereOptions& options, base::Logger& logg
           options.spool),
       legacy_pages(database, *i.objects, i.clock, presence, registry, drift_hub, unpacker),
       router(gate) {
+  presence.OnSaw([this](const std::string& device_id, base::Time at) { links.Saw(device_id, at); });
+  unpacker.OnMeasured([this](const std::string& device_id, const protocol::DeviceMetrics& metrics) {
+    if (metrics.link && metrics.link->signal_dbm) {
+      links.Measured(device_id, *metrics.link->signal_dbm);
+    }
+  });
+  erasures.OnErased([this](const std::string& device_id) { links.Forget(device_id); });
   fleet.OnGone(
       [this](store::Transaction& transaction, const std::string& device_id,
              const std::string& how) { return rollouts.Leave(transaction, device_id, how); });
@@ -114,6 +126,17 @@ Sphere::Sphere(Installation& i, const SphereOptions& options, base::Logger& logg
   if (options.serves_legacy) gate.ServeLegacyDevices();
   access_routes.AddRoutes(router);
   fleet.AddRoutes(router);
+  erasures.AddRoutes(router);
+  router.Add({.method = http::Method::kGet,
+              .path = "/api/v1/devices/{device_id}/links",
+              .access = http::Access::kViewer,
+              .body = http::BodyRule::None(),
+              .handler =
+                  [this, &clock = i.clock](http::Request& request) {
+                    return http::Answer(
+                        links.Read(database, request, request.Param("device_id"), clock.Now()));
+                  },
+              .too_large = nullptr});
   registry.AddRoutes(router);
   rollouts.AddRoutes(router);
   feedbacks.AddRoutes(router);

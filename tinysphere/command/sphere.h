@@ -22,7 +22,9 @@
 #include "tinysphere/experiment/mlflow_mirror.h"
 #include "tinysphere/experiment/recorder.h"
 #include "tinysphere/feedback/feedbacks.h"
+#include "tinysphere/fleet/erasures.h"
 #include "tinysphere/fleet/fleet.h"
+#include "tinysphere/fleet/link_intervals.h"
 #include "tinysphere/fleet/presence.h"
 #include "tinysphere/http/events.h"
 #include "tinysphere/http/request_log.h"
@@ -85,6 +87,7 @@ struct Sphere {
   access::Gate gate;
   access::AccessRoutes access_routes;
   fleet::Presence presence;
+  fleet::LinkIntervals links;
   fleet::Fleet fleet;
   registry::Registry registry;
   rollout::DesiredStates desired_states;
@@ -98,6 +101,7 @@ struct Sphere {
   series::LogParts log_parts;
   series::ImageIndex image_index;
   series::SketchBook sketch_book;
+  fleet::Erasures erasures;
   ingest::Unpacker unpacker;
   legacy::Unpacking legacy_unpacking;
   ingest::Worker worker;

@@ -275,6 +275,35 @@ base::Status RetryPackage(const Place& place, const std::string& package_id, boo
   return {};
 }
 
+base::Status EraseDevice(const Place& place, const std::string& device_id, bool as_json) {
+  ASSIGN_OR_RETURN(const auto installation, OpenBeside(place));
+  const auto sphere = Build(*installation);
+  base::Clock& clock = installation->clock;
+  RETURN_IF_ERROR(sphere->erasures.Ask(device_id, kBy));
+  constexpr base::Duration kLease{5 * 60 * 1000};
+  constexpr base::Duration kLookAgain{200};
+  for (;;) {
+    ASSIGN_OR_RETURN(const Json erasure, sphere->erasures.Get(device_id));
+    if (Text(erasure, "state") == "done") {
+      Print(as_json ? erasure.Write()
+                    : base::StrCat(device_id, " is erased: ", Text(erasure, "rows"), " rows, ",
+                                   Text(erasure, "objects"), " objects, ", Text(erasure, "bytes"),
+                                   " bytes"));
+      return {};
+    }
+    ASSIGN_OR_RETURN(const auto job,
+                     sphere->queue.Claim(std::string(fleet::kEraseJob), clock.Now(), kLease));
+    if (!job) {
+      clock.SleepUntil(clock.Uptime() + kLookAgain);  // The server has it, or will.
+      continue;
+    }
+    const base::Status done = sphere->erasures.Erase(*job);
+    if (done.ok()) continue;
+    RETURN_IF_ERROR(sphere->queue.Fail(*job, done.error().message, false, clock.Now()));
+    return done;
+  }
+}
+
 base::Status ListTokens(const Place& place, bool as_json) {
   ASSIGN_OR_RETURN(const auto installation, Open(place, false, false));
   ASSIGN_OR_RETURN(const auto tokens, access::ListEnrollTokens(*installation->database));

@@ -43,6 +43,9 @@ base::Status ListPackages(const Place& place, bool only_failed, bool as_json);
 // What was set aside is unpacked once more, by the server that runs.
 base::Status RetryPackage(const Place& place, const std::string& package_id, bool all_failed);
 
+// Asks for it and does it, unless the server that runs was quicker; returns when it is done.
+base::Status EraseDevice(const Place& place, const std::string& device_id, bool as_json);
+
 base::Status AddModel(const Place& place, const std::string& file, bool as_json);
 base::Status ListModels(const Place& place, bool as_json);
 

@@ -194,8 +194,16 @@ base::Result<std::optional<http::Response>> Fleet::TurnAway(const http::Request&
   } else {
     ASSIGN_OR_RETURN(
         const auto row,
-        database_.QueryOne("SELECT state FROM devices WHERE device_id = $1", {device_id}));
+        database_.QueryOne("SELECT CASE WHEN is_erasing = 1 THEN 'erasing' ELSE state END AS "
+                           "state FROM devices WHERE device_id = $1",
+                           {device_id}));
     if (row) state = row->Text("state");
+  }
+  if (state == "erasing") {
+    http::Response later = http::ErrorResponse(
+        Error{ErrorCode::kUnavailable, "the data of this device is being deleted"});
+    later.headers.Set("retry-after", "30");
+    return std::optional(std::move(later));
   }
   if (state == "active") {
     presence_.Saw(device_id, clock_.Now());

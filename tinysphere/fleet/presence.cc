@@ -5,6 +5,7 @@
 namespace tinysphere::fleet {
 
 void Presence::Saw(const std::string& device_id, base::Time at) {
+  if (saw_) saw_(device_id, at);
   const std::lock_guard lock(mutex_);
   base::Time& seen = seen_[device_id];
   if (at <= seen) return;

@@ -5,11 +5,13 @@
 
 #pragma once
 
+#include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -25,6 +27,8 @@ class Presence {
   explicit Presence(base::Duration poll) : poll_(poll) {}
 
   void Saw(const std::string& device_id, base::Time at);
+  // Told of every device that is heard of. At most one; before the first request.
+  void OnSaw(std::function<void(const std::string&, base::Time)> saw) { saw_ = std::move(saw); }
   // The newest of what is remembered and what the database had.
   std::optional<base::Time> LastSeen(const std::string& device_id,
                                      std::optional<base::Time> stored) const;
@@ -40,6 +44,7 @@ class Presence {
 
  private:
   const base::Duration poll_;
+  std::function<void(const std::string&, base::Time)> saw_;
   mutable std::mutex mutex_;
   std::map<std::string, base::Time> seen_;
   std::set<std::string> unsaved_;
