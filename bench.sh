@@ -54,6 +54,7 @@ adapt_quality.a7                 adapt_quality          {names}
 adapt_quality.x                  adapt_quality          {names}
 adapt_quality.rollback_ms        rollback_benchmark
 adapt_quality.frame_p99          frame_p99_benchmark
+processing.packages_per_s        processing_benchmark
 queries                          queries/queries.sh  {sphere}
 ingest_1mb                       ingest_benchmark       {names}
 ingest_100kb                     ingest_benchmark       {names}
