@@ -30,18 +30,18 @@ constexpr std::size_t kListed = 500;  // Objects deleted between two looks.
 constexpr std::size_t kRuns = 200;
 
 // Packages come last: by them a job that begins anew finds what else there is.
-constexpr std::array<std::string_view, 17> kErased = {
-    "timeline",    "metrics_points",     "metrics_rollup",    "link_intervals",
-    "logs_index",  "images_index",       "sketches",          "sketch_days",
-    "transitions", "learned_versions",   "adaptation_orders", "adapted",
-    "verdicts",    "adaptation_reports", "drift_samples",     "drift_events",
-    "feedback"};
-constexpr std::array<std::string_view, 2> kErasedLast = {"runs", "packages"};
+constexpr std::array kErased = std::to_array<std::string_view>(
+    {"timeline", "metrics_points", "metrics_rollup", "link_intervals", "logs_index", "images_index",
+     "sketches", "sketch_days", "transitions", "learned_versions", "adaptation_orders", "adapted",
+     "verdicts", "adaptation_reports", "drift_samples", "drift_events", "feedback",
+     "legacy_packages", "legacy_devices"});
+constexpr std::array kErasedLast =
+    std::to_array<std::string_view>({"runs", "package_names", "package_counts", "packages"});
 
-// The device itself is what is left of it; keys, so that a revoked one stays revoked; what the
-// fleet did, without any figure of the device; and that it was erased.
-constexpr std::array<std::string_view, 5> kKept = {"devices", "device_keys", "rollout_devices",
-                                                   "rollout_events", "erasures"};
+// The device itself is what is left of it; keys and tokens, so that a revoked one stays revoked;
+// what the fleet did, without any figure of the device; and that it was erased.
+constexpr std::array kKept = std::to_array<std::string_view>(
+    {"devices", "device_keys", "legacy_tokens", "rollout_devices", "rollout_events", "erasures"});
 
 constexpr std::array<std::string_view, 7> kBuckets = {
     store::kPackagesBucket,      store::kDriftBucket,    store::kDriftSamplesBucket,
@@ -193,6 +193,8 @@ base::Status Erasures::DeleteRows(const std::string& device_id, Counts& counts) 
       counts.rows += 1;
     }
   }
+  RETURN_IF_ERROR(remove("DELETE FROM package_names WHERE device_id = $1", {device_id}));
+  RETURN_IF_ERROR(remove("DELETE FROM package_counts WHERE device_id = $1", {device_id}));
   return remove("DELETE FROM packages WHERE device_id = $1", {device_id});
 }
 
