@@ -127,9 +127,13 @@ base::Result<Json> Insight::Overview() {
                      Count(transaction,
                            "SELECT COUNT(*) AS n FROM rollouts WHERE state = 'running' OR "
                            "state = 'paused'"));
-    ASSIGN_OR_RETURN(const Rows jobs,
-                     transaction.Query("SELECT state, COUNT(*) AS n FROM jobs WHERE "
-                                       "state <> 'done' GROUP BY state"));
+    ASSIGN_OR_RETURN(
+        const Rows jobs,
+        // What is put down for later (tomorrow's aggregate) waits for nobody but its day.
+        transaction.Query("SELECT state, COUNT(*) AS n FROM jobs WHERE "
+                          "state <> 'done' AND NOT (state = 'waiting' AND "
+                          "attempts = 0 AND due_at > $1) GROUP BY state",
+                          {now}));
     std::int64_t waiting = 0;
     std::int64_t failed = 0;
     for (const Row& row : jobs) {

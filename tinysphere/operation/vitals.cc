@@ -86,7 +86,9 @@ base::Result<Json> Vitals::Details(const Seen& seen) {
   ASSIGN_OR_RETURN(const auto jobs,
                    database_.QueryOne("SELECT COUNT(*) AS n, COALESCE(SUM(CASE WHEN state = "
                                       "'set_aside' THEN 1 ELSE 0 END), 0) AS set_aside FROM jobs "
-                                      "WHERE state <> 'done'"));
+                                      "WHERE state <> 'done' AND NOT (state = 'waiting' AND "
+                                      "attempts = 0 AND due_at > $1)",
+                                      {clock_.Now()}));
   ASSIGN_OR_RETURN(const auto migration,
                    database_.QueryOne("SELECT MAX(number) AS number FROM migrations"));
   const std::int64_t set_aside = jobs->Int("set_aside");
