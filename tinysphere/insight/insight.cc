@@ -13,6 +13,7 @@
 #include "tinysphere/access/enroll_tokens.h"
 #include "tinysphere/fleet/timeline.h"
 #include "tinysphere/http/answer.h"
+#include "tinysphere/http/page.h"
 
 namespace tinysphere::insight {
 
@@ -83,18 +84,22 @@ base::Result<Json> Insight::Overview() {
     std::int64_t pending = 0;
     std::int64_t total = 0;
     ASSIGN_OR_RETURN(const Rows devices,
-                     transaction.Query("SELECT device_id, state, last_seen, drift_state "
-                                       "FROM devices"));
+                     transaction.Query("SELECT state, drift_state, COUNT(*) AS n, "
+                                       "SUM(CASE WHEN last_seen >= $1 THEN 1 ELSE 0 END) AS online "
+                                       "FROM devices GROUP BY state, drift_state",
+                                       {presence_.OnlineSince(now)}));
     for (const Row& row : devices) {
       const std::string state = row.Text("state");
-      if (state == "pending") pending += 1;
+      const std::int64_t count = row.Int("n");
+      if (state == "pending") pending += count;
       if (state != "active") continue;
-      total += 1;
-      const auto seen = presence_.LastSeen(row.Text("device_id"), row.OptionalTime("last_seen"));
-      if (presence_.IsOnline(seen, now)) online += 1;
+      total += count;
+      online += row.Int("online");
       const std::string drift = row.Text("drift_state");
-      if (drift != "stable" && drift != "learning") drifting += 1;
+      if (drift != "stable" && drift != "learning") drifting += count;
     }
+    // The database hears of who was seen a little later.
+    online = std::min(total, std::max(online, static_cast<std::int64_t>(presence_.Online(now))));
     ASSIGN_OR_RETURN(const Rows by_state,
                      transaction.Query("SELECT state, COUNT(*) AS n FROM drift_events "
                                        "GROUP BY state"));
@@ -167,38 +172,45 @@ base::Result<Json> Insight::Overview() {
   });
 }
 
-base::Result<Json> Insight::PackagesSummary() {
-  ASSIGN_OR_RETURN(const Rows rows,
-                   database_.Query("SELECT device_id, epoch, packages AS n, seq_min, seq_max, "
-                                   "duplicates FROM package_counts "
-                                   "ORDER BY device_id, seq_min, epoch"));
-  std::int64_t stored = 0;
-  std::int64_t duplicates = 0;
-  Json::Array by_device;
-  std::string device_id;
-  std::int64_t of_device = 0;
-  Json::Array epochs;
-  const auto close = [&] {
-    if (device_id.empty()) return;
-    by_device.push_back(Json::MakeObject(
-        {{"device_id", device_id}, {"stored", of_device}, {"epochs", std::move(epochs)}}));
-    epochs = {};
-    of_device = 0;
-  };
-  for (const Row& row : rows) {
-    if (row.Text("device_id") != device_id) close();
-    device_id = row.Text("device_id");
-    stored += row.Int("n");
-    of_device += row.Int("n");
-    duplicates += row.Int("duplicates");
-    epochs.push_back(Json::MakeObject({{"epoch", row.Text("epoch")},
-                                       {"count", row.Int("n")},
-                                       {"seq_min", row.Int("seq_min")},
-                                       {"seq_max", row.Int("seq_max")}}));
-  }
-  close();
-  return Json::MakeObject(
-      {{"stored", stored}, {"duplicates", duplicates}, {"by_device", std::move(by_device)}});
+base::Result<Json> Insight::PackagesSummary(const Request& request) {
+  ASSIGN_OR_RETURN(const auto cursor, http::ReadCursor(request));
+  const std::size_t limit = request.Limit(500, 500);
+  return database_.Read([&](Transaction& transaction) -> base::Result<Json> {
+    ASSIGN_OR_RETURN(
+        const auto all,
+        transaction.QueryOne("SELECT CAST(COALESCE(SUM(packages), 0) AS BIGINT) AS stored, "
+                             "CAST(COALESCE(SUM(duplicates), 0) AS BIGINT) AS duplicates "
+                             "FROM package_counts"));
+    ASSIGN_OR_RETURN(
+        const Rows rows,
+        transaction.Query("SELECT device_id, epoch, packages, seq_min, seq_max FROM package_counts "
+                          "WHERE device_id IN (SELECT DISTINCT device_id FROM package_counts "
+                          "WHERE device_id > $1 ORDER BY device_id LIMIT $2) "
+                          "ORDER BY device_id, seq_min, epoch",
+                          {cursor ? cursor->text : "", limit + 1}));
+    std::vector<std::pair<std::string, Json>> devices;
+    std::int64_t stored = 0;
+    Json::Array epochs;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      const std::string device_id = rows[i].Text("device_id");
+      stored += rows[i].Int("packages");
+      epochs.push_back(Json::MakeObject({{"epoch", rows[i].Text("epoch")},
+                                         {"count", rows[i].Int("packages")},
+                                         {"seq_min", rows[i].Int("seq_min")},
+                                         {"seq_max", rows[i].Int("seq_max")}}));
+      if (i + 1 < rows.size() && rows[i + 1].Text("device_id") == device_id) continue;
+      devices.emplace_back(device_id, Json::MakeObject({{"device_id", device_id},
+                                                        {"stored", std::exchange(stored, 0)},
+                                                        {"epochs", std::exchange(epochs, {})}}));
+    }
+    Json page = http::MakePage(
+        std::move(devices), limit, [](const auto& device) { return device.second; },
+        [](const auto& device) { return http::Cursor{.number = 0, .text = device.first}; });
+    return Json::MakeObject({{"stored", all->Int("stored")},
+                             {"duplicates", all->Int("duplicates")},
+                             {"by_device", *page.Find("items")},
+                             {"next", *page.Find("next")}});
+  });
 }
 
 base::Result<Json> Insight::Identity(std::string_view challenge) {
@@ -237,7 +249,7 @@ void Insight::AddRoutes(http::Router& router) {
               .path = "/api/v1/packages/summary",
               .access = Access::kViewer,
               .body = BodyRule::None(),
-              .handler = [this](Request&) { return Answer(PackagesSummary()); },
+              .handler = [this](Request& request) { return Answer(PackagesSummary(request)); },
               .too_large = nullptr});
   router.Add({.method = Method::kGet,
               .path = "/api/v1/events",

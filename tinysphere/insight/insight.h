@@ -35,7 +35,8 @@ class Insight {
   base::Result<base::Json> Overview();
   // What the overview says under "judging". At most one; before the first request.
   void OnJudging(std::function<base::Json()> judging) { judging_ = std::move(judging); }
-  base::Result<base::Json> PackagesSummary();
+  // Some devices at a time, by their ids.
+  base::Result<base::Json> PackagesSummary(const http::Request& request);
   // Who this server is, proven over the caller's challenge (PROTOCOL 1).
   base::Result<base::Json> Identity(std::string_view challenge);
 

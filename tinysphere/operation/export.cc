@@ -70,6 +70,9 @@ class Exporting {
   base::Status WriteManifest(Transaction& transaction, const std::vector<Table>& tables) {
     ASSIGN_OR_RETURN(const auto applied,
                      transaction.QueryOne("SELECT COUNT(*) AS n FROM migrations"));
+    ASSIGN_OR_RETURN(const auto first,
+                     transaction.QueryOne("SELECT MIN(received_at) AS at FROM packages"));
+    const auto first_at = first->OptionalTime("at");
     ASSIGN_OR_RETURN(const auto generation, store::ReadSetting(transaction, "store_generation"));
     Json::Array described;
     for (const Table& table : tables) {
@@ -78,13 +81,15 @@ class Exporting {
       described.push_back(
           Json::MakeObject({{"name", table.name}, {"columns", std::move(columns)}}));
     }
-    const Json manifest = Json::MakeObject({{"format", std::string(kDumpFormat)},
-                                            {"dump_id", moved_.dump_id},
-                                            {"made_at", base::FormatTime(source_.clock.Now())},
-                                            {"version", std::string(kVersion)},
-                                            {"store_generation", generation},
-                                            {"migration", applied->Int("n")},
-                                            {"tables", std::move(described)}});
+    const Json manifest =
+        Json::MakeObject({{"format", std::string(kDumpFormat)},
+                          {"dump_id", moved_.dump_id},
+                          {"made_at", base::FormatTime(source_.clock.Now())},
+                          {"version", std::string(kVersion)},
+                          {"store_generation", generation},
+                          {"migration", applied->Int("n")},
+                          {"packages_from", first_at ? Json(base::FormatTime(*first_at)) : Json()},
+                          {"tables", std::move(described)}});
     return Put(kManifestName, base::AsBytes(manifest.Write()));
   }
 

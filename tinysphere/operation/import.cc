@@ -15,6 +15,7 @@
 #include "tinysphere/operation/dump_rows.h"
 #include "tinysphere/store/buckets.h"
 #include "tinysphere/store/catalogue.h"
+#include "tinysphere/store/partitions.h"
 #include "tinysphere/store/schema.h"
 
 namespace tinysphere::operation {
@@ -44,6 +45,7 @@ struct Manifest {
   std::string dump_id;
   std::size_t migrations = 0;  // How many were applied.
   std::vector<DumpTable> tables;
+  std::optional<base::Time> packages_from;  // When the oldest package came.
 };
 
 base::Result<Manifest> ParseManifest(std::string_view text) {
@@ -57,7 +59,11 @@ base::Result<Manifest> ParseManifest(std::string_view text) {
     std::string name = table.String("name");
     manifest.tables.push_back({.name = std::move(name), .columns = table.Strings("columns")});
   }
+  const std::optional<std::string> from = reader.OptionalString("packages_from");
   RETURN_IF_ERROR(reader.status());
+  if (from) {
+    ASSIGN_OR_RETURN(manifest.packages_from, base::ParseTime(*from));
+  }
   if (format != kDumpFormat) {
     return Error{ErrorCode::kUnsupported,
                  base::StrCat("export: format ", format, ": this program reads ", kDumpFormat)};
@@ -99,6 +105,11 @@ class Importing {
     const base::Status fits = CheckTarget(*target);
     if (!fits.ok()) return Undone(fits.error());
     RETURN_IF_ERROR(TakeObjects(target->objects));
+    // So that old packages lie in the parts of their months.
+    if (manifest_.packages_from) {
+      RETURN_IF_ERROR(
+          store::EnsurePartitions(target->database, *manifest_.packages_from, clock_.Now()));
+    }
     RETURN_IF_ERROR(TakeRows(target->database));
     RETURN_IF_ERROR(fs_.Remove(marker()));
     RETURN_IF_ERROR(fs_.SyncDirectory(options_.data));
