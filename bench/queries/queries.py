@@ -181,7 +181,7 @@ class Postgres(Store):
         self.psql(self.url(), "CREATE DATABASE queries")
         # A cluster of figures may be lost, and is then made again.
         self.psql(self.url(), "ALTER SYSTEM SET fsync = off;\nALTER SYSTEM SET max_wal_size = '8GB';\n"
-                  "SELECT pg_reload_conf();")
+                  "ALTER SYSTEM SET autovacuum = off;\nSELECT pg_reload_conf();")
         self.run("user", "create", "--name", "ann", "--generate")  # Makes keys and schema.
         url = self.database()[1]
         begun = time.monotonic()
@@ -198,6 +198,7 @@ class Postgres(Store):
             table, column = sequence.split(".")
             self.psql(url, f"SELECT setval(pg_get_serial_sequence('{table}', '{column}'), MAX({column})) FROM {table};")
         self.psql(url, "VACUUM (ANALYZE);")
+        self.psql(url, "ALTER SYSTEM RESET autovacuum;\nSELECT pg_reload_conf();")
         say(f"postgres: looked over ({time.monotonic() - begun:.0f} s)")
         done.write_text("made\n")
 
