@@ -284,10 +284,12 @@ class Agent(Process):
     def labels_by_index(self) -> dict[int, str]:
         """The true label of each sample the device numbered. A kill may cost the log its last second; those samples
         were the next frames delivered after the last one logged."""
+        predictions = self.predictions()
         truth = self.truth()
-        known = {p["index"]: p["frame"] for p in self.predictions()}
         delivered = sorted(frame for frame in truth.label if not truth.dropped[frame])
         place = {frame: i for i, frame in enumerate(delivered)}
+        # The newest may not be written down on the scene's side yet; no sample is that new.
+        known = {p["index"]: p["frame"] for p in predictions if p["frame"] in place}
         for index, frame in list(known.items()):
             later = index + 1
             while later not in known and later - index <= 2 * self.rate and place[frame] + later - index < len(delivered):
