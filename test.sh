@@ -70,6 +70,7 @@ if [ $services = 1 ]; then
   step aarch64 tools/checks/aarch64_tests.sh
   step fuzz tools/checks/fuzz.sh 10
   step loop-in-the-browser ./demo.sh --check --browser --seed 1
+  step loop-on-services ./demo.sh --check --services --seed 1
 fi
 if [ $long = 1 ]; then
   for seed in 2 3; do step "loop-seed-$seed" ./demo.sh --check --seed $seed; done
