@@ -1,6 +1,6 @@
-// BlockPool: pieces of memory of one size, for bodies on their way in. A block that is given back
-// is kept for the next body as long as few lie idle; beyond that it goes back to the system at once
-// (each is a mapping of its own), so that a rush of uploads leaves no trace.
+// BlockPool: pieces of memory of one size, for bodies on their way in. A block that is given back is
+// kept for the next body as long as few lie idle; beyond that it is freed, so that a rush of uploads
+// leaves little behind.
 
 #pragma once
 
