@@ -90,20 +90,53 @@ struct Words {
   std::set<std::string> opened;  // Classes that somebody meant to open.
 };
 
-base::Result<Words> ReadWords(Transaction& transaction, const std::string& event_id) {
-  ASSIGN_OR_RETURN(const Rows rows,
-                   transaction.Query("SELECT sample_id, label, given_by, at, opens_class FROM "
-                                     "verdicts WHERE event_id = $1 AND is_current = 1 AND "
-                                     "sample_id IS NOT NULL AND label IS NOT NULL "
-                                     "ORDER BY verdict_id",
-                                     {event_id}));
-  Words words;
+using ByEvent = std::map<std::string, Words>;
+
+base::Result<ByEvent> ReadWords(Transaction& transaction,
+                                const std::vector<std::string>& event_ids) {
+  store::Conditions where;
+  where.AddIn("event_id", event_ids);
+  where.Add("is_current = 1 AND sample_id IS NOT NULL AND label IS NOT NULL", {});
+  ASSIGN_OR_RETURN(
+      const Rows rows,
+      transaction.Query(base::StrCat("SELECT event_id, sample_id, label, given_by, at, opens_class "
+                                     "FROM verdicts",
+                                     where.sql(), " ORDER BY verdict_id"),
+                        where.params()));
+  ByEvent by_event;
   for (const Row& row : rows) {
+    Words& words = by_event[row.Text("event_id")];
     words.by_sample[row.Text("sample_id")].push_back(
         {.by = row.Text("given_by"), .label = row.Text("label"), .at = row.Time("at")});
     if (row.Bool("opens_class")) words.opened.insert(row.Text("label"));
   }
-  return words;
+  return by_event;
+}
+
+base::Result<Words> ReadWords(Transaction& transaction, const std::string& event_id) {
+  ASSIGN_OR_RETURN(ByEvent by_event, ReadWords(transaction, std::vector{event_id}));
+  return std::move(by_event[event_id]);
+}
+
+// The newest feedback of each event that has one.
+base::Result<std::map<std::string, Json>> ReadFeedback(Transaction& transaction,
+                                                       const std::vector<std::string>& event_ids) {
+  store::Conditions where;
+  where.AddIn("event_id", event_ids);
+  ASSIGN_OR_RETURN(const Rows rows,
+                   transaction.Query(base::StrCat("SELECT event_id, feedback_id, state, applied_at "
+                                                  "FROM feedback",
+                                                  where.sql(), " ORDER BY created_at, feedback_id"),
+                                     where.params()));
+  std::map<std::string, Json> newest;
+  for (const Row& row : rows) {
+    const auto applied_at = row.OptionalTime("applied_at");
+    newest[row.Text("event_id")] = Json::MakeObject(
+        {{"feedback_id", row.Text("feedback_id")},
+         {"state", row.Text("state")},
+         {"applied_at", applied_at ? Json(base::FormatTime(*applied_at)) : Json()}});
+  }
+  return newest;
 }
 
 Json VerdictJson(const std::vector<feedback::Word>& words) {
@@ -265,21 +298,9 @@ base::Status DriftHub::TakeSamples(Transaction& transaction, const Origin& origi
                                    .ref = event_id});
 }
 
-// `reference`, where given, gets {"row_mean","row_sd"}.
-base::Result<Json> DriftHub::EventJson(Transaction& transaction, const Row& row, Json* reference) {
-  ASSIGN_OR_RETURN(const auto newest,
-                   transaction.QueryOne("SELECT feedback_id, state, applied_at FROM feedback "
-                                        "WHERE event_id = $1 "
-                                        "ORDER BY created_at DESC, feedback_id DESC LIMIT 1",
-                                        {row.Text("event_id")}));
-  Json feedback;
-  if (newest) {
-    const auto applied_at = newest->OptionalTime("applied_at");
-    feedback = Json::MakeObject(
-        {{"feedback_id", newest->Text("feedback_id")},
-         {"state", newest->Text("state")},
-         {"applied_at", applied_at ? Json(base::FormatTime(*applied_at)) : Json()}});
-  }
+namespace {
+
+Json EventJson(const Row& row, const Words& words, Json feedback) {
   Json model;
   const std::string bundle = row.Text("bundle");
   if (!bundle.empty()) {
@@ -298,7 +319,6 @@ base::Result<Json> DriftHub::EventJson(Transaction& transaction, const Row& row,
     event.Set(key, FieldOrNull(document, key));
   }
   event.Set("model", std::move(model));
-  ASSIGN_OR_RETURN(const Words words, ReadWords(transaction, row.Text("event_id")));
   Json labels = LabelsOf(row);
   Json opened = Json::MakeArray();
   for (const std::string& label : words.opened) {
@@ -313,12 +333,10 @@ base::Result<Json> DriftHub::EventJson(Transaction& transaction, const Row& row,
   event.Set("event_verdict", OptionalText(row, "event_verdict"));
   event.Set("feedback", std::move(feedback));
   Ensure(event, "signals", Json::MakeArray());
-  if (reference != nullptr) {
-    *reference = Json::MakeObject(
-        {{"row_mean", ReferenceOf(row, "row_mean")}, {"row_sd", ReferenceOf(row, "row_sd")}});
-  }
   return event;
 }
+
+}  // namespace
 
 base::Result<Json> DriftHub::List(const http::Request& request) {
   ASSIGN_OR_RETURN(const auto cursor, http::ReadCursor(request));
@@ -343,12 +361,15 @@ base::Result<Json> DriftHub::List(const http::Request& request) {
                          base::StrCat(kSelectEvent, where.sql(),
                                       " ORDER BY e.received_at DESC, e.event_id DESC LIMIT ", last),
                          where.params()));
+    std::vector<std::string> event_ids;
+    for (const Row& row : rows) event_ids.push_back(row.Text("event_id"));
+    ASSIGN_OR_RETURN(ByEvent words, ReadWords(transaction, event_ids));
+    ASSIGN_OR_RETURN(auto feedback, ReadFeedback(transaction, event_ids));
     std::vector<std::pair<http::Cursor, Json>> items;
     for (const Row& row : rows) {
-      ASSIGN_OR_RETURN(Json item, EventJson(transaction, row, nullptr));
-      items.emplace_back(
-          http::Cursor{.number = row.Int("received_at"), .text = row.Text("event_id")},
-          std::move(item));
+      const std::string event_id = row.Text("event_id");
+      items.emplace_back(http::Cursor{.number = row.Int("received_at"), .text = event_id},
+                         EventJson(row, words[event_id], std::move(feedback[event_id])));
     }
     return http::MakePage(
         std::move(items), limit, [](const auto& item) { return item.second; },
@@ -375,8 +396,9 @@ base::Result<Json> DriftHub::Get(const std::string& event_id) {
         const auto row,
         transaction.QueryOne(std::string(kSelectEvent) + "WHERE e.event_id = $1", {event_id}));
     if (!row) return Error{ErrorCode::kNotFound, "no drift event is called " + event_id};
-    Json reference;
-    ASSIGN_OR_RETURN(Json event, EventJson(transaction, *row, &reference));
+    ASSIGN_OR_RETURN(const Words words, ReadWords(transaction, event_id));
+    ASSIGN_OR_RETURN(auto feedback, ReadFeedback(transaction, {event_id}));
+    Json event = EventJson(*row, words, std::move(feedback[event_id]));
     ASSIGN_OR_RETURN(Json samples, SamplesJson(transaction, event_id));
     event.Set("samples", std::move(samples));
     ASSIGN_OR_RETURN(Json adaptations, adaptations_.OfEvent(transaction, event_id));
@@ -385,8 +407,8 @@ base::Result<Json> DriftHub::Get(const std::string& event_id) {
     event.Set("more_samples", Json::MakeObject({{"asked", asked},
                                                 {"is_awaited", row->Bool("is_more_awaited")},
                                                 {"left", kMoreSamplesMax - asked}}));
-    event.Set("reference_row_mean", FieldOrNull(reference, "row_mean"));
-    event.Set("reference_row_sd", FieldOrNull(reference, "row_sd"));
+    event.Set("reference_row_mean", ReferenceOf(*row, "row_mean"));
+    event.Set("reference_row_sd", ReferenceOf(*row, "row_sd"));
     return event;
   });
 }

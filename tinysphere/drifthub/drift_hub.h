@@ -101,8 +101,6 @@ class DriftHub {
   void AddRoutes(http::Router& router);
 
  private:
-  base::Result<base::Json> EventJson(store::Transaction& transaction, const store::Row& row,
-                                     base::Json* reference);
   base::Result<base::Json> SamplesJson(store::Transaction& transaction,
                                        const std::string& event_id);
   base::Status CheckVerdicts(store::Transaction& transaction, const store::Row& event,

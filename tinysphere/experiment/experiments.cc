@@ -207,12 +207,12 @@ base::Result<Json> Experiments::Runs(const Request& request) {
     params.emplace_back(value);
     where += base::StrCat(column, " = $", params.size(), " AND ");
   }
-  ASSIGN_OR_RETURN(Rows rows,
-                   database_.Query(base::StrCat(kSelectRun, "WHERE ", where,
-                                                "(r.started_at < $1 OR (r.started_at = $1 AND "
-                                                "r.run_id < $2)) ORDER BY r.started_at DESC, "
-                                                "r.run_id DESC LIMIT $3"),
-                                   params));
+  ASSIGN_OR_RETURN(
+      Rows rows, database_.Query(
+                     base::StrCat(kSelectRun, "WHERE ", where,
+                                  "(r.started_at, r.run_id) < ($1, $2) ORDER BY r.started_at DESC, "
+                                  "r.run_id DESC LIMIT $3"),
+                     params));
   return http::MakePage(std::move(rows), limit, RunJson, [](const Row& row) {
     return http::Cursor{.number = row.Int("started_at"), .text = row.Text("run_id")};
   });

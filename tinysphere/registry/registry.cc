@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -17,6 +18,7 @@
 #include "tinysphere/access/audit.h"
 #include "tinysphere/access/enroll_tokens.h"
 #include "tinysphere/http/page.h"
+#include "tinysphere/store/conditions.h"
 #include "tinysphere/store/schema.h"
 
 namespace tinysphere::registry {
@@ -278,19 +280,22 @@ base::Result<Json> Registry::List(const http::Request& request) {
                      transaction.Query("SELECT name, model_family FROM models WHERE name > $1 "
                                        "ORDER BY name LIMIT $2",
                                        {cursor ? cursor->text : "", limit + 1}));
+    std::vector<std::string> names;
+    for (const Row& model : models) names.push_back(model.Text("name"));
+    store::Conditions where;
+    where.AddIn("v.name", names);
+    ASSIGN_OR_RETURN(const Rows rows,
+                     transaction.Query(base::StrCat(kSelectVersion, where.sql(),
+                                                    " ORDER BY v.created_at DESC, v.version DESC"),
+                                       where.params()));
+    std::map<std::string, Json::Array> versions;
+    for (const Row& row : rows) versions[row.Text("name")].push_back(VersionJson(row));
     std::vector<std::pair<std::string, Json>> items;
     for (const Row& model : models) {
       const std::string name = model.Text("name");
-      ASSIGN_OR_RETURN(const Rows rows,
-                       transaction.Query(std::string(kSelectVersion) +
-                                             "WHERE v.name = $1 ORDER BY v.created_at DESC, "
-                                             "v.version DESC",
-                                         {name}));
-      Json::Array versions;
-      for (const Row& row : rows) versions.push_back(VersionJson(row));
       items.emplace_back(name, Json::MakeObject({{"name", name},
                                                  {"model_family", model.Text("model_family")},
-                                                 {"versions", std::move(versions)}}));
+                                                 {"versions", std::move(versions[name])}}));
     }
     return http::MakePage(
         std::move(items), limit, [](const auto& item) { return item.second; },

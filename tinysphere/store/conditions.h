@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "tinysphere/store/database.h"
 
@@ -25,6 +26,22 @@ class Conditions {
       }
       sql_ += Bind(std::move(values.at(next++)));
     }
+  }
+  // `column` is one of them. None of them is no row at all.
+  void AddIn(std::string_view column, const std::vector<std::string>& values) {
+    sql_ += sql_.empty() ? " WHERE " : " AND ";
+    if (values.empty()) {
+      sql_ += "1 = 0";
+      return;
+    }
+    sql_ += column;
+    std::string_view before = " IN (";
+    for (const std::string& value : values) {
+      sql_ += before;
+      sql_ += Bind(value);
+      before = ", ";
+    }
+    sql_ += ')';
   }
   // "$3" for a value that stands behind the conditions, as of LIMIT.
   std::string Bind(Value value) {
