@@ -489,7 +489,10 @@ TEST_F(Adaptations, AreUnknownWithTheReasonWhereTheReplayFails) {
 }
 
 TEST_F(Adaptations, AreNotJudgedWithoutTheProgramAndThatIsSaid) {
-  Restart({"--tinylcm", folder_ + "/none"});
+  // It was there when the server started; without that it would not have.
+  const std::string program = Script("exit 0");
+  Restart({"--tinylcm", program});
+  std::filesystem::remove(program);
   const Json overview = admin_->Get("/api/v1/overview").json();
   EXPECT_FALSE(At(overview, "judging.is_possible").as_bool());
   EXPECT_NE(At(overview, "judging.reason").as_string().find("--tinylcm"), std::string::npos);
