@@ -108,7 +108,8 @@ TEST_F(Series, OfSketchesAddUpToADay) {
   const Json days = Get(path_ + "/sketches");
   // Midnight may have come between the two.
   std::int64_t samples = 0;
-  for (const Json& day : At(days, "items").as_array()) samples += At(day, "samples").as_int();
+  const Json items = At(days, "items");
+  for (const Json& day : items.as_array()) samples += At(day, "samples").as_int();
   EXPECT_EQ(samples, 2 * (3 + 4));
 }
 
@@ -128,7 +129,8 @@ TEST_F(Series, ShowHowFarAPackageIs) {
   const Json progress = Get("/api/v1/packages/" + device_->PackageId(1) + "/progress");
   EXPECT_EQ(At(progress, "state").as_string(), "processed");
   ASSERT_EQ(At(progress, "steps").as_array().size(), 4u);
-  for (const Json& step : At(progress, "steps").as_array()) {
+  const Json steps = At(progress, "steps");
+  for (const Json& step : steps.as_array()) {
     EXPECT_EQ(At(step, "state").as_string(), "done") << step.Write();
   }
 }
@@ -168,7 +170,7 @@ TEST_F(Series, OfAnErasedDeviceAreGone) {
   const ProgramResult again =
       RunTinysphere({"device", "erase", device_->id(), "--data", server_->data()});
   EXPECT_EQ(again.exit_code, 0) << again.err;
-  EXPECT_EQ(RunTinysphere({"device", "erase", "d-nobody", "--data", server_->data()}).exit_code, 2);
+  EXPECT_EQ(RunTinysphere({"device", "erase", "d-nobody", "--data", server_->data()}).exit_code, 1);
 }
 
 }  // namespace
