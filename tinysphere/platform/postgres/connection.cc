@@ -119,6 +119,13 @@ base::Status Connection::Connect() {
 }
 
 void Connection::Begin(std::vector<std::string> statements) {
+  // By itself, between two transactions: before BEGIN in one pipeline it would have taken the
+  // snapshot already, and before ROLLBACK TO of a work that failed it would be refused.
+  if (statements_.size() > kStatementsMax && is_alive()) {
+    statements_.clear();
+    // A session that cannot do it has no use for the names either: it is dead.
+    if (!RunAlone("DEALLOCATE ALL").ok()) (void)Connect().ok();
+  }
   begin_size_ = statements.size();
   kept_ = std::move(statements);
   kept_before_save_ = 0;
@@ -241,10 +248,6 @@ base::Result<Connection::Outcome> Connection::Step(std::string_view sql, const R
 base::Result<Connection::Outcome> Connection::SendAndRead(std::string_view sql,
                                                           const RowsOfParams& rows) {
   const std::string text = Translate(sql);
-  if (statements_.size() > kStatementsMax) {
-    statements_.clear();
-    kept_.insert(kept_.begin(), "DEALLOCATE ALL");
-  }
   std::vector<Sent> sent;
   base::Status status;
   for (const std::string& kept : kept_) {

@@ -111,6 +111,8 @@ ErrorCode CodeOf(std::string_view sqlstate) {
   if (kind == "23") return ErrorCode::kConflict;
   if (sqlstate == "53300") return ErrorCode::kUnavailable;  // Too many connections.
   if (kind == "53") return ErrorCode::kExhausted;           // Disk, memory.
+  // Somebody ended the transaction, or the server turned read-only (a fail-over): the next may do.
+  if (sqlstate == "25P02" || sqlstate == "25006") return ErrorCode::kUnavailable;
   if (kind == "08" || kind == "57" || kind == "40" || sqlstate == "55P03" || sqlstate.empty()) {
     return ErrorCode::kUnavailable;
   }

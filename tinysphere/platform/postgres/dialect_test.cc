@@ -53,6 +53,8 @@ TEST(Dialect, SaysWhatTheCallerCanDo) {
   EXPECT_EQ(CodeOf("57P01"), ErrorCode::kUnavailable);
   EXPECT_EQ(CodeOf("08006"), ErrorCode::kUnavailable);
   EXPECT_EQ(CodeOf(""), ErrorCode::kUnavailable);
+  EXPECT_EQ(CodeOf("25P02"), ErrorCode::kUnavailable);
+  EXPECT_EQ(CodeOf("25006"), ErrorCode::kUnavailable);
   EXPECT_EQ(CodeOf("42601"), ErrorCode::kInternal);
 }
 

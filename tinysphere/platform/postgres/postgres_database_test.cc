@@ -86,6 +86,40 @@ TEST_F(PostgresTest, SaysWhereNoServerAnswers) {
   EXPECT_EQ(no_url.error().message.find("secret"), std::string::npos);
 }
 
+// A session forgets its prepared texts beyond 1,000: never inside a transaction, on readers (whose
+// transactions begin with a snapshot) as little as where a work failed before.
+TEST_F(PostgresTest, GoesOnBeyondAsManyTextsAsASessionKeeps) {
+  const auto ask = [](Transaction& transaction, int i) -> base::Status {
+    ASSIGN_OR_RETURN(const auto row,
+                     transaction.QueryOne(base::StrCat("SELECT ", i, " AS n FROM counters")));
+    EXPECT_EQ(row->Int("n"), i);
+    return {};
+  };
+  const auto ask_many = [&](Transaction& transaction) -> base::Status {
+    for (int i = 0; i < 960; ++i) RETURN_IF_ERROR(ask(transaction, i));
+    return {};
+  };
+  ASSERT_TRUE(database_->Read(ask_many).ok());
+  for (int i = 1000; i < 1080; ++i) {
+    const base::Status read =
+        database_->Read([&](Transaction& transaction) { return ask(transaction, i); });
+    ASSERT_TRUE(read.ok()) << i << ": " << read.error().message;
+  }
+  ASSERT_TRUE(database_->Write(ask_many).ok());
+  for (int i = 1000; i < 1080; ++i) {
+    const base::Status failed = database_->Write([&](Transaction& transaction) -> base::Status {
+      RETURN_IF_ERROR(
+          transaction.Execute(base::StrCat("INSERT INTO counters VALUES ('a', ", i, ")")));
+      return {};
+    });
+    ASSERT_FALSE(failed.ok());
+    ASSERT_EQ(failed.error().code, ErrorCode::kConflict) << i << ": " << failed.error().message;
+    const base::Status done = CountUp(*database_);
+    ASSERT_TRUE(done.ok()) << i << ": " << done.error().message;
+  }
+  EXPECT_EQ(Count(), 80);
+}
+
 // 4 programs x 2 threads x 25 increments that read before they write.
 TEST_F(PostgresTest, LosesNoUpdateOfManyPrograms) {
   std::vector<std::unique_ptr<store::Database>> programs;
