@@ -299,7 +299,11 @@ base::Status EraseDevice(const Place& place, const std::string& device_id, bool 
     }
     const base::Status done = sphere->erasures.Erase(*job);
     if (done.ok()) continue;
-    RETURN_IF_ERROR(sphere->queue.Fail(*job, done.error().message, false, clock.Now()));
+    // A person looks on: whatever is wrong, the job stays for the next try.
+    const bool passes = store::FailingOf(done.error().code) == store::Failing::kPassing;
+    RETURN_IF_ERROR(sphere->queue.Fail(*job, done.error().message,
+                                       passes ? store::Failing::kPassing : store::Failing::kAgain,
+                                       clock.Now()));
     return done;
   }
 }

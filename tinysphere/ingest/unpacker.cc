@@ -213,6 +213,31 @@ base::Status ReadDocument(const Collector& sink, std::string_view path, Parse pa
   return {};
 }
 
+// A package that is larger than its limits stays so; that a store is full passes.
+Error ForGood(const Error& error) {
+  return error.code == ErrorCode::kExhausted ? Error{ErrorCode::kCorrupt, error.message} : error;
+}
+
+// Tells whether it was the sink that failed.
+class Watched final : public protocol::FileSink {
+ public:
+  explicit Watched(protocol::FileSink& sink) : sink_(sink) {}
+
+  base::Status Begin(const protocol::NamedFile& file) override { return Noted(sink_.Begin(file)); }
+  base::Status Append(base::ByteView bytes) override { return Noted(sink_.Append(bytes)); }
+  base::Status End() override { return Noted(sink_.End()); }
+  bool has_failed() const { return has_failed_; }
+
+ private:
+  base::Status Noted(base::Status status) {
+    has_failed_ = has_failed_ || !status.ok();
+    return status;
+  }
+
+  protocol::FileSink& sink_;
+  bool has_failed_ = false;
+};
+
 // The signature was checked when the package came in, with the key the device had then; the object
 // store has kept the bytes since. Here the archive only has to be whole.
 class OpenPackage {
@@ -222,18 +247,21 @@ class OpenPackage {
     OpenPackage package;
     ASSIGN_OR_RETURN(package.file_, objects.Get(object_key));
     package.source_ = std::make_unique<protocol::FileSource>(*package.file_);
-    ASSIGN_OR_RETURN(
-        auto archive,
-        protocol::SignedArchiveReader::Open(
-            *package.source_, protocol::ArchiveLimits{.compressed_bytes_max = kPackageBytesMax}));
-    package.archive_ = std::make_unique<protocol::SignedArchiveReader>(std::move(archive));
-    ASSIGN_OR_RETURN(package.manifest_,
-                     protocol::ParsePackageManifest(package.archive_->manifest_bytes()));
+    auto archive = protocol::SignedArchiveReader::Open(
+        *package.source_, protocol::ArchiveLimits{.compressed_bytes_max = kPackageBytesMax});
+    if (!archive.ok()) return ForGood(archive.error());
+    package.archive_ = std::make_unique<protocol::SignedArchiveReader>(std::move(*archive));
+    auto manifest = protocol::ParsePackageManifest(package.archive_->manifest_bytes());
+    if (!manifest.ok()) return ForGood(manifest.error());
+    package.manifest_ = std::move(*manifest);
     return package;
   }
   protocol::PackageManifest& manifest() { return manifest_; }
   base::Status ReadFiles(protocol::FileSink& sink) {
-    return archive_->ReadFiles(manifest_.files, sink);
+    Watched watched(sink);
+    const base::Status read = archive_->ReadFiles(manifest_.files, watched);
+    if (read.ok() || watched.has_failed()) return read;
+    return ForGood(read.error());
   }
 
  private:
@@ -253,11 +281,6 @@ Json StepJson(const std::string& step, base::Time at, const std::string& detail)
 }
 
 }  // namespace
-
-bool Unpacker::IsHopeless(ErrorCode code) {
-  return code != ErrorCode::kUnavailable && code != ErrorCode::kExhausted &&
-         code != ErrorCode::kInternal && code != ErrorCode::kConflict;
-}
 
 std::vector<base::Status> Unpacker::UnpackSome(std::span<const store::Job> jobs) {
   std::vector<base::Status> statuses(jobs.size());

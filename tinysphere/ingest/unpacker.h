@@ -62,10 +62,9 @@ class Unpacker {
   explicit Unpacker(const UnpackerParts& parts) : parts_(parts) {}
 
   // Does the jobs and completes them; the i-th status is that of the i-th job. An error says
-  // whether it is the package's fault for ever (IsHopeless) or may pass.
+  // whether it is the package's fault for ever or may pass (store::FailingOf).
   std::vector<base::Status> UnpackSome(std::span<const store::Job> jobs);
   base::Status Unpack(const store::Job& job) { return UnpackSome({&job, 1}).front(); }
-  static bool IsHopeless(base::ErrorCode code);
 
   // Called after the commit, for each package of figures. At most one; before the first job.
   using Measured =

@@ -6,7 +6,6 @@
 #include "base/check.h"
 #include "base/text.h"
 #include "base/trace.h"
-#include "tinysphere/ingest/unpacker.h"
 
 namespace tinysphere::ingest {
 
@@ -103,14 +102,13 @@ bool Worker::Do(const JobKind& kind, std::span<const store::Job> jobs) {
     }
     has_failed = true;
     const std::string& reason = done[i].error().message;
-    const bool is_hopeless = Unpacker::IsHopeless(done[i].error().code);
+    const store::Failing failing = store::FailingOf(done[i].error().code);
     if (options_.log != nullptr) {
-      options_.log->Failed(job, reason, is_hopeless || job.attempts >= store::kJobAttemptsMax,
-                           seconds);
+      options_.log->Failed(job, reason, store::IsSetAside(job, failing), seconds);
     } else {
       logger_.Warning(base::StrCat(job.kind, " ", job.key, ": ", reason));
     }
-    const base::Status failed = queue_.Fail(job, reason, is_hopeless, clock_.Now());
+    const base::Status failed = queue_.Fail(job, reason, failing, clock_.Now());
     if (!failed.ok()) {
       logger_.Error("jobs: " + failed.error().message);
       return false;

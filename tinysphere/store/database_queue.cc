@@ -14,11 +14,11 @@ using base::ErrorCode;
 namespace {
 
 constexpr std::int64_t kPauseMs = 5'000;
-constexpr std::int64_t kPauseMaxMs = 60LL * 60 * 1000;
+constexpr base::Duration kPassingPause{60'000};
 
-base::Duration PauseAfter(int attempts) {
-  const int doublings = std::min(attempts - 1, 20);
-  return base::Duration(std::min(kPauseMs << doublings, kPauseMaxMs));
+base::Duration PauseAfter(int attempts, Failing failing) {
+  if (failing == Failing::kPassing && attempts > 1) return kPassingPause;
+  return base::Duration(kPauseMs << std::min(attempts - 1, kJobAttemptsMax));
 }
 
 constexpr std::string_view kColumns =
@@ -129,15 +129,31 @@ base::Status DatabaseQueue::Complete(Transaction& transaction, const Job& job) {
   return {};
 }
 
-base::Status DatabaseQueue::Fail(const Job& job, const std::string& reason, bool is_hopeless,
+Failing FailingOf(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kUnavailable:
+    case ErrorCode::kExhausted:
+      return Failing::kPassing;
+    case ErrorCode::kInternal:
+    case ErrorCode::kConflict:
+      return Failing::kAgain;
+    default:
+      return Failing::kForGood;
+  }
+}
+
+base::Status DatabaseQueue::Fail(const Job& job, const std::string& reason, Failing failing,
                                  base::Time now) {
-  const bool is_last = is_hopeless || job.attempts >= kJobAttemptsMax;
+  const bool is_last = IsSetAside(job, failing);
+  // Not below one: what was tried is claimed alone. An attempt in which the worker dies counts
+  // whatever the others failed of.
+  const int attempts = failing == Failing::kPassing ? std::max(job.attempts - 1, 1) : job.attempts;
   return database_.WriteBeside([&](Transaction& transaction) -> base::Status {
-    RETURN_IF_ERROR(
-        transaction.Execute("UPDATE jobs SET state = $3, lease = '', error = $4, due_at = $5 "
-                            "WHERE job_id = $1 AND state = 'claimed' AND lease = $2",
-                            {job.job_id, job.lease, is_last ? "set_aside" : "waiting", reason,
-                             now + PauseAfter(job.attempts)}));
+    RETURN_IF_ERROR(transaction.Execute(
+        "UPDATE jobs SET state = $3, lease = '', error = $4, due_at = $5, attempts = $6 "
+        "WHERE job_id = $1 AND state = 'claimed' AND lease = $2",
+        {job.job_id, job.lease, is_last ? "set_aside" : "waiting", reason,
+         now + PauseAfter(job.attempts, failing), attempts}));
     return {};
   });
 }

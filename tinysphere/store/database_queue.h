@@ -24,7 +24,7 @@ class DatabaseQueue final : public Queue {
   base::Result<std::vector<Job>> ClaimSome(const std::string& kind, base::Time now,
                                            base::Duration lease, std::size_t limit) override;
   base::Status Complete(Transaction& transaction, const Job& job) override;
-  base::Status Fail(const Job& job, const std::string& reason, bool is_hopeless,
+  base::Status Fail(const Job& job, const std::string& reason, Failing failing,
                     base::Time now) override;
   base::Result<std::vector<Job>> SetAside(std::size_t limit) override;
   base::Status Redrive(std::int64_t job_id, base::Time now) override;

@@ -3,8 +3,9 @@
 // A job is put down in the transaction that stores the fact, claimed under a lease, and completed.
 // A lease that runs out (the worker died) makes the job claimable again, so work must be
 // idempotent. What fails is tried again with growing pauses; what fails too often is set aside with
-// its reason, seen by people, and can be driven again. Unbounded in number (it is on disk), bounded
-// in tries.
+// its reason, seen by people, and can be driven again. What fails for a reason that passes without
+// anybody touching the job (a store is away or full) is tried for as long as that takes. Unbounded
+// in number (it is on disk), bounded in tries.
 
 #pragma once
 
@@ -42,6 +43,16 @@ struct Job {
   friend bool operator==(const Job&, const Job&) = default;
 };
 
+// What a failure says of the job.
+enum class Failing {
+  kAgain,    // It may be the job's fault: the attempt counts, the last one sets it aside.
+  kPassing,  // It is not the job's fault: the attempt is given back.
+  kForGood,  // It can never be done: it is set aside.
+};
+
+// What an error of a job's work says of it: kUnavailable and kExhausted (of a store) pass.
+Failing FailingOf(base::ErrorCode code);
+
 struct JobCounts {
   std::int64_t waiting = 0;  // Also those claimed.
   std::int64_t set_aside = 0;
@@ -64,9 +75,9 @@ class Queue {
   // In the transaction that stores the work's result. kConflict if the lease was lost meanwhile;
   // return it, so that nothing of the work is stored.
   virtual base::Status Complete(Transaction& transaction, const Job& job) = 0;
-  // Back into the queue with a pause (5 s doubling to 1 h), or set aside after the last attempt or
-  // if `is_hopeless`.
-  virtual base::Status Fail(const Job& job, const std::string& reason, bool is_hopeless,
+  // Back into the queue with a pause: 5 s, doubling with each attempt; kPassing: 5 s, then a minute
+  // each time. Set aside if it is kForGood, or kAgain in the last attempt.
+  virtual base::Status Fail(const Job& job, const std::string& reason, Failing failing,
                             base::Time now) = 0;
   virtual base::Result<std::vector<Job>> SetAside(std::size_t limit) = 0;
   // A job set aside starts anew with all its attempts. kNotFound if it is not set aside.
@@ -77,5 +88,11 @@ class Queue {
 };
 
 inline constexpr int kJobAttemptsMax = 8;
+
+// Whether Fail sets it aside.
+inline bool IsSetAside(const Job& job, Failing failing) {
+  return failing == Failing::kForGood ||
+         (failing == Failing::kAgain && job.attempts >= kJobAttemptsMax);
+}
 
 }  // namespace tinysphere::store

@@ -54,8 +54,8 @@ class QueueContract : public testing::TestWithParam<tests::DatabaseKind> {
     return database_->Write(
         [&](Transaction& transaction) { return queue_->Complete(transaction, job); });
   }
-  void Fail(const Job& job, const std::string& reason, bool is_hopeless = false) {
-    ASSERT_TRUE(queue_->Fail(job, reason, is_hopeless, clock_.Now()).ok());
+  void Fail(const Job& job, const std::string& reason, Failing failing = Failing::kAgain) {
+    ASSERT_TRUE(queue_->Fail(job, reason, failing, clock_.Now()).ok());
   }
 
   tests::FakeClock clock_;
@@ -206,8 +206,48 @@ TEST_P(QueueContract, SetsAPoisonedJobAsideWithItsReason) {
 
 TEST_P(QueueContract, SetsAHopelessJobAsideAtOnce) {
   Enqueue("a");
-  Fail(*Claim(), "path outside", true);
+  Fail(*Claim(), "path outside", Failing::kForGood);
   EXPECT_EQ(queue_->SetAside(10).value().size(), 1u);
+}
+
+// 5 s after the first failure, a minute after each other, and far more failures than attempts.
+TEST_P(QueueContract, NeverSetsAsideWhatWaitsForAStore) {
+  EXPECT_EQ(FailingOf(ErrorCode::kUnavailable), Failing::kPassing);
+  EXPECT_EQ(FailingOf(ErrorCode::kExhausted), Failing::kPassing);
+  EXPECT_EQ(FailingOf(ErrorCode::kInternal), Failing::kAgain);
+  EXPECT_EQ(FailingOf(ErrorCode::kCorrupt), Failing::kForGood);
+  Enqueue("a");
+  Fail(*Claim(), "the disk is full", Failing::kPassing);
+  clock_.Advance(seconds(5));
+  for (int i = 0; i < 5 * kJobAttemptsMax; ++i) {
+    const std::optional<Job> job = Claim();
+    ASSERT_TRUE(job.has_value()) << i;
+    EXPECT_EQ(job->attempts, 2);
+    Fail(*job, "the disk is full", Failing::kPassing);
+    clock_.Advance(seconds(59));
+    EXPECT_EQ(Claim(), std::nullopt);
+    clock_.Advance(seconds(1));
+  }
+  EXPECT_EQ(queue_->Count().value().set_aside, 0);
+  EXPECT_TRUE(Complete(*Claim()).ok());
+}
+
+// Seven attempts were used up by what may be its fault; the last is given back however often.
+TEST_P(QueueContract, GivesBackTheLastAttemptAsWell) {
+  Enqueue("a");
+  for (int attempt = 1; attempt < kJobAttemptsMax; ++attempt) {
+    Fail(*Claim(), "a bug of ours");
+    clock_.Advance(hours(1));
+  }
+  for (int i = 0; i < 3; ++i) {
+    const std::optional<Job> job = Claim();
+    ASSERT_TRUE(job.has_value());
+    EXPECT_EQ(job->attempts, kJobAttemptsMax);
+    Fail(*job, "the store is away", Failing::kPassing);
+    clock_.Advance(hours(1));
+  }
+  Fail(*Claim(), "a bug of ours");
+  EXPECT_EQ(queue_->Count().value().set_aside, 1);
 }
 
 TEST_P(QueueContract, SetsAsideWhatKillsItsWorkerEveryTime) {
@@ -222,7 +262,7 @@ TEST_P(QueueContract, SetsAsideWhatKillsItsWorkerEveryTime) {
 
 TEST_P(QueueContract, DrivesAgainWhatWasSetAside) {
   Enqueue("a");
-  Fail(*Claim(), "a bug of ours", true);
+  Fail(*Claim(), "a bug of ours", Failing::kForGood);
   const std::int64_t job_id = queue_->SetAside(10).value().front().job_id;
   ASSERT_TRUE(queue_->Redrive(job_id, clock_.Now()).ok());
   const Job job = *Claim();

@@ -128,7 +128,9 @@ Error Client::Failure(const Call& call, const Answer& answer) const {
     return error(ErrorCode::kUnavailable,
                  "; AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be good for it");
   }
-  if (answer.status == 409 || answer.status == 412 || MayPass(answer.status)) {
+  // AWS says these with 400: new credentials, or another try, and it goes on.
+  const bool passes = code == "ExpiredToken" || code == "RequestTimeout" || code == "SlowDown";
+  if (passes || answer.status == 409 || answer.status == 412 || MayPass(answer.status)) {
     return error(ErrorCode::kUnavailable, "");
   }
   return error(ErrorCode::kInternal, "");

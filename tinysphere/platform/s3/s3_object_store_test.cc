@@ -116,6 +116,9 @@ TEST_F(S3ObjectStoreTest, PutsErrorsInWordsAndKeepsSecrets) {
       {404, "NoSuchBucket", ErrorCode::kUnavailable, "makes its buckets"},
       {301, "PermanentRedirect", ErrorCode::kUnavailable, "region"},
       {507, "XMinioStorageFull", ErrorCode::kExhausted, "XMinioStorageFull"},
+      {400, "ExpiredToken", ErrorCode::kUnavailable, "ExpiredToken"},
+      {400, "RequestTimeout", ErrorCode::kUnavailable, "RequestTimeout"},
+      {400, "SlowDown", ErrorCode::kUnavailable, "SlowDown"},
       {400, "InvalidArgument", ErrorCode::kInternal, "InvalidArgument"},
   };
   for (const auto& one : cases) {
