@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <condition_variable>
+#include <iterator>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -25,8 +27,10 @@ constexpr std::string_view kPackEnd = ".pack";
 constexpr std::string_view kMagic = "tinypack/1 ";
 constexpr std::size_t kKeyMax = 300;  // So that it fits into a header, and the place into the key.
 constexpr std::size_t kBatchMax = 64;
-constexpr std::size_t kRecordsKeptMax = 500'000;  // Some 100 MB, of who lists so many.
 constexpr std::size_t kScanBytes = 64 * 1024;
+// A pack that was not written to for so long is written to no more; one that holds nothing and was
+// not touched for twice as long is nobody's, whichever process began it.
+constexpr base::Duration kPackOpenMax = std::chrono::hours(24);
 
 std::uint64_t RoundUp(std::uint64_t bytes) { return (bytes + kUnit - 1) / kUnit * kUnit; }
 
@@ -171,8 +175,8 @@ class PackedObjects final : public ObjectStore {
       if (found) {
         RETURN_IF_ERROR(erase_(PathOf(split->second.pack), split->second.offset,
                                kUnit + RoundUp(split->second.bytes)));
-        const std::lock_guard lock(scanned_mutex_);
-        scanned_.erase(split->second.pack);
+        const std::lock_guard lock(ahead_mutex_);
+        if (ahead_) ahead_->records.erase(key);
         return {};
       }
     }
@@ -197,6 +201,7 @@ class PackedObjects final : public ObjectStore {
     std::vector<ObjectInfo> all;
     std::merge(found.begin(), found.end(), packed.begin(), packed.end(), std::back_inserter(all),
                [](const auto& a, const auto& b) { return a.key < b.key; });
+    if (all.size() < limit && !all.empty()) EndListing(all.back().key);
     if (all.size() > limit) all.resize(limit);
     return all;
   }
@@ -225,9 +230,20 @@ class PackedObjects final : public ObjectStore {
     std::condition_variable woken;
   };
 
-  struct Scanned {
-    std::optional<std::uint64_t> bytes;  // The pack's size when it was read.
-    std::vector<ObjectInfo> records;
+  // How far a pack was read.
+  struct Read {
+    std::uint64_t bytes = 0;  // Its size then.
+    std::uint64_t end = 0;    // What comes later begins here.
+    bool is_empty = true;     // Nothing is in it, other than what a crash tore at its end.
+  };
+
+  // The next records of a listing, so that not every page reads all packs.
+  struct Ahead {
+    std::string prefix;
+    std::string after;                          // All records behind it are here,
+    bool is_all = true;                         // or as many as fit: up to the last of `records`.
+    std::map<std::string, ObjectInfo> records;  // By key.
+    std::map<std::string, Read> packs;
   };
 
   std::string PathOf(const std::string& pack) const {
@@ -277,7 +293,9 @@ class PackedObjects final : public ObjectStore {
   }
 
   base::Status Append(const std::vector<Waiting*>& batch) {
-    if (!file_ || offset_ >= options_.pack_bytes) {
+    const base::Time now = clock_.Now();
+    const bool is_stale = now < written_at_ || now - written_at_ > kPackOpenMax;
+    if (!file_ || offset_ >= options_.pack_bytes || is_stale) {
       file_.reset();
       pack_ = base::RandomHex(8);
       ASSIGN_OR_RETURN(file_, fs_.Create(PathOf(pack_), base::FileSystem::Mode::kExclusive));
@@ -285,7 +303,7 @@ class PackedObjects final : public ObjectStore {
       offset_ = 0;
       padding_ = 0;
     }
-    const base::Time now = clock_.Now();
+    written_at_ = now;
     for (Waiting* waiting : batch) {
       const Record record{.key = waiting->key, .bytes = waiting->bytes.size(), .at = now};
       waiting->place = {.pack = pack_, .offset = offset_, .bytes = record.bytes};
@@ -313,89 +331,116 @@ class PackedObjects final : public ObjectStore {
     ASSIGN_OR_RETURN(const std::size_t got, (*file)->ReadAt(place.offset, header));
     if (got < kUnit) return std::unique_ptr<base::ReadableFile>();
     const auto record = ReadHeader(place.pack, place.offset, header);
-    if (!record || record->key != key || record->bytes != place.bytes) {
+    if (!record || record->key != key || record->bytes != place.bytes ||
+        !IsWhole(place.offset, place.bytes, (*file)->size())) {
       return std::unique_ptr<base::ReadableFile>();
     }
     return std::unique_ptr<base::ReadableFile>(
         std::make_unique<PackedFile>(std::move(*file), place.offset + kUnit, place.bytes));
   }
 
-  // Every record of a pack, whatever stands between them: what was deleted, what a crash tore.
-  base::Status Scan(const std::string& pack,
+  // Not while it is being written, and never if a crash tore it.
+  static bool IsWhole(std::uint64_t offset, std::uint64_t bytes, std::uint64_t pack_bytes) {
+    return offset + kUnit <= pack_bytes && bytes <= pack_bytes - offset - kUnit;
+  }
+
+  // Every whole record of a pack from `read.end` on, whatever stands between them: what was
+  // deleted, what a crash left.
+  base::Status Scan(const std::string& pack, Read& read,
                     const std::function<void(const Record&, std::uint64_t offset)>& see) const {
     auto file = fs_.Open(PathOf(pack));
     if (!file.ok()) {
       if (file.error().code == ErrorCode::kNotFound) return {};
       return file.error();
     }
+    read.bytes = (*file)->size();
     base::Bytes window(kScanBytes);
-    std::uint64_t offset = 0;
     std::uint64_t window_at = 0;
     std::size_t window_bytes = 0;
-    while (offset + kUnit <= (*file)->size()) {
-      if (offset < window_at || offset + kUnit > window_at + window_bytes) {
-        window_at = offset;
-        ASSIGN_OR_RETURN(window_bytes, (*file)->ReadAt(offset, window));
+    std::size_t wanted = kUnit;
+    while (read.end + kUnit <= read.bytes) {
+      if (read.end < window_at || read.end + kUnit > window_at + window_bytes) {
+        window_at = read.end;
+        ASSIGN_OR_RETURN(window_bytes, (*file)->ReadAt(read.end, std::span(window).first(wanted)));
         if (window_bytes < kUnit) return {};
       }
-      const auto record = ReadHeader(
-          pack, offset,
-          base::ByteView(window).subspan(static_cast<std::size_t>(offset - window_at), kUnit));
-      if (record) see(*record, offset);
-      offset += kUnit + (record ? RoundUp(record->bytes) : 0);
+      const base::ByteView header =
+          base::ByteView(window).subspan(static_cast<std::size_t>(read.end - window_at), kUnit);
+      const auto record = ReadHeader(pack, read.end, header);
+      // Packs only grow: what reaches past the end is the last, and may be whole the next time.
+      if (record && !IsWhole(read.end, record->bytes, read.bytes)) return {};
+      if (record) see(*record, read.end);
+      if (record ||
+          std::any_of(header.begin(), header.end(), [](auto byte) { return byte != 0; })) {
+        read.is_empty = false;
+      }
+      read.end += kUnit + (record ? RoundUp(record->bytes) : 0);
+      // Of large contents the headers alone; of small ones and of holes many at once.
+      wanted = record && record->bytes >= kScanBytes / 4 ? kUnit : kScanBytes;
     }
     return {};
   }
 
-  // What lies in a pack, in the order of keys. Packs only grow and lose records, so what was read
-  // of one holds until its size changes or this store erases from it.
-  base::Status ReadPack(const std::string& pack, std::uint64_t bytes, Scanned& scanned) const {
-    if (scanned.bytes == bytes) return {};
-    scanned.records.clear();
-    RETURN_IF_ERROR(Scan(pack, [&](const Record& record, std::uint64_t offset) {
-      scanned.records.push_back(
-          {.key = WithPlace(record.key, {.pack = pack, .offset = offset, .bytes = record.bytes}),
-           .bytes = record.bytes,
-           .modified = record.at});
-    }));
-    std::sort(scanned.records.begin(), scanned.records.end(),
-              [](const auto& a, const auto& b) { return a.key < b.key; });
-    scanned.bytes = bytes;
-    return {};
-  }
-
-  // A page of each pack, and of those together the first.
-  base::Result<std::vector<ObjectInfo>> ListPacked(const std::string& prefix,
-                                                   const std::string& after, std::size_t limit) {
+  // Takes what the packs have got since `ahead` was read; all of it the first time.
+  base::Status ReadOn(Ahead& ahead, std::size_t records_max) const {
     ASSIGN_OR_RETURN(const auto files, fs_.List(options_.folder));
-    const std::string& from = std::max(prefix, after);
-    std::vector<ObjectInfo> page;
-    const std::lock_guard lock(scanned_mutex_);
-    std::size_t kept = 0;
     for (const base::FileInfo& file : files) {
       if (!file.name.ends_with(kPackEnd)) continue;
       const std::string pack = file.name.substr(0, file.name.size() - kPackEnd.size());
-      Scanned& scanned = scanned_[pack];
-      RETURN_IF_ERROR(ReadPack(pack, file.bytes, scanned));
-      auto at =
-          std::lower_bound(scanned.records.begin(), scanned.records.end(), from,
-                           [](const auto& info, const std::string& key) { return info.key < key; });
-      for (std::size_t count = 0; at != scanned.records.end() && count < limit; ++at) {
-        if (!at->key.starts_with(prefix)) break;
-        if (!after.empty() && at->key == after) continue;
-        page.push_back(*at);
-        ++count;
-      }
-      kept += scanned.records.size();
-      // The rest is read again each time: slow, but bounded.
-      if (kept > kRecordsKeptMax) {
-        kept -= scanned.records.size();
-        scanned_.erase(pack);
+      const auto [at, is_new] = ahead.packs.try_emplace(pack);
+      Read& read = at->second;
+      if (!is_new && read.bytes == file.bytes) continue;
+      RETURN_IF_ERROR(Scan(pack, read, [&](const Record& record, std::uint64_t offset) {
+        std::string key =
+            WithPlace(record.key, {.pack = pack, .offset = offset, .bytes = record.bytes});
+        if (key <= ahead.after || !key.starts_with(ahead.prefix)) return;
+        if (!ahead.is_all && (ahead.records.empty() || key > ahead.records.rbegin()->first)) return;
+        ahead.records[key] = {.key = key, .bytes = record.bytes, .modified = record.at};
+        if (ahead.records.size() <= records_max) return;
+        ahead.records.erase(std::prev(ahead.records.end()));
+        ahead.is_all = false;
+      }));
+      if (is_new && read.is_empty && clock_.Now() - file.modified > 2 * kPackOpenMax) {
+        // What cannot be removed here (an export that may only read) the server removes.
+        (void)fs_.Remove(PathOf(pack)).ok();
       }
     }
-    std::sort(page.begin(), page.end(), [](const auto& a, const auto& b) { return a.key < b.key; });
-    if (page.size() > limit) page.resize(limit);
+    return {};
+  }
+
+  // The first page of a listing reads all packs; those that follow take what it read ahead, so long
+  // as that lasts, and what was kept meanwhile.
+  base::Result<std::vector<ObjectInfo>> ListPacked(const std::string& prefix,
+                                                   const std::string& after, std::size_t limit) {
+    const std::lock_guard lock(ahead_mutex_);
+    const std::size_t records_max = std::max(limit, options_.listed_ahead);
+    std::vector<ObjectInfo> page;
+    const bool goes_on =
+        ahead_ && !after.empty() && ahead_->prefix == prefix && after >= ahead_->after;
+    for (bool is_afresh = !goes_on;; is_afresh = true) {
+      if (is_afresh) ahead_ = Ahead{.prefix = prefix, .after = after, .records = {}, .packs = {}};
+      if (const base::Status read = ReadOn(*ahead_, records_max); !read.ok()) {
+        ahead_.reset();
+        return read.error();
+      }
+      // A walk does not come back.
+      ahead_->records.erase(ahead_->records.begin(), ahead_->records.upper_bound(after));
+      ahead_->after = after;
+      if (is_afresh || ahead_->is_all || ahead_->records.size() >= limit) break;
+    }
+    for (const auto& [key, info] : ahead_->records) {
+      if (page.size() == limit) break;
+      page.push_back(info);
+    }
     return page;
+  }
+
+  // After the last page only how far the packs were read is kept, for who asks once more.
+  void EndListing(const std::string& last) {
+    const std::lock_guard lock(ahead_mutex_);
+    if (!ahead_ || !ahead_->is_all || last < ahead_->after) return;
+    ahead_->records.erase(ahead_->records.begin(), ahead_->records.upper_bound(last));
+    ahead_->after = last;
   }
 
   std::unique_ptr<ObjectStore> objects_;
@@ -413,9 +458,10 @@ class PackedObjects final : public ObjectStore {
   std::string pack_;
   std::uint64_t offset_ = 0;
   std::size_t padding_ = 0;
+  base::Time written_at_{};
 
-  std::mutex scanned_mutex_;
-  std::map<std::string, Scanned> scanned_;  // By pack; filled by List.
+  std::mutex ahead_mutex_;
+  std::optional<Ahead> ahead_;  // Of the listing that was asked for last.
 };
 
 }  // namespace

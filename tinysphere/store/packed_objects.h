@@ -8,7 +8,8 @@
 // What is kept gets a key that says where it lies, so that nothing has to be looked up and nothing
 // has to be remembered: "packages/d/e/42" becomes "packages/d/e/42=<pack>.<record at>.<bytes>",
 // `at` in units of 512 bytes. Deleting overwrites the record with nothing (a hole, where the file
-// system has such).
+// system has such); a pack that holds nothing any more is removed by a listing, days later. A
+// record that reaches past its pack's end is none: it is being written, or a crash tore it.
 //
 // The idea is that of Haystack (Beaver et al., OSDI 2010).
 
@@ -36,6 +37,7 @@ struct PackOptions {
   std::uint64_t content_max = 256 * 1024;
   std::uint64_t pack_bytes = 64ull << 20;  // Then another is begun.
   std::uint64_t free_bytes_min = 64ull << 20;
+  std::size_t listed_ahead = 50'000;  // Records kept of a listing, some 10 MB.
 };
 
 // `objects` with ObjectStore::Keep of small contents made cheap; all else is passed on to it. `fs`

@@ -4,7 +4,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <chrono>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <thread>
 
 #include "base/crypto.h"
@@ -19,6 +23,37 @@ namespace {
 
 using base::AsBytes;
 using base::ErrorCode;
+
+// A disk that counts how often a file was opened.
+class CountingFileSystem final : public base::FileSystem {
+ public:
+  base::Result<std::unique_ptr<base::WritableFile>> Create(const std::string& path, Mode mode,
+                                                           bool owner_only) override {
+    return disk.Create(path, mode, owner_only);
+  }
+  base::Result<std::unique_ptr<base::ReadableFile>> Open(const std::string& path) override {
+    opened += 1;
+    return disk.Open(path);
+  }
+  base::Status Rename(const std::string& from, const std::string& to) override {
+    return disk.Rename(from, to);
+  }
+  base::Status Remove(const std::string& path) override { return disk.Remove(path); }
+  base::Status CreateDirectories(const std::string& path) override {
+    return disk.CreateDirectories(path);
+  }
+  base::Status SyncDirectory(const std::string& path) override { return disk.SyncDirectory(path); }
+  base::Result<std::vector<base::FileInfo>> List(const std::string& path) override {
+    return disk.List(path);
+  }
+  base::Result<base::FileInfo> Stat(const std::string& path) override { return disk.Stat(path); }
+  base::Result<std::uint64_t> FreeBytes(const std::string& path) override {
+    return disk.FreeBytes(path);
+  }
+
+  tests::FakeFileSystem disk;
+  int opened = 0;
+};
 
 class PackedObjectsOnDisk : public testing::Test {
  protected:
@@ -58,6 +93,11 @@ class PackedObjectsOnDisk : public testing::Test {
     if (!listed.ok()) return keys;
     for (const ObjectInfo& info : *listed) keys.push_back(info.key);
     return keys;
+  }
+  std::size_t PackCount() {
+    return static_cast<std::size_t>(
+        std::distance(std::filesystem::directory_iterator(root_ / "packs"),
+                      std::filesystem::directory_iterator()));
   }
   // All bytes of all packs.
   std::string Packs() {
@@ -174,18 +214,135 @@ TEST_F(PackedObjectsOnDisk, KeepWhatManyThreadsBringInSeveralPacks) {
     }
   }
   EXPECT_EQ(Keys("packages/").size(), static_cast<std::size_t>(kThreads * kEach));
-  // Some 220 kB, 100 kB a pack.
-  const auto packs = std::distance(std::filesystem::directory_iterator(root_ / "packs"),
-                                   std::filesystem::directory_iterator());
-  EXPECT_GE(packs, 2);
+  EXPECT_GE(PackCount(), 2u);  // Some 220 kB, 100 kB a pack.
+}
+
+// An export, or a check, is another process: it lists while the server is in the middle of a write,
+// after any byte of it.
+TEST_F(PackedObjectsOnDisk, NameNothingThatIsNotThereToTheLastByte) {
+  const std::string one = Keep("packages/d/e/1", std::string(700, 'a'));
+  const std::string two = Keep("packages/d/e/2", std::string(300, 'b'));
+  const std::string whole = Packs();
+  ASSERT_EQ(whole.size(), 512u + 1024 + 512 + 300);
+  const std::filesystem::path pack = std::filesystem::directory_iterator(root_ / "packs")->path();
+  std::filesystem::resize_file(pack, 0);
+  Open();
+  std::ofstream growing(pack, std::ios::binary | std::ios::app);
+  for (std::size_t size = 1; size <= whole.size(); ++size) {
+    SCOPED_TRACE(size);
+    growing.put(whole[size - 1]).flush();
+    std::vector<std::string> there;
+    if (size >= 512 + 700) there.push_back(one);
+    if (size >= whole.size()) there.push_back(two);
+    ASSERT_EQ(Keys("packages/"), there);
+    ASSERT_EQ(store_->Exists(one).value(), size >= 512 + 700);
+    ASSERT_EQ(store_->Exists(two).value(), size >= whole.size());
+  }
+  EXPECT_EQ(Get(one), std::string(700, 'a'));
+  EXPECT_EQ(Get(two), std::string(300, 'b'));
+}
+
+// A listing that goes on takes what is kept meanwhile, and no longer names what is deleted.
+TEST_F(PackedObjectsOnDisk, AreListedAsTheyComeAndGo) {
+  const std::string a = Keep("packages/d/e/a", "a");
+  const std::string c = Keep("packages/d/e/c", "c");
+  const std::string e = Keep("packages/d/e/e", "e");
+  EXPECT_EQ(store_->List("packages/", "", 1).value().front().key, a);
+  const std::string b = Keep("packages/d/e/b", "b");
+  ASSERT_TRUE(store_->Delete(c).ok());
+  const auto rest = store_->List("packages/", a, 10).value();
+  ASSERT_EQ(rest.size(), 2u);
+  EXPECT_EQ(rest[0].key, b);
+  EXPECT_EQ(rest[1].key, e);
+  const std::string f = Keep("packages/d/e/f", "f");
+  EXPECT_EQ(store_->List("packages/", e, 10).value().front().key, f);
+  EXPECT_EQ(store_->List("packages/", a, 10).value().size(), 3u);  // Back again.
+}
+
+TEST_F(PackedObjectsOnDisk, LeaveNoPackBehindThatHoldsNothing) {
+  const std::string one = Keep("packages/d/e/1", "one");
+  const std::string two = Keep("packages/d/e/2", "two");
+  Open();  // Begins another.
+  const std::string three = Keep("packages/d/e/3", "three");
+  ASSERT_EQ(PackCount(), 2u);
+  ASSERT_TRUE(store_->Delete(one).ok());
+  // The packs' times are the machine's.
+  const base::Time now =
+      std::chrono::time_point_cast<base::Duration>(std::chrono::system_clock::now());
+  clock_.JumpTo(now + std::chrono::hours(24 * 3));
+  EXPECT_EQ(Keys("packages/"), (std::vector<std::string>{two, three}));
+  EXPECT_EQ(PackCount(), 2u);
+  ASSERT_TRUE(store_->Delete(two).ok());
+  clock_.JumpTo(now + std::chrono::hours(24));  // Somebody may still be writing to it.
+  EXPECT_EQ(Keys("packages/"), (std::vector<std::string>{three}));
+  EXPECT_EQ(PackCount(), 2u);
+  clock_.JumpTo(now + std::chrono::hours(24 * 3));
+  EXPECT_EQ(Keys("packages/"), (std::vector<std::string>{three}));
+  EXPECT_EQ(PackCount(), 1u);
+  EXPECT_EQ(Get(three), "three");
+}
+
+TEST_F(PackedObjectsOnDisk, BeginAnotherPackAfterADayOfNothing) {
+  Keep("packages/d/e/1", "one");
+  clock_.Advance(std::chrono::hours(24));
+  Keep("packages/d/e/2", "two");
+  EXPECT_EQ(PackCount(), 1u);
+  clock_.Advance(std::chrono::hours(25));
+  Keep("packages/d/e/3", "three");
+  EXPECT_EQ(PackCount(), 2u);
+  EXPECT_EQ(Keys("packages/").size(), 3u);
+}
+
+// 400 records in packs of some 20, in pages of 10, of which 100 are read ahead: every pack is
+// opened for each 100 records, not for each page.
+TEST(PackedObjects, AreReadOnceForManyPages) {
+  CountingFileSystem fs;
+  tests::FakeClock clock;
+  ASSERT_TRUE(fs.CreateDirectories("/data").ok());
+  auto folder = folder::OpenObjectStore(fs, {.root = "/data", .free_bytes_min = 0}).value();
+  PackOptions options;
+  options.folder = "/data/packs";
+  options.pack_bytes = 20 * 1024;
+  options.free_bytes_min = 0;
+  options.listed_ahead = 100;
+  const auto store =
+      PackObjects(
+          std::move(folder), fs, clock,
+          [](const std::string&, std::uint64_t, std::uint64_t) -> base::Status { return {}; },
+          options)
+          .value();
+  std::vector<std::string> kept;
+  for (int i = 0; i < 400; ++i) {
+    // In another order than that of the keys: 7 and 400 have no common divisor.
+    const auto key =
+        store->Keep(base::StrCat("packages/d/e/", 1000 + i * 7 % 400), AsBytes("evidence"));
+    ASSERT_TRUE(key.ok());
+    kept.push_back(*key);
+  }
+  std::sort(kept.begin(), kept.end());
+  const auto packs = static_cast<int>(fs.List("/data/packs").value().size());
+  ASSERT_GE(packs, 20);
+  fs.opened = 0;
+  std::vector<std::string> walked;
+  std::string after;
+  for (;;) {
+    const auto page = store->List("packages/", after, 10).value();
+    if (page.empty()) break;
+    for (const ObjectInfo& info : page) walked.push_back(info.key);
+    after = page.back().key;
+  }
+  EXPECT_EQ(walked, kept);
+  EXPECT_EQ(fs.opened, packs * 4);
 }
 
 // Pulls the plug before each changing operation in turn: a key that was given must lead to the
 // whole content, and what was torn must not hide what came after it.
 TEST(PackedObjects, KeepWhatTheyPromisedWhereverThePowerGoes) {
+  const std::string evidence(2000, 'e');  // So that many a crash leaves a part of it.
   int promised = 0;
-  for (int n = 0;; ++n) {
-    SCOPED_TRACE(n);
+  for (int run = 0;; ++run) {
+    const int n = run / 10;  // Ten ways to lose what was not synced, each time.
+    SCOPED_TRACE(base::StrCat("operation ", n, ", seed ", run));
     tests::FakeFileSystem disk;
     tests::FakeClock clock;
     ASSERT_TRUE(disk.CreateDirectories("/data").ok());
@@ -206,31 +363,36 @@ TEST(PackedObjects, KeepWhatTheyPromisedWhereverThePowerGoes) {
     {
       auto store = open();
       for (int i = 0; store.ok() && i < 3; ++i) {
-        const auto kept = (*store)->Keep(base::StrCat("packages/d/e/", i), AsBytes("evidence"));
+        const auto kept = (*store)->Keep(base::StrCat("packages/d/e/", i), AsBytes(evidence));
         if (kept.ok()) keys.push_back(*kept);
       }
     }
     const bool reached = disk.power_is_off();
-    disk.Crash(/*seed=*/static_cast<std::uint64_t>(n));
+    disk.Crash(/*seed=*/static_cast<std::uint64_t>(run));
     auto store = open();
     ASSERT_TRUE(store.ok()) << store.error().message;
-    const auto later = (*store)->Keep("packages/d/e/later", AsBytes("evidence"));
+    const auto later = (*store)->Keep("packages/d/e/later", AsBytes(evidence));
     ASSERT_TRUE(later.ok()) << later.error().message;
     keys.push_back(*later);
     promised += static_cast<int>(keys.size());
     for (const std::string& key : keys) {
-      const auto got = (*store)->GetBytes(key, 100);
+      const auto got = (*store)->GetBytes(key, 10'000);
       ASSERT_TRUE(got.ok()) << got.error().message;
-      EXPECT_EQ(base::AsText(*got), "evidence");
+      EXPECT_EQ(base::AsText(*got), evidence);
     }
     const auto listed = (*store)->List("packages/", "", 100).value();
+    for (const ObjectInfo& info : listed) {
+      const auto got = (*store)->GetBytes(info.key, 10'000);
+      ASSERT_TRUE(got.ok()) << got.error().message;
+      EXPECT_EQ(got->size(), info.bytes) << info.key;
+    }
     for (const std::string& key : keys) {
       EXPECT_TRUE(std::any_of(listed.begin(), listed.end(), [&](const ObjectInfo& info) {
         return info.key == key;
       })) << key;
     }
     if (!reached) break;
-    ASSERT_LT(n, 1000);
+    ASSERT_LT(run, 10'000);
   }
   EXPECT_GE(promised, 4);
 }
