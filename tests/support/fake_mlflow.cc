@@ -335,6 +335,10 @@ base::Result<Answer> FakeMlflow::Do(const Request& request) {
   if (fault == Fault::kLostBefore) return lost;
   if (fault == Fault::k500Before) return broken;
   if (fault == Fault::k503) return tinysphere::outbound::Answer{503, {}, "<html>"};
+  if (fault == Fault::kNoSuchCall) return tinysphere::outbound::Answer{404, {}, "<html>"};
+  if (fault == Fault::kBadRequest) {
+    return Refuse(400, "BAD_REQUEST", "(psycopg2.InterfaceError) connection already closed");
+  }
   auto answer = Answer(request.method, path, query, body, bytes, fault == Fault::kHalf);
   if (fault == Fault::kLostAfter || fault == Fault::kHalf) return lost;
   if (fault == Fault::k500After) return broken;

@@ -30,6 +30,8 @@ class FakeMlflow final : public tinysphere::outbound::HttpClient {
     k500Before,   // 500, and nothing was done.
     k500After,    // 500, and it was done all the same.
     k503,
+    kBadRequest,  // Its database failed, which it answers as 400; nothing was done.
+    kNoSuchCall,  // A 404 that a proxy gives while MLflow starts anew.
   };
   using Pairs = std::map<std::string, std::string>;
   struct Metric {

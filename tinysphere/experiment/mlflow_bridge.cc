@@ -98,11 +98,6 @@ class ModelSink final : public protocol::FileSink {
   base::Bytes model_;
 };
 
-// Whether the outcome of a call that ended so is unknown.
-bool IsUnknown(const base::Error& error) {
-  return error.code == ErrorCode::kUnavailable || error.code == ErrorCode::kInternal;
-}
-
 }  // namespace
 
 // How far an entry has come. Empty it means: look at everything anew.
@@ -111,10 +106,9 @@ struct MlflowBridge::Progress {
   bool has_datasets = false;
   std::int64_t artifacts = 0;
   std::string model_id;
-  std::string files_of;        // The model that is not ready yet,
-  std::int64_t files = 0;      // and how many of its files are there.
-  bool may_be_double = false;  // Something was made whose first making was never answered.
-  std::int64_t answers = 0;    // 500s.
+  std::string files_of;      // The model that is not ready yet,
+  std::int64_t files = 0;    // and how many of its files are there.
+  std::int64_t answers = 0;  // 500s.
 
   std::string Write() const {
     return Json::MakeObject({{"batches", batches},
@@ -123,7 +117,6 @@ struct MlflowBridge::Progress {
                              {"model_id", model_id},
                              {"files_of", files_of},
                              {"files", files},
-                             {"may_be_double", may_be_double},
                              {"answers", answers}})
         .Write();
   }
@@ -137,7 +130,6 @@ struct MlflowBridge::Progress {
     progress.model_id = reader.String("model_id");
     progress.files_of = reader.String("files_of");
     progress.files = reader.Int("files");
-    progress.may_be_double = reader.Bool("may_be_double");
     progress.answers = reader.Int("answers");
     return reader.status().ok() ? progress : Progress();
   }
@@ -149,6 +141,7 @@ struct MlflowBridge::Entry {
   std::int64_t attempts = 0;  // Counting this one.
   Told told;
   Progress progress;
+  bool has_failed_here = false;  // In our own stores: MLflow has nothing to do with it.
 };
 
 // One entry on its way through the steps.
@@ -174,12 +167,40 @@ class MlflowBridge::Errand {
     if (status != "RUNNING") {
       RETURN_IF_ERROR(client_.UpdateRun(run_.id, status, told_.ended_at));
     }
-    return RemoveDoubles();
+    RETURN_IF_ERROR(RemoveDoubles());
+    RETURN_IF_ERROR(
+        Here(bridge_.database_.Execute("UPDATE outbox SET state = 'sent', sent_at = $2, error = "
+                                       "'', progress = '' WHERE entry_id = $1 AND state = "
+                                       "'waiting'",
+                                       {entry_.entry_id, bridge_.clock_.Now()})));
+    return {};
   }
 
  private:
-  // What was made before and never answered may have been made all the same.
-  bool is_in_doubt() const { return entry_.attempts > 1; }
+  // What was made before and never answered may have been made all the same, and may even be done
+  // only now. Attempts outlive a killed process and a retry by hand.
+  bool is_in_doubt() const { return entry_.attempts > 1 || is_found_; }
+
+  // What came of a call to our own stores. A fault of theirs is no answer of MLflow's: what is gone
+  // or damaged here stays so, anything else may pass.
+  template <typename T>
+  base::Result<T> Here(base::Result<T> result) {
+    if (result.ok()) return result;
+    entry_.has_failed_here = true;
+    Error error = result.error().Within("here");
+    const bool stays = error.code == ErrorCode::kNotFound || error.code == ErrorCode::kCorrupt ||
+                       error.code == ErrorCode::kUnsupported ||
+                       error.code == ErrorCode::kInvalidArgument;
+    error.code = stays ? ErrorCode::kInvalidArgument : ErrorCode::kUnavailable;
+    return error;
+  }
+
+  base::Status Keep() {
+    RETURN_IF_ERROR(
+        Here(bridge_.database_.Execute("UPDATE outbox SET progress = $2 WHERE entry_id = $1",
+                                       {entry_.entry_id, entry_.progress.Write()})));
+    return {};
+  }
 
   base::Status FindExperiment() {
     ASSIGN_OR_RETURN(auto found, client_.FindExperiment(told_.experiment));
@@ -194,25 +215,29 @@ class MlflowBridge::Errand {
     }
     if (found->is_deleted) RETURN_IF_ERROR(client_.RestoreExperiment(found->id));
     experiment_id_ = found->id;
-    RETURN_IF_ERROR(bridge_.database_.Execute(
+    RETURN_IF_ERROR(Here(bridge_.database_.Execute(
         "UPDATE experiments SET mlflow_id = $2 WHERE name = $1 AND mlflow_id <> $2",
-        {told_.experiment, experiment_id_}));
+        {told_.experiment, experiment_id_})));
     return {};
   }
 
   base::Status FindRun() {
     ASSIGN_OR_RETURN(const auto known,
-                     bridge_.database_.QueryOne("SELECT r.mlflow_id, p.mlflow_id AS parent FROM "
-                                                "runs r LEFT JOIN runs p ON p.run_id = "
-                                                "r.parent_run_id WHERE r.run_id = $1",
-                                                {entry_.run_id}));
+                     Here(bridge_.database_.QueryOne(
+                         "SELECT r.mlflow_id, p.mlflow_id AS parent FROM runs r LEFT JOIN runs p "
+                         "ON p.run_id = r.parent_run_id WHERE r.run_id = $1",
+                         {entry_.run_id})));
     if (known && !known->Text("mlflow_id").empty()) {
       ASSIGN_OR_RETURN(run_, client_.GetRun(known->Text("mlflow_id")));
     } else {
       ASSIGN_OR_RETURN(const auto found,
                        client_.FindRuns(experiment_id_, std::string(kKeyTag), entry_.run_id));
       if (!found.empty()) {
-        run_ = found.front();
+        // A double that was taken away may come before it.
+        const auto alive = std::find_if(found.begin(), found.end(),
+                                        [](const auto& run) { return !run.is_deleted; });
+        run_ = alive == found.end() ? found.front() : *alive;
+        is_found_ = true;  // Nobody here knows what arrived of it.
       } else {
         RETURN_IF_ERROR(MakeRun(known ? known->Text("parent") : ""));
       }
@@ -221,9 +246,9 @@ class MlflowBridge::Errand {
       return Error{ErrorCode::kInvalidArgument,
                    "MLflow: the run " + run_.id + " was deleted there"};
     }
-    RETURN_IF_ERROR(bridge_.database_.Execute(
+    RETURN_IF_ERROR(Here(bridge_.database_.Execute(
         "UPDATE runs SET mlflow_id = $2 WHERE run_id = $1 AND mlflow_id <> $2",
-        {entry_.run_id, run_.id}));
+        {entry_.run_id, run_.id})));
     return {};
   }
 
@@ -234,13 +259,8 @@ class MlflowBridge::Errand {
                           {"mlflow.source.name", "tinysphere"},
                           {"mlflow.source.type", "PROJECT"}};
     if (!parent.empty()) tags.emplace_back("mlflow.parentRunId", parent);
-    const auto made =
-        client_.CreateRun(experiment_id_, mlflow::Shorten(told_.name, 250), told_.started_at, tags);
-    if (!made.ok()) {
-      entry_.progress.may_be_double |= IsUnknown(made.error());
-      return made.error();
-    }
-    run_ = *made;
+    ASSIGN_OR_RETURN(run_, client_.CreateRun(experiment_id_, mlflow::Shorten(told_.name, 250),
+                                             told_.started_at, tags));
     return {};
   }
 
@@ -254,7 +274,7 @@ class MlflowBridge::Errand {
         RETURN_IF_ERROR(client_.LogBatch(run_.id, batch.metrics, batch.params, batch.tags));
       }
       entry_.progress.batches = static_cast<std::int64_t>(i) + 1;
-      RETURN_IF_ERROR(bridge_.Keep(entry_));
+      RETURN_IF_ERROR(Keep());
     }
     return {};
   }
@@ -293,17 +313,17 @@ class MlflowBridge::Errand {
     }
     RETURN_IF_ERROR(client_.LogInputs(run_.id, inputs));
     entry_.progress.has_datasets = true;
-    return bridge_.Keep(entry_);
+    return Keep();
   }
 
   base::Status SendArtifacts() {
     const auto& artifacts = told_.artifacts;
     for (std::size_t i = static_cast<std::size_t>(entry_.progress.artifacts); i < artifacts.size();
          ++i) {
-      ASSIGN_OR_RETURN(const auto file, bridge_.objects_.Get(artifacts[i].object_key));
+      ASSIGN_OR_RETURN(const auto file, Here(bridge_.objects_.Get(artifacts[i].object_key)));
       RETURN_IF_ERROR(client_.PutArtifact(run_.artifact_uri, artifacts[i].path, *file));
       entry_.progress.artifacts = static_cast<std::int64_t>(i) + 1;
-      RETURN_IF_ERROR(bridge_.Keep(entry_));
+      RETURN_IF_ERROR(Keep());
     }
     return {};
   }
@@ -320,26 +340,23 @@ class MlflowBridge::Errand {
     });
     ASSIGN_OR_RETURN(
         const auto bundle,
-        bridge_.database_.QueryOne(
-            "SELECT manifest, object_key, bytes FROM bundles WHERE bundle = $1", {told_.bundle}));
+        Here(bridge_.database_.QueryOne(
+            "SELECT manifest, object_key, bytes FROM bundles WHERE bundle = $1", {told_.bundle})));
     if (!bundle) {
       return Error{ErrorCode::kInvalidArgument, "the bundle " + told_.bundle + " is not here"};
     }
     ASSIGN_OR_RETURN(const protocol::BundleManifest manifest,
-                     protocol::ParseBundleManifest(base::AsBytes(bundle->Text("manifest"))));
+                     Here(protocol::ParseBundleManifest(base::AsBytes(bundle->Text("manifest")))));
     mlflow::LoggedModelInfo model;
     if (!found.empty()) {
       model = found.front();
     } else {
-      const auto made = client_.CreateModel(
-          experiment_id_, mlflow::ToLoggedModelName(manifest.name + "-" + manifest.version),
-          KindOf(manifest), run_.id, {{"version", manifest.version}},
-          {{std::string(kBundleTag), told_.bundle}, {std::string(kKeyTag), entry_.run_id}});
-      if (!made.ok()) {
-        entry_.progress.may_be_double |= IsUnknown(made.error());
-        return made.error();
-      }
-      model = *made;
+      ASSIGN_OR_RETURN(
+          model,
+          client_.CreateModel(
+              experiment_id_, mlflow::ToLoggedModelName(manifest.name + "-" + manifest.version),
+              KindOf(manifest), run_.id, {{"version", manifest.version}},
+              {{std::string(kBundleTag), told_.bundle}, {std::string(kKeyTag), entry_.run_id}}));
     }
     if (model.status != "LOGGED_MODEL_READY") {
       RETURN_IF_ERROR(SendModelFiles(model, manifest, *bundle));
@@ -352,7 +369,7 @@ class MlflowBridge::Errand {
       }
     }
     model_id_ = entry_.progress.model_id = model.id;
-    return bridge_.Keep(entry_);
+    return Keep();
   }
 
   static std::string KindOf(const protocol::BundleManifest& manifest) {
@@ -363,7 +380,7 @@ class MlflowBridge::Errand {
 
   base::Status SendModelFiles(const mlflow::LoggedModelInfo& model,
                               const protocol::BundleManifest& manifest, const Row& bundle) {
-    ASSIGN_OR_RETURN(const auto file, bridge_.objects_.Get(bundle.Text("object_key")));
+    ASSIGN_OR_RETURN(const auto file, Here(bridge_.objects_.Get(bundle.Text("object_key"))));
     mlflow::ModelFacts facts{.bundle = told_.bundle,
                              .name = manifest.name,
                              .version = manifest.version,
@@ -384,9 +401,9 @@ class MlflowBridge::Errand {
     if (named != nullptr && named->bytes <= kModelBytesMax) {
       protocol::FileSource source(*file);
       ASSIGN_OR_RETURN(auto archive,
-                       protocol::SignedArchiveReader::Open(source, protocol::kBundleLimits));
+                       Here(protocol::SignedArchiveReader::Open(source, protocol::kBundleLimits)));
       ModelSink sink;
-      RETURN_IF_ERROR(archive.ReadFiles(manifest.files, sink));
+      RETURN_IF_ERROR(Here(archive.ReadFiles(manifest.files, sink)));
       const bool is_onnx = named->path.ends_with(".onnx");
       const auto signature = is_onnx ? mlflow::ReadOnnxSignature(sink.model())
                                      : mlflow::ReadTfliteSignature(sink.model());
@@ -422,7 +439,7 @@ class MlflowBridge::Errand {
     for (auto i = static_cast<std::size_t>(entry_.progress.files); i < puts.size(); ++i) {
       RETURN_IF_ERROR(puts[i]());
       entry_.progress.files = static_cast<std::int64_t>(i) + 1;
-      RETURN_IF_ERROR(bridge_.Keep(entry_));
+      RETURN_IF_ERROR(Keep());
     }
     return {};
   }
@@ -436,21 +453,18 @@ class MlflowBridge::Errand {
     if (!found.empty()) {
       version_ = found.front().version;
     } else {
-      const auto made = client_.CreateVersion(
-          name, model_id_, run_.id, "Bundle " + told_.bundle + ", signed by its publisher.",
-          {{std::string(kBundleTag), told_.bundle}});
-      if (!made.ok()) {
-        entry_.progress.may_be_double |= IsUnknown(made.error());
-        return made.error();
-      }
-      version_ = made->version;
+      ASSIGN_OR_RETURN(const auto made, client_.CreateVersion(
+                                            name, model_id_, run_.id,
+                                            "Bundle " + told_.bundle + ", signed by its publisher.",
+                                            {{std::string(kBundleTag), told_.bundle}}));
+      version_ = made.version;
     }
     return {};
   }
 
   // A call whose answer got lost may have been done after we looked whether it was.
   base::Status RemoveDoubles() {
-    if (!entry_.progress.may_be_double) return {};
+    if (!is_in_doubt()) return {};
     ASSIGN_OR_RETURN(const auto runs,
                      client_.FindRuns(experiment_id_, std::string(kKeyTag), entry_.run_id));
     for (const mlflow::RunInfo& run : runs) {
@@ -478,6 +492,7 @@ class MlflowBridge::Errand {
   const Told& told_;
   std::string experiment_id_;
   mlflow::RunInfo run_;
+  bool is_found_ = false;  // By its tag, and not by what we know.
   std::string model_id_;
   std::int64_t version_ = 0;
 };
@@ -560,7 +575,7 @@ base::Duration MlflowBridge::Step() {
   }
   if (!next->has_value()) return kIdle;
   Entry& entry = **next;
-  const base::Status delivered = Deliver(entry);
+  const base::Status delivered = Errand(*this, entry).Run();
   if (delivered.ok()) {
     sent_.Add();
     Reached();
@@ -569,6 +584,7 @@ base::Duration MlflowBridge::Step() {
   const Error& error = delivered.error();
   const base::Status kept = Failed(entry, error);
   if (!kept.ok()) logger_.Error("MLflow: outbox: " + kept.error().message);
+  if (entry.has_failed_here) return kept.ok() ? base::Duration(0) : kIdle;
   const bool is_gone =
       error.code == ErrorCode::kUnavailable || error.code == ErrorCode::kPermissionDenied;
   return is_gone ? Pause(error) : base::Duration(0);
@@ -600,21 +616,6 @@ base::Result<std::optional<MlflowBridge::Entry>> MlflowBridge::Next(base::Time n
   return std::optional<Entry>(std::move(entry));
 }
 
-base::Status MlflowBridge::Deliver(Entry& entry) {
-  RETURN_IF_ERROR(Errand(*this, entry).Run());
-  RETURN_IF_ERROR(
-      database_.Execute("UPDATE outbox SET state = 'sent', sent_at = $2, error = '', progress = '' "
-                        "WHERE entry_id = $1 AND state = 'waiting'",
-                        {entry.entry_id, clock_.Now()}));
-  return {};
-}
-
-base::Status MlflowBridge::Keep(const Entry& entry) {
-  RETURN_IF_ERROR(database_.Execute("UPDATE outbox SET progress = $2 WHERE entry_id = $1",
-                                    {entry.entry_id, entry.progress.Write()}));
-  return {};
-}
-
 base::Status MlflowBridge::Failed(Entry& entry, const Error& error) {
   const base::Time now = clock_.Now();
   const bool is_answered = error.code == ErrorCode::kInternal ||
@@ -623,7 +624,6 @@ base::Status MlflowBridge::Failed(Entry& entry, const Error& error) {
   if (is_answered) {
     // Something may not be there any more that was; everything is looked at anew.
     Progress anew;
-    anew.may_be_double = entry.progress.may_be_double;
     anew.answers = entry.progress.answers + 1;
     entry.progress = std::move(anew);
   }
@@ -638,8 +638,12 @@ base::Status MlflowBridge::Failed(Entry& entry, const Error& error) {
     return {};
   }
   retried_.Add();
-  const base::Time due =
-      is_answered ? now + BackoffAfter(static_cast<int>(entry.progress.answers), random_) : now;
+  base::Time due = now;  // When MLflow is back; but what failed by itself pauses by itself.
+  if (is_answered) due += BackoffAfter(static_cast<int>(entry.progress.answers), random_);
+  if (entry.has_failed_here) {
+    logger_.Warning(base::StrCat("MLflow: ", entry.told.key, ": ", error.message));
+    due += BackoffAfter(static_cast<int>(std::min<std::int64_t>(entry.attempts, 20)), random_);
+  }
   return database_.Write([&](Transaction& transaction) -> base::Status {
     RETURN_IF_ERROR(transaction.Execute(
         "UPDATE outbox SET error = $2, due_at = $3, progress = $4 WHERE entry_id = $1",

@@ -12,7 +12,8 @@
 //
 // What no answer came to is tried again after 1 s to 5 min, for ever; what MLflow answered with 500
 // as well, but after kAnswersMax of those the entry is set aside with its reason, as is at once
-// what is refused. People see it and drive it again. Never inside a request: a thread of its own.
+// what is refused. People see it and drive it again. A fault of our own database or object store is
+// none of MLflow's: the entry waits until it is over. Never inside a request: a thread of its own.
 //
 // MLflow answers 20 to 70 calls a second; an imported model is some 20 calls, an adaptation 5.
 
@@ -91,8 +92,6 @@ class MlflowBridge {
 
   void Loop();
   base::Result<std::optional<Entry>> Next(base::Time now);
-  base::Status Deliver(Entry& entry);
-  base::Status Keep(const Entry& entry);
   base::Status Failed(Entry& entry, const base::Error& error);
   base::Duration Pause(const base::Error& error);
   void Reached();

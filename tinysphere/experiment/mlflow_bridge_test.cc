@@ -6,6 +6,7 @@
 #include "protocol/bundle.h"
 #include "tests/support/fake_mlflow.h"
 #include "tinysphere/experiment/backoff.h"
+#include "tinysphere/experiment/experiments.h"
 #include "tinysphere/experiment/stand_test.h"
 #include "tinysphere/platform/folder/folder_object_store.h"
 
@@ -208,8 +209,9 @@ TEST_F(MlflowBridgeTest, WhateverCallBreaksInWhateverMannerNothingIsLostOrDouble
     calls = mlflow_.calls.size() - before;
   }
   ASSERT_GE(calls, 8u);
-  for (const Fault fault : {Fault::kLostBefore, Fault::kLostAfter, Fault::kHalf, Fault::k500Before,
-                            Fault::k500After, Fault::k503}) {
+  for (const Fault fault :
+       {Fault::kLostBefore, Fault::kLostAfter, Fault::kHalf, Fault::k500Before, Fault::k500After,
+        Fault::k503, Fault::kBadRequest, Fault::kNoSuchCall}) {
     for (std::size_t broken = 0; broken < calls; ++broken) {
       const std::string name = base::StrCat("fault ", static_cast<int>(fault), " in call ", broken);
       SCOPED_TRACE(name);
@@ -234,8 +236,9 @@ TEST_F(MlflowBridgeTest, ABundleIsRegisteredOnceWhateverBreaks) {
   // Every fifth call breaks, in whatever manner.
   mlflow_.on_call = [&](const std::string&) {
     constexpr Fault kFaults[] = {Fault::kLostBefore, Fault::kLostAfter, Fault::k500Before,
-                                 Fault::k500After, Fault::k503};
-    return random.Uniform() < 0.2 ? kFaults[random.Below(5)] : Fault::kNone;
+                                 Fault::k500After,   Fault::k503,       Fault::kBadRequest,
+                                 Fault::kNoSuchCall};
+    return random.Uniform() < 0.2 ? kFaults[random.Below(std::size(kFaults))] : Fault::kNone;
   };
   ASSERT_TRUE(Drain(2000));
   mlflow_.on_call = nullptr;
@@ -258,15 +261,33 @@ TEST_F(MlflowBridgeTest, AProcessThatIsKilledInTheMiddleReadsBackWhatArrived) {
   ExpectOnce(run_id, 1200);
 }
 
-TEST_F(MlflowBridgeTest, ARunThatWasMadeAfterWeLookedForItIsTakenAway) {
+// How the first making of a run ended without an answer.
+enum class Doubt { kLost, kKilled, kSetAside };
+
+class MlflowBridgeDoubt : public MlflowBridgeTest, public testing::WithParamInterface<Doubt> {};
+
+TEST_P(MlflowBridgeDoubt, ARunThatWasMadeAfterWeLookedForItIsTakenAway) {
   const std::string run_id = AddTraining("a", 3);
   bool is_late = false;
   mlflow_.on_call = [&](const std::string& call) {
-    if (call != "POST runs/create" || is_late) return Fault::kNone;
-    is_late = true;
-    return Fault::kLostBefore;
+    if (call != "POST runs/create") return Fault::kNone;
+    if (GetParam() == Doubt::kSetAside) return Fault::k500Before;
+    return std::exchange(is_late, true) ? Fault::kNone : Fault::kLostBefore;
   };
-  while (!is_late) clock_.Advance(bridge_->Step());
+  if (GetParam() == Doubt::kSetAside) {
+    ASSERT_TRUE(Drain(2000));
+    Experiments experiments(*database_, *objects_, base::SystemFileSystem(), clock_, events_,
+                            recorder_, mirror_);
+    ASSERT_TRUE(experiments.Retry("ann").ok());
+    ASSERT_EQ(Count("outbox WHERE state = 'waiting'"), 1);
+  } else {
+    while (!is_late) clock_.Advance(bridge_->Step());
+  }
+  if (GetParam() == Doubt::kKilled) {
+    // Nothing is kept of the attempt but that it began.
+    ASSERT_TRUE(database_->Execute("UPDATE outbox SET progress = '', error = ''").ok());
+    Restart();
+  }
   // It is looked for, and made; and only then the first one's making is done, which took so long.
   bool is_made = false;
   mlflow_.on_call = [&](const std::string& call) {
@@ -282,6 +303,52 @@ TEST_F(MlflowBridgeTest, ARunThatWasMadeAfterWeLookedForItIsTakenAway) {
   ASSERT_TRUE(Drain());
   EXPECT_TRUE(mlflow_.runs.at("twin").is_deleted);
   ExpectOnce(run_id, 3);
+  // Should we forget which one it was, the one that was taken away is not it.
+  const std::string kept = mlflow_.RunTagged("tinysphere.key", run_id)->id;
+  mlflow_.runs["0"] = mlflow_.runs.at("twin");
+  mlflow_.runs["0"].id = "0";
+  ASSERT_TRUE(database_->Execute("UPDATE runs SET mlflow_id = ''").ok());
+  ASSERT_TRUE(database_->Execute("UPDATE outbox SET state = 'waiting'").ok());
+  ASSERT_TRUE(Drain());
+  EXPECT_EQ(database_->QueryOne("SELECT mlflow_id FROM runs").value()->Text("mlflow_id"), kept);
+}
+INSTANTIATE_TEST_SUITE_P(Doubts, MlflowBridgeDoubt,
+                         testing::Values(Doubt::kLost, Doubt::kKilled, Doubt::kSetAside));
+
+// As after a backup was put back that is older than what MLflow was told.
+TEST_F(MlflowBridgeTest, ARunThatIsFoundByItsTagIsReadBackInTheFirstAttempt) {
+  const std::string run_id = AddTraining("a");
+  ASSERT_TRUE(Drain());
+  ASSERT_TRUE(database_->Execute("UPDATE runs SET mlflow_id = ''").ok());
+  ASSERT_TRUE(
+      database_->Execute("UPDATE outbox SET state = 'waiting', attempts = 0, progress = ''").ok());
+  ASSERT_TRUE(Drain());
+  ExpectOnce(run_id, 1200);
+}
+
+TEST_F(MlflowBridgeTest, AFaultOfOurOwnDatabaseIsNoAnswerOfMlflowsAndIsWaitedFor) {
+  const std::string run_id = AddTraining("a", 3);
+  ASSERT_TRUE(database_
+                  ->Execute("CREATE TRIGGER full BEFORE UPDATE ON experiments BEGIN "
+                            "SELECT RAISE(ABORT, 'no room'); END")
+                  .ok());
+  EXPECT_FALSE(Drain(3 * kAnswersMax));
+  EXPECT_EQ(Count("outbox WHERE state = 'waiting' AND attempts > 30"), 1);
+  EXPECT_EQ(*bridge_->StateJson().Find("is_reachable"), base::Json(true));
+  ASSERT_TRUE(database_->Execute("DROP TRIGGER full").ok());
+  ASSERT_TRUE(Drain());
+  ExpectOnce(run_id, 3);
+}
+
+TEST_F(MlflowBridgeTest, AnObjectThatIsGoneHereIsSaidAndMlflowIsNotToldAnew) {
+  const std::string bundle = AddRealBundle();
+  ASSERT_TRUE(objects_->Delete("bundles/sha256/" + bundle).ok());
+  ASSERT_TRUE(Drain());
+  const auto row = database_->QueryOne("SELECT state, error, attempts FROM outbox").value();
+  EXPECT_EQ(row->Text("state"), "set_aside");
+  EXPECT_TRUE(row->Text("error").starts_with("here: ")) << row->Text("error");
+  EXPECT_EQ(row->Int("attempts"), 1);
+  EXPECT_EQ(Count("runs WHERE mlflow_id <> ''"), 1);
 }
 
 TEST_F(MlflowBridgeTest, WhatIsRefusedIsSetAsideWithItsReasonAndTheNextGoesOn) {
@@ -393,6 +460,31 @@ TEST_F(MlflowBridgeTest, AModelThatIsNoBundleWaitsForOne) {
   ASSERT_EQ(page.Find("items")->as_array().size(), 1u);
   EXPECT_EQ(*page.Find("items")->as_array()[0].Find("state"), base::Json("waiting_for_bundle"));
   EXPECT_EQ(Count("rollout_proposals"), 0);
+}
+
+TEST_F(MlflowBridgeTest, AModelThatCouldNotBeReadIsReadAgainButNotAtEveryLook) {
+  mlflow_.experiments["1"] = {.id = "1", .name = "x", .is_deleted = false, .tags = {}};
+  FakeMlflow::Model model;
+  model.id = "m-1";
+  model.experiment_id = "1";
+  mlflow_.models["m-1"] = model;
+  mlflow_.artifacts["1/models/m-1/artifacts/MLmodel"] = "flavors:\n  tflite:\n    data: x\n";
+  mlflow_.registered["bare"].versions[1] = {
+      .description = "", .source = "models:/m-1", .run_id = "", .tags = {}};
+  auto client = mlflow::Client::Create(mlflow_, {.url = "http://mlflow.test"}).value();
+  constexpr std::string_view kRead = "GET /model-versions/get-artifact";
+  mlflow_.on_call = [&](const std::string& call) {
+    return call == kRead ? Fault::k500Before : Fault::kNone;
+  };
+  for (int i = 0; i < 30; ++i) ASSERT_TRUE(mirror_.Look(client, clock_.Now()).ok());
+  // At looks 1, 2, 4, 8 and 16.
+  EXPECT_EQ(std::count(mlflow_.calls.begin(), mlflow_.calls.end(), kRead), 5);
+  EXPECT_EQ(Count("mlflow_versions WHERE holds = 'unknown'"), 1);
+  mlflow_.on_call = nullptr;
+  ASSERT_TRUE(mirror_.Look(client, clock_.Now()).ok());  // Look 31.
+  EXPECT_EQ(Count("mlflow_versions WHERE holds = 'unknown'"), 1);
+  ASSERT_TRUE(mirror_.Look(client, clock_.Now()).ok());
+  EXPECT_EQ(Count("mlflow_versions WHERE holds = 'tflite'"), 1);
 }
 
 }  // namespace

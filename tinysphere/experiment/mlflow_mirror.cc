@@ -157,6 +157,7 @@ base::Status MlflowMirror::Look(mlflow::Client& client, base::Time now) {
   });
   if (!read.ok()) return read;
   int files_left = kFilesALook;
+  looks_ += 1;
   std::vector<Seen> seen;
   for (const mlflow::VersionInfo& version : versions) {
     const auto tag = version.tags.find(std::string(kBundleTag));
@@ -179,11 +180,21 @@ base::Status MlflowMirror::Look(mlflow::Client& client, base::Time now) {
     } else if (before != standing.end() && before->second.first != kUnknown &&
                before->second.first != "bundle") {
       one.holds = before->second.first;
-    } else if (files_left > 0) {
+    } else if (const auto untold = untold_.find({one.name, one.version});
+               files_left > 0 && (untold == untold_.end() || untold->second.at_look <= looks_)) {
       files_left -= 1;
-      ASSIGN_OR_RETURN(const auto file,
-                       client.VersionFile(version.name, version.version, "MLmodel"));
-      one.holds = file ? HoldsByFlavours(*file) : "other";
+      const auto file = client.VersionFile(version.name, version.version, "MLmodel");
+      const bool is_untold = !file.ok() && (file.error().code == ErrorCode::kInternal ||
+                                            file.error().code == ErrorCode::kUnsupported);
+      if (!file.ok() && !is_untold) return file.error();
+      if (is_untold) {
+        Untold& again = untold_[{one.name, one.version}];
+        again.times = std::min(again.times + 1, kUntoldTimesMax);
+        again.at_look = looks_ + (std::int64_t{1} << (again.times - 1));
+      } else {
+        untold_.erase({one.name, one.version});
+        one.holds = *file ? HoldsByFlavours(**file) : "other";
+      }
     }
     seen.push_back(std::move(one));
   }

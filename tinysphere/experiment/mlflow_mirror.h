@@ -9,8 +9,10 @@
 
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -26,6 +28,7 @@ namespace tinysphere::experiment {
 inline constexpr std::string_view kFleetAlias = "fleet-";
 inline constexpr std::size_t kVersionsMax = 20'000;  // More are not looked at; the newest first.
 inline constexpr int kFilesALook = 20;               // MLmodel files read a look.
+inline constexpr int kUntoldTimesMax = 10;           // Then each 512 looks, some 6 hours.
 
 // May be used from several threads; Look from one.
 class MlflowMirror {
@@ -44,9 +47,17 @@ class MlflowMirror {
 
  private:
   struct Seen;
+  // A version whose MLmodel could not be read, be it missing or MLflow's store away: read again
+  // 1, 2, 4, .. looks later, so that those that miss it do not use up every look.
+  struct Untold {
+    int times = 0;
+    std::int64_t at_look = 0;
+  };
 
   store::Database& database_;
   http::EventHub& events_;
+  std::int64_t looks_ = 0;
+  std::map<std::pair<std::string, std::int64_t>, Untold> untold_;
 };
 
 // What an MLmodel file says it holds: "tflite", "onnx" or "other".

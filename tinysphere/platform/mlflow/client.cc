@@ -144,13 +144,21 @@ Error ToError(const outbound::Answer& answer, const std::string& what) {
   if (status == 408 || status == 429 || status == 502 || status == 503 || status == 504) {
     return {ErrorCode::kUnavailable, said};
   }
-  if (status >= 500) return {ErrorCode::kInternal, said};
+  // Any fault of its database but an OperationalError (which is a 503): a pool that ran dry, a
+  // connection that was closed, two equal calls at once (3.17.2, mlflow/store/db/utils.py).
+  if (status >= 500 || code == "BAD_REQUEST") return {ErrorCode::kInternal, said};
   if (status == 404 && code.empty()) {
     return {ErrorCode::kUnsupported, said + " (no such call there: MLflow 3 is wanted)"};
   }
   const std::string message = parsed.ok() ? TextOf(*parsed, "message") : "";
   const bool is_about_ours = code == "INVALID_PARAMETER_VALUE" && !message.starts_with('(');
   return {ErrorCode::kInvalidArgument, is_about_ours ? said + ": " + Excerpt(message) : said};
+}
+
+// For calls that every MLflow 3 has: no such call is what a proxy says while MLflow starts anew.
+Error MayPass(Error error) {
+  if (error.code == ErrorCode::kUnsupported) error.code = ErrorCode::kUnavailable;
+  return error;
 }
 
 }  // namespace
@@ -204,9 +212,10 @@ base::Result<Json> Client::Call(const char* method, const std::string& path, con
     request.headers.emplace_back("Content-Type", "application/json");
     request.body = base::AsBytes(text);
   }
-  ASSIGN_OR_RETURN(const outbound::Answer answer, Send(request, target, what));
+  const auto answer = Send(request, target, what);
+  if (!answer.ok()) return MayPass(answer.error());
   const Json::Limits limits{.bytes_max = kAnswerBytesMax, .depth_max = 32};
-  auto parsed = Json::Parse(answer.body, limits);
+  auto parsed = Json::Parse(answer->body, limits);
   if (!parsed.ok()) {
     // Something else than MLflow answers there, or half of it: the outcome is not known.
     return Error{ErrorCode::kInternal, base::StrCat("MLflow: ", what, ": the answer is no JSON")};
@@ -494,7 +503,8 @@ base::Status Client::Put(const std::string& artifact_uri, const std::string& pat
   request.headers.emplace_back("Content-Type", "application/octet-stream");
   const std::string target =
       base::StrCat(kArtifacts, outbound::PercentEncode(root, /*keeps_slashes=*/true), "/", path);
-  RETURN_IF_ERROR(Send(request, target, "artifact " + path));
+  const auto answer = Send(request, target, "artifact " + path);
+  if (!answer.ok()) return MayPass(answer.error());
   return {};
 }
 
@@ -636,9 +646,8 @@ base::Result<std::optional<std::string>> Client::VersionFile(const std::string& 
   const auto answer = Send(request, target, base::StrCat(path, " of ", name, " ", version));
   if (answer.ok()) return std::optional(answer->body);
   const ErrorCode code = answer.error().code;
-  const bool is_missing = code == ErrorCode::kNotFound || code == ErrorCode::kInternal ||
-                          code == ErrorCode::kInvalidArgument || code == ErrorCode::kUnsupported;
-  if (is_missing) return std::optional<std::string>();
+  if (code == ErrorCode::kNotFound || code == ErrorCode::kInvalidArgument)
+    return std::optional<std::string>();
   return answer.error();
 }
 

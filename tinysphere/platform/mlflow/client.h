@@ -33,7 +33,7 @@
 namespace tinysphere::mlflow {
 
 struct ClientOptions {
-  std::string url;       // "http://127.0.0.1:5000", with a path where the server has a prefix.
+  std::string url;         // "http://127.0.0.1:5000", with a path where the server has a prefix.
   std::string username{};  // Basic; or `token`, as a bearer.
   std::string password{};
   std::string token{};
@@ -157,7 +157,9 @@ class Client {
   base::Result<std::vector<RegisteredModelInfo>> RegisteredModels();
   // Of all registered models, by name and number.
   base::Result<std::vector<VersionInfo>> Versions();
-  // A small text file of a version; nullopt where there is none (which MLflow answers as 500, too).
+  // A small text file of a version; nullopt where there is none. kInternal, kUnsupported: it cannot
+  // be told whether there is one (MLflow answers 500 to a missing file, and to a store of its own
+  // that is away).
   base::Result<std::optional<std::string>> VersionFile(const std::string& name,
                                                        std::int64_t version,
                                                        const std::string& path);
