@@ -52,13 +52,26 @@ base::Status EnsurePart(Transaction& transaction, const Partitioned& one, year_m
   if (known) return {};
   const std::int64_t start = StartOf(month);
   const std::int64_t end = StartOf(month + months(1));
-  // What lies in the rest already stays there: a part over it cannot be made.
+  // Rows of that month that lie in the rest already (of a clock that is months ahead) move into
+  // it; a part over them could not be made.
   ASSIGN_OR_RETURN(
       const auto row,
       transaction.QueryOne(base::StrCat("SELECT 1 AS n FROM ", one.table, "_rest WHERE ",
                                         one.column, " >= $1 AND ", one.column, " < $2 LIMIT 1"),
                            {start, end}));
-  if (row) return {};
+  if (row) {
+    RETURN_IF_ERROR(transaction.Execute(
+        base::StrCat("CREATE TABLE ", part, " (LIKE ", one.table, " INCLUDING ALL)")));
+    RETURN_IF_ERROR(transaction.Execute(
+        base::StrCat("WITH gone AS (DELETE FROM ", one.table, "_rest WHERE ", one.column,
+                     " >= $1 AND ", one.column, " < $2 RETURNING *) INSERT INTO ", part,
+                     " SELECT * FROM gone"),
+        {start, end}));
+    RETURN_IF_ERROR(
+        transaction.Execute(base::StrCat("ALTER TABLE ", one.table, " ATTACH PARTITION ", part,
+                                         " FOR VALUES FROM (", start, ") TO (", end, ")")));
+    return {};
+  }
   RETURN_IF_ERROR(
       transaction.Execute(base::StrCat("CREATE TABLE ", part, " PARTITION OF ", one.table,
                                        " FOR VALUES FROM (", start, ") TO (", end, ")")));

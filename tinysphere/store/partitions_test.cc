@@ -64,12 +64,15 @@ TEST_P(Partitions, HoldTheirMonthAndTheRestHoldsWhatNoMonthWasMadeFor) {
   EXPECT_EQ(PartOf(first_of_december), Part("metrics_points_2026_12"));
   EXPECT_EQ(PartOf(new_year), Part("metrics_points_2027_01"));
   EXPECT_EQ(PartOf(wrong_clock), Part("metrics_points_rest"));
-  // Again, and over a month of which something lies in the rest: nothing is lost.
+  // Again, and over a month of which something lies in the rest: it moves, and nothing is lost.
   ASSERT_TRUE(
       EnsurePartitions(*database_, At("1970-01-01T00:00:00.000Z"), At("1970-02-01T00:00:00.000Z"))
           .ok());
   ASSERT_TRUE(EnsurePartitions(*database_, At("2026-12-15T00:00:00.000Z")).ok());
+  EXPECT_EQ(PartOf(wrong_clock), Part("metrics_points_1970_01"));
   EXPECT_EQ(Points(), 4);
+  AddPoint(At("1970-01-02T00:00:00.000Z"));
+  EXPECT_EQ(PartOf(At("1970-01-02T00:00:00.000Z")), Part("metrics_points_1970_01"));
 }
 
 TEST_P(Partitions, GoWithWhatIsForgotten) {
