@@ -8,8 +8,6 @@
 
 #include <functional>
 #include <map>
-#include <mutex>
-#include <optional>
 #include <string>
 #include <utility>
 
@@ -20,6 +18,7 @@
 #include "tinysphere/fleet/presence.h"
 #include "tinysphere/http/router.h"
 #include "tinysphere/operation/process.h"
+#include "tinysphere/operation/shared_look.h"
 #include "tinysphere/store/database.h"
 #include "tinysphere/store/object_store.h"
 #include "tinysphere/telemetry/telemetry.h"
@@ -40,14 +39,7 @@ class Vitals {
   void AddRoutes(http::Router& router);
 
  private:
-  struct Seen {
-    base::Duration at{};  // Uptime.
-    bool database = false;
-    bool objects = false;
-    double database_seconds = 0;
-    double objects_seconds = 0;
-  };
-  // Looked at afresh every five seconds at most: anybody may ask, and looking writes an object.
+  // Looking writes an object.
   Seen Look();
   http::Response Health(const http::Request& request);
   base::Result<base::Json> Details(const Seen& seen);
@@ -80,8 +72,8 @@ class Vitals {
   std::map<std::string, telemetry::Gauge*> oldest_;
   std::map<std::string, telemetry::Gauge*> devices_;
 
-  std::mutex mutex_;
-  std::optional<Seen> seen_;
+  // Anybody may ask.
+  SharedLook look_;
 };
 
 }  // namespace tinysphere::operation
