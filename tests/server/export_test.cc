@@ -201,6 +201,19 @@ TEST_F(ExportTest, AnImportThatWasKilledIsServedByNobodyAndRunAgain) {
   EXPECT_EQ(Look(Folder("one")).rows, Look(Folder("two")).rows);
 }
 
+TEST_F(ExportTest, AnImportThatWasKilledAfterItsRowsIsOnlyEnded) {
+  Run({"export", "--data", server_->data(), "--to", Folder("one")});
+  const Json first = Run({"import", "--data", Folder("other"), "--from", Folder("one")});
+  // The rows were committed, the marker is still there.
+  std::ofstream(Folder("other") + "/importing") << At(first, "dump_id").as_string() << "\n";
+  const Json again = Run({"import", "--data", Folder("other"), "--from", Folder("one")});
+  EXPECT_EQ(At(again, "store_generation"), At(first, "store_generation"));
+  EXPECT_EQ(At(again, "objects"), At(first, "objects"));
+  EXPECT_FALSE(stdfs::exists(Folder("other") + "/importing"));
+  Run({"export", "--data", Folder("other"), "--to", Folder("two")});
+  EXPECT_EQ(Look(Folder("one")).rows, Look(Folder("two")).rows);
+}
+
 TEST_F(ExportTest, ADeviceLearnsOfItAndSendsWhatTheExportLacks) {
   Run({"export", "--data", server_->data(), "--to", Folder("one.tar.zst")});
   const base::Bytes late = device_->MakePackage(4, "notes", {TextFile("note.txt", "late")});

@@ -104,13 +104,15 @@ class Importing {
     if (!target.ok()) return Undone(target.error());
     const base::Status fits = CheckTarget(*target);
     if (!fits.ok()) return Undone(fits.error());
-    RETURN_IF_ERROR(TakeObjects(target->objects));
-    // So that old packages lie in the parts of their months.
-    if (manifest_.packages_from) {
-      RETURN_IF_ERROR(
-          store::EnsurePartitions(target->database, *manifest_.packages_from, clock_.Now()));
+    if (!has_rows_) {
+      RETURN_IF_ERROR(TakeObjects(target->objects));
+      // So that old packages lie in the parts of their months.
+      if (manifest_.packages_from) {
+        RETURN_IF_ERROR(
+            store::EnsurePartitions(target->database, *manifest_.packages_from, clock_.Now()));
+      }
+      RETURN_IF_ERROR(TakeRows(target->database));
     }
-    RETURN_IF_ERROR(TakeRows(target->database));
     RETURN_IF_ERROR(fs_.Remove(marker()));
     RETURN_IF_ERROR(fs_.SyncDirectory(options_.data));
     return std::move(moved_);
@@ -192,6 +194,10 @@ class Importing {
         return {};
       }
       digest.Begin(entry);
+      if (entry.name.starts_with(kObjectsFolder)) {
+        moved_.objects += 1;
+        moved_.object_bytes += entry.bytes;
+      }
       std::uint64_t read = 0;
       while (read < entry.bytes) {
         ASSIGN_OR_RETURN(const std::size_t got, dump->Read(block_));
@@ -226,8 +232,32 @@ class Importing {
     return {};
   }
 
+  // An earlier try may have committed all rows and ended before it could take the marker away: the
+  // audit says so, in whose words this import is committed with them.
+  base::Status LookForRows(Transaction& transaction) {
+    ASSIGN_OR_RETURN(const auto committed,
+                     transaction.QueryOne("SELECT audit_id FROM audit WHERE action = 'import' AND "
+                                          "subject = $1 LIMIT 1",
+                                          {manifest_.dump_id}));
+    if (!committed) return {};
+    has_rows_ = true;
+    for (const DumpTable& table : manifest_.tables) {
+      ASSIGN_OR_RETURN(const auto row, transaction.QueryOne(
+                                           base::StrCat("SELECT COUNT(*) AS n FROM ", table.name)));
+      moved_.rows[table.name] = row->Int("n");
+    }
+    ASSIGN_OR_RETURN(const auto generation, store::ReadSetting(transaction, kGeneration));
+    moved_.store_generation = generation.value_or("");
+    progress_("all of it was here already");
+    return {};
+  }
+
   base::Status CheckTarget(const ImportTarget& target) {
     RETURN_IF_ERROR(target.database.Read([&](Transaction& transaction) -> base::Status {
+      if (is_again_) {
+        const base::Status looked = LookForRows(transaction);
+        if (!looked.ok() || has_rows_) return looked;
+      }
       ASSIGN_OR_RETURN(const std::vector<Table> tables, store::Tables(transaction));
       for (const Table& table : tables) {
         if (table.name == "migrations" || table.name == "settings") continue;
@@ -274,6 +304,7 @@ class Importing {
   base::Status TakeObjects(store::ObjectStore& objects) {
     ASSIGN_OR_RETURN(const auto dump, options_.open_dump());
     DumpEntry entry;
+    std::int64_t taken = 0;
     for (;;) {
       ASSIGN_OR_RETURN(const bool is_there, dump->Next(entry));
       if (!is_there) return {};
@@ -289,9 +320,8 @@ class Importing {
         read += got;
       }
       RETURN_IF_ERROR(writer->Commit());
-      moved_.objects += 1;
-      moved_.object_bytes += entry.bytes;
-      if (moved_.objects % 10'000 == 0) progress_(base::StrCat(moved_.objects, " objects"));
+      taken += 1;
+      if (taken % 10'000 == 0) progress_(base::StrCat(taken, " objects"));
     }
   }
 
@@ -376,6 +406,7 @@ class Importing {
   Manifest manifest_;
   std::vector<Table> tables_;  // Ours, of those in the dump.
   bool is_again_ = false;      // An earlier try did not end.
+  bool has_rows_ = false;      // It ended, but for its marker.
   Moved moved_;
   base::Bytes block_ = base::Bytes(kBlockBytes);
 };

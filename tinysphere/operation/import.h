@@ -3,7 +3,7 @@
 //
 // It happens whole or not at all. A file DATA/importing stands while it runs, and nothing is served
 // from there; keys and objects come first and may be written twice; all rows then come in one
-// transaction. Killed in between, the same command does it again.
+// transaction. Killed in between or after it, the same command does the rest.
 // The store generation is a new one: devices learn by it that this server may know less than the
 // one they knew, offer what they remember having sent, and send again what is missing.
 
