@@ -69,7 +69,7 @@ base::Result<base::Ed25519PublicKey> KeyOf(store::Database& database,
   return key;
 }
 
-// Entries 1 and 2, and where they are small also the files: kReadWholeMax.
+// Entries 1 and 2, and the files too where they are small or swell: kReadWholeMax, kSwellsMax.
 base::Result<Verified> Verify(const Arrival& arrival, const protocol::PackageName& name,
                               protocol::ByteSource& source, const base::Ed25519PublicKey& key) {
   const protocol::ArchiveLimits limits{.compressed_bytes_max = kPackageBytesMax};
@@ -93,7 +93,7 @@ base::Result<Verified> Verify(const Arrival& arrival, const protocol::PackageNam
                                 " bytes together")};
     }
   }
-  if (total > kReadWholeMax) return verified;
+  if (total > kReadWholeMax && total <= kSwellsMax * arrival.bytes) return verified;
   PassSink sink;
   RETURN_IF_ERROR(reader.ReadFiles(verified.manifest.files, sink));
   return verified;

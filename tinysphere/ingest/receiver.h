@@ -6,8 +6,8 @@
 // sends again.
 //
 // How much of the archive is read before the answer: always its manifest and the signature over it;
-// the files too where they are small (kReadWholeMax). The rest is read by the job, which sets a bad
-// one aside with its reason (docs/decisions/0016).
+// the files too where they are small or swell (kReadWholeMax, kSwellsMax). The rest is read by the
+// job, which sets a bad one aside with its reason (docs/decisions/0016).
 
 #pragma once
 
@@ -38,6 +38,9 @@ namespace tinysphere::ingest {
 inline constexpr std::uint64_t kPackageBytesMax = 64u << 20;
 // What the files of a package may have together, expanded, to be read before it is answered.
 inline constexpr std::uint64_t kReadWholeMax = 64u << 10;
+// Files more than this many times their archive are read before it is answered, whatever their
+// size.
+inline constexpr std::uint64_t kSwellsMax = 16;
 inline constexpr std::string_view kUnpackJob = "unpack";
 // The same for a package of the Python prototype's client (legacy/).
 inline constexpr std::string_view kLegacyUnpackJob = "unpack_legacy";

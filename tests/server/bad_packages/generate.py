@@ -240,7 +240,7 @@ def build() -> Corpus:
         for _ in range(size >> 20):
             bomb += zeros.compress(block)
         bomb += zeros.compress(END) + zeros.flush()
-        c.add("ratio-bomb", f"zeros-{size >> 20}MiB", bomb, EXHAUSTED, "times")
+        c.add("ratio-bomb", f"zeros-{size >> 20}MiB", bomb, EXHAUSTED, "times" if size <= 256 << 20 else "more than 268435456 bytes")
     for depth in (2, 5, 10, 20, 40):
         bomb = bytes(1 << 20)
         for _ in range(depth):
@@ -297,7 +297,8 @@ def build() -> Corpus:
         c.add("wrong-sha256", f"digest-{i}", c.package(good, files=files), CORRUPT, "sha256 differs")
     for i, more in enumerate([-1, 1, 1000, 2**40, -len(good["metrics.json"])]):
         files = [{"path": "metrics.json", "media_type": "", "bytes": len(good["metrics.json"]) + more, "sha256": hashlib.sha256(good["metrics.json"]).hexdigest()}]
-        c.add("wrong-size", f"size-{i}", c.package(good, files=files), CORRUPT, "metrics.json")
+        is_huge = more == 2**40
+        c.add("wrong-size", f"size-{i}", c.package(good, files=files), EXHAUSTED if is_huge else CORRUPT, "files" if is_huge else "metrics.json")
     for i, path in enumerate(["gone.json", "images/0.jpg", "x", "a/b", "metrics2.json"]):
         c.add("file-missing", f"file-{i}", packed(c.head(good | {path: b"x"}) + body + END), CORRUPT, "missing")
     for i in range(5):
