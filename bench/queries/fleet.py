@@ -33,8 +33,12 @@ METRICS = json.dumps({
     "queue": {"packages": 1, "bytes": 34567}})
 ROLLUP = json.dumps({k: [60, 3000.5, 40.1, 60.9] for k in
                      ("latency_us.p50", "latency_us.p99", "confidence.mean", "cpu_percent", "temperature_c")})
-MANIFEST = json.dumps({"format": "tinylcm-bundle/1", "name": "digits", "version": "1.0.0", "model_family": "digits",
-                       "device_class": "any", "files": []})
+MANIFEST = json.dumps({
+    "format": "tinylcm-bundle/1", "name": "digits", "version": "1.0.0", "model_family": "digits",
+    "device_class": ["any"], "min_agent": "0.1.0", "task": "classification",
+    "input": {"kind": "row", "channel_count": 3, "channel_names": ["a", "b", "c"]},
+    "labels": [str(i) for i in range(10)], "lineage": {"parent": None, "data": "0" * 64, "taught_by": []},
+    "licence": "", "files": [{"path": "config.json", "role": "config", "bytes": 193, "sha256": "0" * 64}]})
 
 
 class Dialect:
