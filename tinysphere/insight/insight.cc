@@ -36,6 +36,10 @@ constexpr base::Duration kMinute{60'000};
 constexpr base::Duration kHour{60 * 60'000};
 constexpr std::size_t kRecent = 20;
 
+// To count a large fleet costs a quarter of a second, whoever looks and however many they are.
+constexpr std::int64_t kLargeFleet = 5'000;
+constexpr base::Duration kCountedFor{2'000};
+
 // What arrived in the last hour, a point a minute.
 base::Result<Json> Throughput(Transaction& transaction, base::Time now) {
   struct Point {
@@ -77,7 +81,23 @@ base::Result<std::int64_t> Count(Transaction& transaction, std::string_view sql)
 }  // namespace
 
 base::Result<Json> Insight::Overview() {
+  // Who comes while it is counted waits for that count.
+  const std::lock_guard lock(overview_mutex_);
   const base::Time now = clock_.Now();
+  const bool is_kept =
+      overview_.is_object() && counted_at_ <= now && now - counted_at_ < kCountedFor;
+  if (!is_kept) {
+    ASSIGN_OR_RETURN(overview_, CountOverview(now));
+    counted_at_ = now;
+  }
+  Json overview = overview_;
+  overview.Set("server_time", base::FormatTime(now));
+  overview.Set("judging", judging_ ? judging_() : Json());
+  if (overview.Find("devices")->Find("total")->as_int() <= kLargeFleet) overview_ = Json();
+  return overview;
+}
+
+base::Result<Json> Insight::CountOverview(base::Time now) {
   return database_.Read([&](Transaction& transaction) -> base::Result<Json> {
     std::int64_t online = 0;
     std::int64_t drifting = 0;
@@ -148,8 +168,7 @@ base::Result<Json> Insight::Overview() {
     ASSIGN_OR_RETURN(Json recent, fleet::RecentHappenings(transaction, kRecent));
     const auto last_at = packages->OptionalTime("last_at");
     return Json::MakeObject(
-        {{"server_time", base::FormatTime(now)},
-         {"devices", Json::MakeObject({{"total", total},
+        {{"devices", Json::MakeObject({{"total", total},
                                        {"online", online},
                                        {"drifting", drifting},
                                        {"pending", pending}})},
@@ -167,8 +186,7 @@ base::Result<Json> Insight::Overview() {
          {"rollouts", Json::MakeObject({{"active", active}})},
          {"throughput", std::move(throughput)},
          {"recent", std::move(recent)},
-         {"jobs", Json::MakeObject({{"waiting", waiting}, {"failed", failed}})},
-         {"judging", judging_ ? judging_() : Json()}});
+         {"jobs", Json::MakeObject({{"waiting", waiting}, {"failed", failed}})}});
   });
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <mutex>
 
 #include "base/clock.h"
 #include "base/json.h"
@@ -32,6 +33,7 @@ class Insight {
         keys_(keys),
         presence_(presence) {}
 
+  // Of more than 5,000 devices it is counted every two seconds at most, and the same for all.
   base::Result<base::Json> Overview();
   // What the overview says under "judging". At most one; before the first request.
   void OnJudging(std::function<base::Json()> judging) { judging_ = std::move(judging); }
@@ -44,6 +46,8 @@ class Insight {
   void AddRoutes(http::Router& router);
 
  private:
+  base::Result<base::Json> CountOverview(base::Time now);
+
   store::Database& database_;
   base::Clock& clock_;
   http::EventHub& events_;
@@ -53,6 +57,10 @@ class Insight {
   const fleet::Presence& presence_;
 
   std::function<base::Json()> judging_;
+
+  std::mutex overview_mutex_;
+  base::Json overview_;  // Null: none that is kept.
+  base::Time counted_at_{};
 };
 
 }  // namespace tinysphere::insight

@@ -11,6 +11,7 @@
 #include "tinysphere/access/audit.h"
 #include "tinysphere/fleet/timeline.h"
 #include "tinysphere/http/page.h"
+#include "tinysphere/store/conditions.h"
 
 namespace tinysphere::rollout {
 
@@ -26,6 +27,7 @@ namespace {
 // How many of a rollout's devices are named in an answer; its counts are of all of them.
 constexpr std::size_t kDevicesOfOne = 500;
 constexpr std::size_t kDevicesInList = 25;
+constexpr std::int64_t kSmallRollout = 1'000;  // Devices.
 
 constexpr std::string_view kSelectRollout =
     "SELECT rollout_id, name, version, bundle, state, target, created_at, created_by "
@@ -312,39 +314,82 @@ base::Result<Json> Rollouts::Halt(const std::string& rollout_id, const std::stri
   return AppendOrder(rollout_id, EventKind::kHalted, by);
 }
 
-base::Result<Json> Rollouts::RolloutJson(Transaction& transaction, const Row& row,
-                                         std::size_t devices_max) {
-  const std::string rollout_id = row.Text("rollout_id");
-  ASSIGN_OR_RETURN(const Rows by_state,
-                   transaction.Query("SELECT state, COUNT(*) AS n FROM rollout_devices "
-                                     "WHERE rollout_id = $1 GROUP BY state",
-                                     {rollout_id}));
+namespace {
+
+// How the devices of a rollout stand: how many in which state, and some of them.
+struct Standing {
   std::map<std::string, std::int64_t> counts;
   std::int64_t total = 0;
-  for (const Row& state : by_state) {
-    counts[state.Text("state")] = state.Int("n");
-    total += state.Int("n");
-  }
-  // Those a person has to look at come before those that are done.
-  ASSIGN_OR_RETURN(
-      const Rows rows,
-      transaction.Query("SELECT rd.device_id, COALESCE(d.name, rd.device_id) AS device_name, "
-                        "rd.state, rd.at, rd.detail FROM (SELECT device_id, state, at, detail "
-                        "FROM rollout_devices WHERE rollout_id = $1 ORDER BY CASE state "
-                        "WHEN 'failed' THEN 0 WHEN 'told' THEN 1 WHEN 'pending' THEN 2 ELSE 3 END, "
-                        "device_id LIMIT $2) rd LEFT JOIN devices d ON d.device_id = rd.device_id "
-                        "ORDER BY device_name, rd.device_id",
-                        {rollout_id, devices_max}));
   Json::Array devices;
-  for (const Row& device : rows) {
-    const std::string detail = device.Text("detail");
-    devices.push_back(Json::MakeObject({{"device_id", device.Text("device_id")},
-                                        {"device_name", device.Text("device_name")},
-                                        {"state", device.Text("state")},
-                                        {"at", base::FormatTime(device.Time("at"))},
-                                        {"detail", detail.empty() ? Json() : Json(detail)}}));
+};
+
+// Those a person has to look at come before those that are done.
+constexpr std::string_view kFirstToLookAt =
+    "ORDER BY CASE state WHEN 'failed' THEN 0 WHEN 'told' THEN 1 WHEN 'pending' THEN 2 ELSE 3 END, "
+    "device_id";
+
+base::Result<std::map<std::string, Standing>> ReadStandings(
+    Transaction& transaction, const std::vector<std::string>& rollout_ids,
+    std::size_t devices_max) {
+  store::Conditions of_all;
+  of_all.AddIn("rollout_id", rollout_ids);
+  ASSIGN_OR_RETURN(const Rows by_state,
+                   transaction.Query(base::StrCat("SELECT rollout_id, state, COUNT(*) AS n "
+                                                  "FROM rollout_devices",
+                                                  of_all.sql(), " GROUP BY rollout_id, state"),
+                                     of_all.params()));
+  std::map<std::string, Standing> standings;
+  for (const Row& row : by_state) {
+    Standing& standing = standings[row.Text("rollout_id")];
+    standing.counts[row.Text("state")] = row.Int("n");
+    standing.total += row.Int("n");
   }
-  return Json::MakeObject({{"rollout_id", rollout_id},
+  // Small ones are asked for together; of a large one the first few are found without sorting all.
+  std::vector<std::string> small;
+  std::vector<Rows> answers;
+  constexpr std::string_view kColumns =
+      "SELECT rd.rollout_id, rd.device_id, COALESCE(d.name, rd.device_id) AS device_name, "
+      "rd.state, rd.at, rd.detail FROM (SELECT rollout_id, device_id, state, at, detail";
+  constexpr std::string_view kNamed = ") rd LEFT JOIN devices d ON d.device_id = rd.device_id ";
+  constexpr std::string_view kOrder = "ORDER BY rd.rollout_id, device_name, rd.device_id";
+  for (const auto& [rollout_id, standing] : standings) {
+    if (standing.total <= kSmallRollout) {
+      small.push_back(rollout_id);
+      continue;
+    }
+    ASSIGN_OR_RETURN(
+        answers.emplace_back(),
+        transaction.Query(base::StrCat(kColumns, " FROM rollout_devices WHERE rollout_id = $1 ",
+                                       kFirstToLookAt, " LIMIT $2", kNamed, kOrder),
+                          {rollout_id, devices_max}));
+  }
+  store::Conditions of_small;
+  of_small.AddIn("rollout_id", small);
+  const std::string last = of_small.Bind(devices_max);
+  ASSIGN_OR_RETURN(
+      answers.emplace_back(),
+      transaction.Query(
+          base::StrCat(kColumns, ", ROW_NUMBER() OVER (PARTITION BY rollout_id ", kFirstToLookAt,
+                       ") AS place FROM rollout_devices", of_small.sql(), kNamed,
+                       "WHERE rd.place <= ", last, " ", kOrder),
+          of_small.params()));
+  for (const Rows& rows : answers) {
+    for (const Row& device : rows) {
+      const std::string detail = device.Text("detail");
+      standings[device.Text("rollout_id")].devices.push_back(
+          Json::MakeObject({{"device_id", device.Text("device_id")},
+                            {"device_name", device.Text("device_name")},
+                            {"state", device.Text("state")},
+                            {"at", base::FormatTime(device.Time("at"))},
+                            {"detail", detail.empty() ? Json() : Json(detail)}}));
+    }
+  }
+  return standings;
+}
+
+Json RolloutJson(const Row& row, Standing standing) {
+  std::map<std::string, std::int64_t>& counts = standing.counts;
+  return Json::MakeObject({{"rollout_id", row.Text("rollout_id")},
                            {"name", row.Text("name")},
                            {"version", row.Text("version")},
                            {"bundle", row.Text("bundle")},
@@ -352,14 +397,16 @@ base::Result<Json> Rollouts::RolloutJson(Transaction& transaction, const Row& ro
                            {"created_at", base::FormatTime(row.Time("created_at"))},
                            {"by", row.Text("created_by")},
                            {"target", row.Document("target")},
-                           {"counts", Json::MakeObject({{"total", total},
+                           {"counts", Json::MakeObject({{"total", standing.total},
                                                         {"pending", counts["pending"]},
                                                         {"told", counts["told"]},
                                                         {"running", counts["running"]},
                                                         {"failed", counts["failed"]},
                                                         {"skipped", counts["skipped"]}})},
-                           {"devices", std::move(devices)}});
+                           {"devices", std::move(standing.devices)}});
 }
+
+}  // namespace
 
 base::Result<Json> Rollouts::Get(const std::string& rollout_id) {
   return database_.Read([&](Transaction& transaction) -> base::Result<Json> {
@@ -367,7 +414,8 @@ base::Result<Json> Rollouts::Get(const std::string& rollout_id) {
         const auto row,
         transaction.QueryOne(std::string(kSelectRollout) + "WHERE rollout_id = $1", {rollout_id}));
     if (!row) return Error{ErrorCode::kNotFound, "no rollout is called " + rollout_id};
-    return RolloutJson(transaction, *row, kDevicesOfOne);
+    ASSIGN_OR_RETURN(auto standings, ReadStandings(transaction, {rollout_id}, kDevicesOfOne));
+    return RolloutJson(*row, std::move(standings[rollout_id]));
   });
 }
 
@@ -381,12 +429,14 @@ base::Result<Json> Rollouts::List(const http::Request& request) {
                                                       "ORDER BY created_at DESC, "
                                                       "rollout_id DESC LIMIT $3",
                                                   {before, cursor ? cursor->text : "", limit + 1}));
+    std::vector<std::string> rollout_ids;
+    for (const Row& row : rows) rollout_ids.push_back(row.Text("rollout_id"));
+    ASSIGN_OR_RETURN(auto standings, ReadStandings(transaction, rollout_ids, kDevicesInList));
     std::vector<std::pair<http::Cursor, Json>> items;
     for (const Row& row : rows) {
-      ASSIGN_OR_RETURN(Json item, RolloutJson(transaction, row, kDevicesInList));
-      items.emplace_back(
-          http::Cursor{.number = row.Int("created_at"), .text = row.Text("rollout_id")},
-          std::move(item));
+      const std::string rollout_id = row.Text("rollout_id");
+      items.emplace_back(http::Cursor{.number = row.Int("created_at"), .text = rollout_id},
+                         RolloutJson(row, std::move(standings[rollout_id])));
     }
     return http::MakePage(
         std::move(items), limit, [](const auto& item) { return item.second; },

@@ -74,8 +74,6 @@ class Rollouts {
                       const Event& event);
   base::Result<base::Json> AppendOrder(const std::string& rollout_id, EventKind kind,
                                        const std::string& by);
-  base::Result<base::Json> RolloutJson(store::Transaction& transaction, const store::Row& row,
-                                       std::size_t devices_max);
   base::Result<std::vector<std::string>> Members(store::Transaction& transaction,
                                                  const NewRollout& rollout,
                                                  const std::string& model_family);
