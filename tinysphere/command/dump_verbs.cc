@@ -31,6 +31,11 @@ void Print(const operation::Moved& moved, const std::string& what, bool as_json)
       base::StrCat(moved.all_rows(), " rows of ", moved.rows.size(), " tables, ", moved.objects,
                    " objects (", moved.object_bytes, " bytes), ", moved.keys, " key files")
           .c_str());
+  if (moved.repaired > 0) {
+    std::printf("%s\n", base::StrCat(moved.repaired,
+                                     " texts held bytes that are no text; U+FFFD stands for them")
+                            .c_str());
+  }
   if (moved.vanished > 0) {
     std::printf("%s\n", base::StrCat(moved.vanished, " objects were deleted meanwhile").c_str());
   }

@@ -96,4 +96,24 @@ base::Result<store::Params> ReadRow(std::string_view line, std::size_t columns) 
   return params;
 }
 
+std::int64_t RepairTexts(store::Params& row) {
+  std::int64_t repaired = 0;
+  for (store::Value& value : row) {
+    const auto* const text = std::get_if<std::string>(&value.data());
+    if (text == nullptr || store::CheckText(*text).ok()) continue;
+    const std::string_view from = *text;
+    std::string whole;
+    for (std::size_t i = 0; i < from.size();) {
+      std::size_t bytes = 1;  // Of a character, at most four.
+      while (bytes <= 4 && !store::CheckText(from.substr(i, bytes)).ok()) ++bytes;
+      const bool is_good = bytes <= 4;
+      whole += is_good ? from.substr(i, bytes) : std::string_view("\xef\xbf\xbd");
+      i += is_good ? bytes : 1;
+    }
+    value = store::Value(std::move(whole));
+    repaired += 1;
+  }
+  return repaired;
+}
+
 }  // namespace tinysphere::operation

@@ -7,6 +7,7 @@
 
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -19,5 +20,8 @@ namespace tinysphere::operation {
 std::string WriteRow(const store::Row& row);
 // kCorrupt unless the line is an array of `columns` values.
 base::Result<store::Params> ReadRow(std::string_view line, std::size_t columns);
+// Puts U+FFFD for each byte of a text that no database takes (store::CheckText), as releases before
+// migration 5 stored it. How many values of the row that were.
+std::int64_t RepairTexts(store::Params& row);
 
 }  // namespace tinysphere::operation

@@ -32,6 +32,27 @@ TEST(DumpRows, EveryValueHasItsType) {
             R"([41,"d-1",{"d":"0.1"},{"b":"AAEC"},null])");
 }
 
+// Text of before it was checked: a zero byte, a byte that begins nothing, a character cut off at
+// the end. "\xef\xbf\xbd" is U+FFFD.
+TEST(DumpRows, TextThatNoDatabaseTakesIsRepaired) {
+  Params row = {Value("caf\u00e9 \U0001f600"),
+                Value(std::string("a\0b", 3)),
+                Value("a\xff\u20ac"),
+                Value("a\xe2\x82"),
+                Value(7),
+                Value()};
+  EXPECT_EQ(RepairTexts(row), 3);
+  const auto text = [&](std::size_t i) { return std::get<std::string>(row[i].data()); };
+  EXPECT_EQ(text(0), "caf\u00e9 \U0001f600");
+  EXPECT_EQ(text(1),
+            "a\xef\xbf\xbd"
+            "b");
+  EXPECT_EQ(text(2), "a\xef\xbf\xbd\u20ac");
+  EXPECT_EQ(text(3), "a\xef\xbf\xbd\xef\xbf\xbd");
+  for (std::size_t i = 0; i < 4; ++i) EXPECT_TRUE(store::CheckText(text(i)).ok()) << i;
+  EXPECT_EQ(RepairTexts(row), 0);
+}
+
 TEST(DumpRows, ComeBackAsTheyWent) {
   const std::vector<Value> values = {
       Value(),

@@ -206,6 +206,7 @@ Json Moved::ToJson() const {
                                 {"keys", keys},
                                 {"vanished", vanished},
                                 {"sha256", sha256}});
+  if (repaired > 0) json.Set("repaired", repaired);
   if (!store_generation.empty()) json.Set("store_generation", store_generation);
   return json;
 }

@@ -33,6 +33,8 @@ struct Moved {
   std::int64_t keys = 0;
   // Objects that were deleted while the export ran.
   std::int64_t vanished = 0;
+  // Of an import: texts that were none, of a release that took anything.
+  std::int64_t repaired = 0;
   std::string sha256;            // Over all of it.
   std::string store_generation;  // Of an import: the new one.
 

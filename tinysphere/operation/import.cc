@@ -329,6 +329,7 @@ class Importing {
   base::Status TakeRows(store::Database& database) {
     return database.Write([&](Transaction& transaction) -> base::Status {
       moved_.rows.clear();
+      moved_.repaired = 0;
       for (const DumpTable& table : manifest_.tables) moved_.rows[table.name] = 0;
       RETURN_IF_ERROR(transaction.Execute("DELETE FROM settings"));
       ASSIGN_OR_RETURN(const auto dump, options_.open_dump());
@@ -387,6 +388,7 @@ class Importing {
         auto row =
             ReadRow(std::string_view(text).substr(begin, end - begin), table->columns.size());
         if (!row.ok()) return row.error().Within(base::StrCat("export: ", entry.name));
+        moved_.repaired += RepairTexts(*row);
         rows.push_back(std::move(row).value());
         begin = end + 1;
         if (rows.size() >= kRowsAtOnce) RETURN_IF_ERROR(flush());
