@@ -1,7 +1,13 @@
 // What becomes of a package, and that only a signed statement says so.
 
+#include <algorithm>
+#include <array>
 #include <cstring>
+#include <string>
+#include <thread>
+#include <vector>
 
+#include "base/file_system.h"
 #include "protocol/http_signature.h"
 #include "tests/server/server_fixture.h"
 
@@ -72,6 +78,46 @@ TEST_F(Packages, ConflictWhenAnotherArchiveHasTheId) {
   EXPECT_EQ(device_->Put(1, one).status, 201);
   ExpectStatement(device_->Put(1, other), 409, StatementKind::kConflict, other);
   EXPECT_EQ(Stored(), 1);
+}
+
+// Whoever comes second may have kept its content before it learns so.
+TEST_F(Packages, ThatComeSeveralWaysAtOnceAreKeptOnce) {
+  constexpr std::uint64_t kRounds = 5;
+  constexpr std::size_t kWays = 8;
+  (void)device_->Send("GET", "/api/v1/packages/" + device_->PackageId(1) + "/status");  // A nonce.
+  for (std::uint64_t seq = 1; seq <= kRounds; ++seq) {
+    const std::string path = "/api/v1/packages/" + device_->PackageId(seq);
+    std::array<long, kWays> status{};
+    std::vector<std::thread> threads;
+    for (std::size_t way = 0; way < kWays; ++way) {
+      threads.emplace_back([&, way] {
+        const base::Bytes archive =
+            device_->MakePackage(seq, "notes", {TextFile("a.json", std::to_string(way))});
+        const std::string_view body = base::AsText(archive);
+        status[way] =
+            Send("PUT", server_->url() + path, body,
+                 device_->Sign("PUT", path, body, {{"content-type", "application/octet-stream"}}))
+                .status;
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_EQ(std::count(status.begin(), status.end(), 201), 1);
+    EXPECT_EQ(std::count(status.begin(), status.end(), 409),
+              static_cast<std::ptrdiff_t>(kWays) - 1);
+  }
+  EXPECT_EQ(Stored(), static_cast<std::int64_t>(kRounds));
+  std::uint64_t kept = 0;
+  const std::string packs = server_->data() + "/objects/packs";
+  const auto files = base::SystemFileSystem().List(packs);
+  ASSERT_TRUE(files.ok()) << files.error().message;
+  for (const base::FileInfo& file : *files) {
+    const std::string pack =
+        base::ReadTextFile(base::SystemFileSystem(), base::JoinPath(packs, file.name), 1u << 24)
+            .value();
+    const std::string begins = "packages/" + device_->id() + "/";
+    for (std::size_t at = 0; (at = pack.find(begins, at)) != std::string::npos; ++at) kept += 1;
+  }
+  EXPECT_EQ(kept, kRounds);
 }
 
 TEST_F(Packages, GetTheSameAnswerToAReplayWithinTenMinutes) {

@@ -170,6 +170,16 @@ base::Result<std::string> Receiver::Keep(const Arrival& arrival,
   return key;
 }
 
+base::Status Receiver::DropIfUnnamed(const std::string& package_id, const std::string& key) {
+  ASSIGN_OR_RETURN(
+      const auto row,
+      database_.QueryOne(base::StrCat("SELECT object_key FROM packages WHERE ", kWherePackage),
+                         {package_id}));
+  // A store that makes no places of its own gave both the same key.
+  if (!row || row->Text("object_key") == key) return {};
+  return objects_.Delete(key);
+}
+
 base::Status Receiver::Insert(Transaction& transaction, const Arrival& arrival,
                               const protocol::PackageName& name, const Verified& verified,
                               const std::string& key, base::Time now) {
@@ -226,6 +236,7 @@ base::Result<http::Response> Receiver::Take(const Arrival& arrival) {
   if (!written.ok()) {
     if (written.error().code != ErrorCode::kConflict) return written.error();
     // The same package came on two ways at once; the other one was first.
+    RETURN_IF_ERROR(DropIfUnnamed(arrival.package_id, object_key));
     ASSIGN_OR_RETURN(answered, Answered(arrival.device_id, arrival.package_id, arrival.sha256));
     if (answered) return std::move(*answered);
     return written.error();

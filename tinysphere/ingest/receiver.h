@@ -99,6 +99,8 @@ class Receiver {
                      const std::string& package_id, const std::string& sha256) const;
   // The object's key, once it is durable.
   base::Result<std::string> Keep(const Arrival& arrival, const protocol::PackageName& name);
+  // Takes back what was kept, unless it is what the package's row names.
+  base::Status DropIfUnnamed(const std::string& package_id, const std::string& key);
   void Count(std::string_view counter);
 
   store::Database& database_;
