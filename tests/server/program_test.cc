@@ -147,6 +147,27 @@ TEST_F(Program, IsTheOnlyServerOnItsFolder) {
   EXPECT_EQ(Send("GET", server_->url() + "/health", "", {}).status, 200);
 }
 
+TEST_F(Program, MakesNoSecondPlaceWhereAnOptionWasForgotten) {
+  const std::string elsewhere = "sqlite:" + folder_ + "/other.db";
+  const ProgramResult other =
+      RunTinysphere({"token", "ls", "--data", server_->data(), "--database", elsewhere});
+  EXPECT_EQ(other.exit_code, 2);
+  EXPECT_NE(other.err.find("--database: " + server_->data() + " goes with "), std::string::npos)
+      << other.err;
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/other.db"));
+}
+
+TEST_F(Program, TakesNoDatabaseOfAnotherServer) {
+  server_->Terminate();
+  const std::string database = server_->data() + "/tinysphere.db";
+  if (!std::filesystem::exists(database)) GTEST_SKIP() << "the database is PostgreSQL's";
+  const ProgramResult other =
+      RunTinysphere({"serve", "--data", folder_ + "/second", "--listen", "127.0.0.1:0",
+                     "--tls-self-signed", "--database", "sqlite:" + database});
+  EXPECT_EQ(other.exit_code, 2);
+  EXPECT_NE(other.err.find("it is another server's"), std::string::npos) << other.err;
+}
+
 TEST_F(Program, KeepsItsDataToItsOwner) {
   using std::filesystem::perms;
   const auto open_to_others = [](const std::string& path) {

@@ -228,10 +228,15 @@ base::Status Erasures::Erase(const store::Job& job) {
       counts.rows += rows;
     }
     RETURN_IF_ERROR(transaction.Execute(
-        "UPDATE devices SET name = device_id, is_erasing = 0, erased_at = $2, metrics = NULL, "
-        "adaptation = NULL, awaits = '', mode = '', drift_state = 'learning', agent_version = '', "
-        "model_family = '', model_name = '', model_version = '', bundle = '' WHERE device_id = $1",
+        "UPDATE devices SET is_erasing = 0, erased_at = $2, metrics = NULL, adaptation = NULL, "
+        "awaits = '', mode = '', drift_state = 'learning' WHERE device_id = $1",
         {device_id, now}));
+    // The name of one that goes on, and what it runs, are the fleet's: roll-outs go by them.
+    RETURN_IF_ERROR(transaction.Execute(
+        "UPDATE devices SET name = device_id, agent_version = '', model_family = '', "
+        "model_name = '', model_version = '', bundle = '' WHERE device_id = $1 AND "
+        "state <> 'active'",
+        {device_id}));
     RETURN_IF_ERROR(transaction.Execute(
         "UPDATE erasures SET state = 'done', finished_at = $2, rows_deleted = rows_deleted + $3, "
         "objects_deleted = objects_deleted + $4, bytes_deleted = bytes_deleted + $5 "

@@ -119,6 +119,15 @@ TEST_F(ErasuresOf, ADeviceLeaveNothingButATombstoneAndTheAudit) {
   EXPECT_EQ((*queue_->Claim("unpack", clock_.Now(), base::Duration(1)))->key, "d-2-e-1");
 }
 
+TEST_F(ErasuresOf, ADeviceThatGoesOnKeepItsNameAndWhatItRuns) {
+  Run("UPDATE devices SET state = 'active' WHERE device_id = 'd-1'");
+  ASSERT_TRUE(erasures_->Ask("d-1", "anna").ok());
+  ASSERT_TRUE(erasures_->Erase(Claim()).ok());
+  const auto device = database_->QueryOne("SELECT * FROM devices WHERE device_id = 'd-1'");
+  EXPECT_EQ((*device)->Text("name"), "kitchen");
+  EXPECT_EQ((*device)->Text("bundle"), "b");
+}
+
 TEST_F(ErasuresOf, ADeviceLeaveOthersAlone) {
   ASSERT_TRUE(erasures_->Ask("d-1", "anna").ok());
   ASSERT_TRUE(erasures_->Erase(Claim()).ok());
