@@ -164,7 +164,7 @@ TEST_F(Series, OfAnErasedDeviceAreGone) {
   EXPECT_TRUE(At(Get(path_ + "/logs"), "items").as_array().empty());
   EXPECT_TRUE(At(Get(path_ + "/images"), "items").as_array().empty());
   EXPECT_TRUE(At(Get("/api/v1/packages?device=" + device_->id()), "items").as_array().empty());
-  EXPECT_EQ(At(Get(path_), "name").as_string(), device_->id());
+  EXPECT_EQ(At(Get(path_), "name").as_string(), "cam");
   EXPECT_EQ(At(Get("/api/v1/devices/" + other->id() + "/logs"), "items").as_array().size(), 1u);
   // The verb does the same; once more does no harm.
   const ProgramResult again =

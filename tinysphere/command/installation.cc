@@ -90,12 +90,6 @@ base::Status CheckPlace(base::FileSystem& fs, const Place& place) {
   return {};
 }
 
-base::Status KeepPlace(base::FileSystem& fs, const Place& place) {
-  const std::string text = PlaceJson(place).WritePretty() + "\n";
-  return base::WriteFileDurably(fs, base::JoinPath(place.data, kPlaceFile), base::AsBytes(text),
-                                /*owner_only=*/true);
-}
-
 // One server's database: a second data folder has other keys, and no device would believe both.
 base::Status CheckServerKey(store::Database& database, const access::ServerKeys& keys,
                             const std::string& data) {
@@ -140,6 +134,12 @@ base::Result<std::optional<std::string>> Installation::tls_pin() const {
   return row ? std::optional(row->Text("value")) : std::nullopt;
 }
 
+base::Status KeepPlace(base::FileSystem& fs, const Place& place) {
+  const std::string text = PlaceJson(place).WritePretty() + "\n";
+  return base::WriteFileDurably(fs, base::JoinPath(place.data, kPlaceFile), base::AsBytes(text),
+                                /*owner_only=*/true);
+}
+
 base::Result<std::unique_ptr<Installation>> Open(const Place& place, bool may_make,
                                                  bool is_server) {
   base::FileSystem& fs = base::SystemFileSystem();
@@ -166,7 +166,6 @@ base::Result<std::unique_ptr<Installation>> Open(const Place& place, bool may_ma
   ASSIGN_OR_RETURN(std::string generation, ReadGeneration(*database));
   ASSIGN_OR_RETURN(Objects objects, OpenObjects(fs, clock, place.data, place.objects, is_server));
   objects.store = store::CountObjects(std::move(objects.store), *telemetry);
-  if (is_server) RETURN_IF_ERROR(KeepPlace(fs, place));
   return std::unique_ptr<Installation>(new Installation{
       .fs = fs,
       .clock = clock,

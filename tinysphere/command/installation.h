@@ -21,9 +21,9 @@
 namespace tinysphere::command {
 
 struct Place {
-  std::string data;      // --data
-  std::string database;  // --database sqlite:FILE or postgresql://...; "": DATA/tinysphere.db
-  std::string objects;   // --objects file:DIR or s3://PREFIX?..; "" for DATA/objects
+  std::string data;           // --data
+  std::string database;       // --database sqlite:FILE or postgresql://...; "": DATA/tinysphere.db
+  std::string objects;        // --objects file:DIR or s3://PREFIX?..; "" for DATA/objects
   bool is_importing = false;  // What an import has not yet made whole is opened for nobody else.
 };
 
@@ -56,6 +56,10 @@ base::Result<std::unique_ptr<store::Database>> OpenDatabase(const Place& place);
 // that sweeps up after a crash; it holds the folder's lock. The data folder is its owner's only,
 // and so is what the process makes.
 base::Result<std::unique_ptr<Installation>> Open(const Place& place, bool may_make, bool is_server);
+
+// Writes down which database and objects the data folder goes with, so that Open refuses others.
+// For a server that is about to serve: one that was started wrongly leaves no such word.
+base::Status KeepPlace(base::FileSystem& fs, const Place& place);
 
 inline constexpr std::string_view kTlsPinSetting = "tls_pin";
 

@@ -331,6 +331,7 @@ base::Status Serve(const ServeOptions& options) {
                    is_ipv6 ? "]" : "", ":", server->port());
   RETURN_IF_ERROR(WriteFirstAdminLink(
       *installation, sphere.people, options.public_url.empty() ? url : options.public_url, logger));
+  RETURN_IF_ERROR(KeepPlace(installation->fs, options.place));
   std::printf("ready %s\n", url.c_str());
   std::fflush(stdout);
 
