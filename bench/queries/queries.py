@@ -181,6 +181,8 @@ class Postgres(Store):
             shutil.rmtree(self.folder, ignore_errors=True)
         self.data.mkdir(parents=True, exist_ok=True)
         self.services("up")
+        # The cluster listens on another port each time; the server would call that another database.
+        (self.data / "installation.json").unlink(missing_ok=True)
         if done.exists():
             return
         self.psql(self.url(), "CREATE DATABASE queries")
