@@ -372,8 +372,12 @@ base::Status Experiments::RecordEarlierBundles() {
     const base::Status written = database_.Write([&](Transaction& transaction) {
       return recorder_.Imported(transaction, bundle, clock_.Now());
     });
-    // A bundle that no version is made of is nobody's import.
-    if (!written.ok() && written.error().code != ErrorCode::kNotFound) return written;
+    // One that no version is made of, or whose manifest cannot be read, is nobody's import, and no
+    // reason not to serve.
+    if (!written.ok() && (written.error().code == ErrorCode::kUnavailable ||
+                          written.error().code == ErrorCode::kExhausted)) {
+      return written;
+    }
   }
   return {};
 }

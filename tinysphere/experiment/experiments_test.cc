@@ -131,6 +131,14 @@ TEST_F(ExperimentsTest, BundlesFromBeforeRunsWereRecordedAreRecordedOnce) {
   EXPECT_EQ(Count("outbox"), 1);
 }
 
+TEST_F(ExperimentsTest, AnEarlierBundleThatCannotBeReadHoldsNobodyUp) {
+  AddVersion("digits", "1.0.0");
+  ASSERT_TRUE(database_->Execute("UPDATE bundles SET manifest = '{'").ok());
+  AddVersion("letters", "1.0.0");
+  EXPECT_TRUE(experiments_.RecordEarlierBundles().ok());
+  EXPECT_EQ(Count("runs WHERE kind = 'import'"), 1);
+}
+
 // Two devices of a family: one drifted and estimates .6, the other estimates .8. Of three labels
 // two are what the model had answered. Of two adaptations one stood.
 TEST_F(ExperimentsTest, ADayIsAggregatedOnceItIsOverAndAsksForTheNext) {
