@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -139,8 +140,13 @@ class Sender {
       if (link.answer_bytes == 0) {
         const std::size_t end = link.answer.find("\r\n\r\n");
         if (end == std::string::npos) continue;
-        constexpr std::string_view kField = "Content-Length: ";
-        const std::size_t at = link.answer.find(kField);
+        constexpr std::string_view kField =
+            "content-length: ";  // In whatever case, as RFC 9110 5.1.
+        std::string head = link.answer.substr(0, end + 2);
+        std::ranges::transform(head, head.begin(), [](char c) {
+          return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+        });
+        const std::size_t at = head.find(kField);
         std::size_t bytes = 0;
         if (at == std::string::npos ||
             std::from_chars(link.answer.data() + at + kField.size(),
