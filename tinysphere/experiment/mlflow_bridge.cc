@@ -26,6 +26,7 @@ using store::Transaction;
 namespace {
 
 constexpr base::Duration kIdle{1000};
+constexpr base::Duration kLookAgain{20'000};
 constexpr std::string_view kKeyTag = "tinysphere.key";
 constexpr std::string_view kBundleTag = "tinysphere.bundle";
 constexpr std::string_view kArchivePath = "bundle.tar.zst";
@@ -109,6 +110,9 @@ struct MlflowBridge::Progress {
   std::string files_of;      // The model that is not ready yet,
   std::int64_t files = 0;    // and how many of its files are there.
   std::int64_t answers = 0;  // 500s.
+  // Of what was delivered in doubt, for the look that is taken afterwards.
+  std::string run{};
+  std::int64_t version = 0;
 
   std::string Write() const {
     return Json::MakeObject({{"batches", batches},
@@ -117,7 +121,9 @@ struct MlflowBridge::Progress {
                              {"model_id", model_id},
                              {"files_of", files_of},
                              {"files", files},
-                             {"answers", answers}})
+                             {"answers", answers},
+                             {"run", run},
+                             {"version", version}})
         .Write();
   }
   static Progress Read(const Json& json) {
@@ -131,6 +137,8 @@ struct MlflowBridge::Progress {
     progress.files_of = reader.String("files_of");
     progress.files = reader.Int("files");
     progress.answers = reader.Int("answers");
+    progress.run = reader.String("run");
+    progress.version = reader.Int("version");
     return reader.status().ok() ? progress : Progress();
   }
 };
@@ -168,12 +176,28 @@ class MlflowBridge::Errand {
       RETURN_IF_ERROR(client_.UpdateRun(run_.id, status, told_.ended_at));
     }
     RETURN_IF_ERROR(RemoveDoubles());
-    RETURN_IF_ERROR(
-        Here(bridge_.database_.Execute("UPDATE outbox SET state = 'sent', sent_at = $2, error = "
-                                       "'', progress = '' WHERE entry_id = $1 AND state = "
-                                       "'waiting'",
-                                       {entry_.entry_id, bridge_.clock_.Now()})));
+    // A call of a process that was killed may be done after all that: looked at once more.
+    Progress left;
+    left.run = run_.id;
+    left.model_id = model_id_;
+    left.version = version_;
+    const base::Time now = bridge_.clock_.Now();
+    if (is_in_doubt()) bridge_.may_have_doubles_ = true;
+    RETURN_IF_ERROR(Here(bridge_.database_.Execute(
+        "UPDATE outbox SET state = 'sent', sent_at = $2, error = '', progress = $3, due_at = $4 "
+        "WHERE entry_id = $1 AND state = 'waiting'",
+        {entry_.entry_id, now, is_in_doubt() ? left.Write() : std::string(), now + kLookAgain})));
     return {};
+  }
+
+  // What was delivered in doubt, some time afterwards.
+  base::Status LookAgain() {
+    RETURN_IF_ERROR(FindExperiment());
+    run_.id = entry_.progress.run;
+    model_id_ = entry_.progress.model_id;
+    version_ = entry_.progress.version;
+    is_found_ = true;
+    return RemoveDoubles();
   }
 
  private:
@@ -573,7 +597,7 @@ base::Duration MlflowBridge::Step() {
     logger_.Error("MLflow: outbox: " + next.error().message);
     return kIdle;
   }
-  if (!next->has_value()) return kIdle;
+  if (!next->has_value()) return LookAgain(clock_.Now());
   Entry& entry = **next;
   const base::Status delivered = Errand(*this, entry).Run();
   if (delivered.ok()) {
@@ -588,6 +612,39 @@ base::Duration MlflowBridge::Step() {
   const bool is_gone =
       error.code == ErrorCode::kUnavailable || error.code == ErrorCode::kPermissionDenied;
   return is_gone ? Pause(error) : base::Duration(0);
+}
+
+// Nothing waits: what was delivered in doubt is looked at once more, in its time.
+base::Duration MlflowBridge::LookAgain(base::Time now) {
+  if (!may_have_doubles_) return kIdle;
+  const auto row = database_.QueryOne(
+      "SELECT entry_id, run_id, document, progress, due_at FROM outbox WHERE state = 'sent' AND "
+      "progress <> '' ORDER BY due_at LIMIT 1");
+  if (!row.ok()) return kIdle;
+  if (!row->has_value()) {
+    may_have_doubles_ = false;
+    return kIdle;
+  }
+  if ((*row)->Time("due_at") > now) return kIdle;
+  Entry entry{.entry_id = (*row)->Int("entry_id"),
+              .run_id = (*row)->Text("run_id"),
+              .attempts = 2,
+              .told = {},
+              .progress = Progress::Read((*row)->Document("progress"))};
+  auto told = ParseTold((*row)->Text("document"));
+  base::Status looked;
+  if (told.ok() && !entry.progress.run.empty()) {
+    entry.told = std::move(told).value();
+    looked = Errand(*this, entry).LookAgain();
+  }
+  if (!looked.ok() && looked.error().code == ErrorCode::kUnavailable) return Pause(looked.error());
+  if (!looked.ok()) {
+    logger_.Warning(base::StrCat("MLflow: looking for doubles of ", entry.run_id, ": ",
+                                 looked.error().message));
+  }
+  const auto done = database_.Execute(
+      "UPDATE outbox SET progress = '' WHERE entry_id = $1 AND state = 'sent'", {entry.entry_id});
+  return done.ok() ? base::Duration(0) : kIdle;
 }
 
 // The first that waits in its experiment, if its pause is over.

@@ -92,6 +92,7 @@ class MlflowBridge {
 
   void Loop();
   base::Result<std::optional<Entry>> Next(base::Time now);
+  base::Duration LookAgain(base::Time now);
   base::Status Failed(Entry& entry, const base::Error& error);
   base::Duration Pause(const base::Error& error);
   void Reached();
@@ -112,6 +113,7 @@ class MlflowBridge {
   int failures_ = 0;  // In a row, of reaching it at all.
   base::Duration look_at_{0};
   std::string version_;
+  bool may_have_doubles_ = true;  // What was delivered in doubt and not looked at since.
 
   mutable std::mutex mutex_;
   Seen seen_;

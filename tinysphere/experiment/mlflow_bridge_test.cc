@@ -315,6 +315,24 @@ TEST_P(MlflowBridgeDoubt, ARunThatWasMadeAfterWeLookedForItIsTakenAway) {
 INSTANTIATE_TEST_SUITE_P(Doubts, MlflowBridgeDoubt,
                          testing::Values(Doubt::kLost, Doubt::kKilled, Doubt::kSetAside));
 
+// A proxy held the dead process's call back until everything was done.
+TEST_F(MlflowBridgeTest, ARunThatIsMadeAfterTheEntryWasSentIsTakenAwayLater) {
+  const std::string run_id = AddTraining("a", 3);
+  bool is_late = false;
+  mlflow_.on_call = [&](const std::string& call) {
+    return call == "POST runs/create" && !std::exchange(is_late, true) ? Fault::kLostBefore
+                                                                       : Fault::kNone;
+  };
+  ASSERT_TRUE(Drain());
+  FakeMlflow::Run twin = mlflow_.runs.begin()->second;
+  twin.id = "twin";
+  mlflow_.runs["twin"] = twin;
+  for (int i = 0; i < 30; ++i) clock_.Advance(bridge_->Step() + base::Duration(1'000));
+  EXPECT_TRUE(mlflow_.runs.at("twin").is_deleted);
+  ExpectOnce(run_id, 3);
+  EXPECT_EQ(Count("outbox WHERE progress <> ''"), 0);  // And that is all.
+}
+
 // As after a backup was put back that is older than what MLflow was told.
 TEST_F(MlflowBridgeTest, ARunThatIsFoundByItsTagIsReadBackInTheFirstAttempt) {
   const std::string run_id = AddTraining("a");
