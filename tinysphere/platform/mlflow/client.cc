@@ -161,6 +161,13 @@ Error MayPass(Error error) {
   return error;
 }
 
+// What is found by one of our tags.
+base::Result<std::string> TagFilter(const std::string& tag, const std::string& value) {
+  RETURN_IF_ERROR(CheckFilterValue(tag));
+  RETURN_IF_ERROR(CheckFilterValue(value));
+  return base::StrCat("tags.`", tag, "` = '", value, "'");
+}
+
 }  // namespace
 
 base::Result<Client> Client::Create(outbound::HttpClient& http, ClientOptions options) {
@@ -277,13 +284,12 @@ base::Status Client::RestoreExperiment(const std::string& id) {
 base::Result<std::vector<RunInfo>> Client::FindRuns(const std::string& experiment_id,
                                                     const std::string& tag,
                                                     const std::string& value) {
-  RETURN_IF_ERROR(CheckFilterValue(tag));
-  RETURN_IF_ERROR(CheckFilterValue(value));
+  ASSIGN_OR_RETURN(const std::string filter, TagFilter(tag, value));
   ASSIGN_OR_RETURN(
       const Json found,
       Post("runs/search",
            Json::MakeObject({{"experiment_ids", Json::Array{Json(experiment_id)}},
-                             {"filter", base::StrCat("tags.`", tag, "` = '", value, "'")},
+                             {"filter", filter},
                              {"run_view_type", "ALL"},
                              {"max_results", 100},
                              {"order_by", Json::Array{Json("attributes.start_time ASC")}}}),
@@ -420,15 +426,13 @@ base::Status Client::DeleteRun(const std::string& run_id) {
 base::Result<std::vector<LoggedModelInfo>> Client::FindModels(const std::string& experiment_id,
                                                               const std::string& tag,
                                                               const std::string& value) {
-  RETURN_IF_ERROR(CheckFilterValue(tag));
-  RETURN_IF_ERROR(CheckFilterValue(value));
-  ASSIGN_OR_RETURN(
-      const Json found,
-      Post("logged-models/search",
-           Json::MakeObject({{"experiment_ids", Json::Array{Json(experiment_id)}},
-                             {"filter", base::StrCat("tags.`", tag, "` = '", value, "'")},
-                             {"max_results", 50}}),
-           "search models"));
+  ASSIGN_OR_RETURN(const std::string filter, TagFilter(tag, value));
+  ASSIGN_OR_RETURN(const Json found,
+                   Post("logged-models/search",
+                        Json::MakeObject({{"experiment_ids", Json::Array{Json(experiment_id)}},
+                                          {"filter", filter},
+                                          {"max_results", 50}}),
+                        "search models"));
   std::vector<LoggedModelInfo> models;
   for (const Json& model : ArrayOf(found, "models")) models.push_back(ToModel(model));
   return models;
@@ -537,15 +541,13 @@ base::Result<std::vector<VersionInfo>> Client::FindVersions(const std::string& n
                                                             const std::string& tag,
                                                             const std::string& value) {
   RETURN_IF_ERROR(CheckModelName(name));
-  RETURN_IF_ERROR(CheckFilterValue(tag));
-  RETURN_IF_ERROR(CheckFilterValue(value));
-  ASSIGN_OR_RETURN(
-      const Json found,
-      Get("model-versions/search",
-          {{"filter", base::StrCat("name='", name, "' AND tags.`", tag, "` = '", value, "'")},
-           {"max_results", "100"},
-           {"order_by", "version_number ASC"}},
-          "search versions of " + name));
+  ASSIGN_OR_RETURN(const std::string filter, TagFilter(tag, value));
+  ASSIGN_OR_RETURN(const Json found,
+                   Get("model-versions/search",
+                       {{"filter", base::StrCat("name='", name, "' AND ", filter)},
+                        {"max_results", "100"},
+                        {"order_by", "version_number ASC"}},
+                       "search versions of " + name));
   std::vector<VersionInfo> versions;
   for (const Json& version : ArrayOf(found, "model_versions")) {
     versions.push_back(ToVersion(version));
