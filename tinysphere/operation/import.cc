@@ -344,7 +344,6 @@ class Importing {
           RETURN_IF_ERROR(TakePart(transaction, *dump, entry));
         }
       }
-      for (const Table& table : tables_) RETURN_IF_ERROR(store::ContinueKeys(transaction, table));
       moved_.store_generation = base::RandomHex(8);
       RETURN_IF_ERROR(store::WriteSetting(transaction, kGeneration, moved_.store_generation));
       return access::WriteAudit(transaction, {.at = clock_.Now(),

@@ -80,17 +80,4 @@ base::Result<Rows> ReadTable(Transaction& transaction, const Table& table, const
   return transaction.Query(sql, params);
 }
 
-base::Status ContinueKeys(Transaction& transaction, const Table& table) {
-  if (transaction.dialect() != Dialect::kPostgres || table.key.size() != 1) return {};
-  ASSIGN_OR_RETURN(const auto row,
-                   transaction.QueryOne("SELECT pg_get_serial_sequence($1, $2) AS sequence",
-                                        {table.name, table.key.front()}));
-  if (!row || row->IsNull("sequence")) return {};
-  RETURN_IF_ERROR(transaction.Query(
-      base::StrCat("SELECT setval(CAST($1 AS regclass), (SELECT COALESCE(MAX(", table.key.front(),
-                   "), 0) FROM ", table.name, ") + 1, false) AS next"),
-      {row->Text("sequence")}));
-  return {};
-}
-
 }  // namespace tinysphere::store

@@ -25,7 +25,4 @@ base::Result<std::vector<Table>> Tables(Transaction& transaction);
 base::Result<Rows> ReadTable(Transaction& transaction, const Table& table, const Params& after,
                              std::size_t limit);
 
-// Keys that count up by themselves go on behind what was copied into the table.
-base::Status ContinueKeys(Transaction& transaction, const Table& table);
-
 }  // namespace tinysphere::store
